@@ -1,0 +1,30 @@
+# A fresh machine needs Python 3.10+, make and a package index; everything else comes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+MODEL := models/minilm-l6-v2-256
+
+.PHONY: setup demo test check clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "portvec needs Python 3.10 or newer, got " + sys.version.split()[0] + "; set PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[export,milvus]" --group dev
+	touch $@
+
+demo: setup
+	$(BIN)/portvec export $(MODEL) -o build/minilm-l6-v2-256 --overwrite
+	$(BIN)/python examples/milvus_search.py build/minilm-l6-v2-256
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,175 @@
+"""export_model: source -> table -> graph -> staged folder -> checks -> artifact."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from portvec import _format as fmt
+from portvec._artifact import sha256_of
+from portvec._conformance import Conformance
+from portvec._manifest import FileRecord, Manifest
+from portvec._staging import exclusive, staged_folder
+from portvec._verify import verify
+from portvec.errors import ExportError
+from portvec_export._conformance_texts import conformance_texts
+from portvec_export._consumer_files import write_consumer_files
+from portvec_export._graph_writer import write_graph
+from portvec_export._model_card import model_card
+from portvec_export._onnx_graph import Table
+from portvec_export._source_model import REFERENCE, SourceModel, load_source
+
+
+def export_model(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    dtype: str = "float32",
+    dim: int | None = None,
+    normalize: bool | None = None,
+    max_length: int | Literal["model"] | None = "model",
+    revision: str | None = None,
+    token: str | bool | None = None,
+    subfolder: str | None = None,
+    single_file: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Export a Model2Vec model to an artifact folder.
+
+    The artifact is written beside `output`, checked against model2vec there, and renamed: `output`
+    is complete or as it was before, also if the process is killed.
+
+    Args:
+        source: a Model2Vec folder in any layout, or a Hub id `owner/name[@revision]`.
+        output: the folder to make.
+        dtype: type of the stored table, "float32" or "float16". Embeddings are float32 either way.
+        dim: keep the first `dim` dimensions; all if None.
+        normalize: whether embeddings get unit length; as the model says if None.
+        max_length: tokens kept of a text, None for all; the model's own limit by default.
+        revision: branch, tag or commit on the Hub.
+        token: Hub access token; True or None use the one that huggingface_hub finds.
+        subfolder: folder inside the repository or local folder.
+        single_file: put the table inside model.onnx, for consumers that load a graph from bytes.
+        overwrite: replace `output` if it is an artifact.
+
+    Returns:
+        The path of the artifact folder.
+
+    Raises:
+        SourceError: the source does not exist, cannot be fetched or is no sound Model2Vec model.
+        ExportError: an argument is out of range, `output` is taken or cannot be written.
+        ArtifactError: the written artifact does not reproduce model2vec; nothing was kept.
+    """
+    _check_arguments(dtype, dim, max_length)
+    target = Path(output).expanduser().resolve()
+    _check_target(target, overwrite)
+    with tqdm(total=4, desc="export", unit="step", disable=None, leave=False, delay=0.5) as progress:
+
+        def step(name: str) -> None:
+            progress.set_postfix_str(name)
+            progress.update()
+
+        step("read")
+        model = load_source(
+            source,
+            dim=dim,
+            normalize=normalize,
+            max_length=max_length,
+            revision=revision,
+            token=token,
+            subfolder=subfolder,
+        )
+        try:
+            with exclusive(target):
+                _check_target(target, overwrite)
+                with staged_folder(target) as staging:
+                    step("write")
+                    _write(staging, model, dtype, single_file)
+                    step("check")
+                    verify(staging)
+                    step("done")
+        except OSError as error:
+            raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
+    return Path(output)
+
+
+def _check_arguments(dtype: str, dim: object, max_length: object) -> None:
+    if dtype not in fmt.DTYPES:
+        raise ExportError(f"dtype {dtype!r} is unknown, expected one of {', '.join(fmt.DTYPES)}")
+    for name, value in {"dim": dim, "max_length": max_length}.items():
+        if value is None or value == "model":
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ExportError(f"{name} is {value!r}, expected a whole number of 1 or more")
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ExportError(f"{target}: is a file, expected a folder to make; choose another output")
+    if not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise ExportError(f"{target}: exists and is not empty; choose another output, or pass --overwrite")
+    if not (target / fmt.MANIFEST).is_file():
+        raise ExportError(
+            f"{target}: holds files but no {fmt.MANIFEST}, so it is no artifact and --overwrite will not "
+            "delete it; choose another output"
+        )
+
+
+def _write(folder: Path, source: SourceModel, dtype: str, single_file: bool) -> None:
+    """Write a whole artifact into the empty `folder`."""
+    model = source.static_model
+    table = _table(source, np.dtype(dtype))
+    write_graph(folder, table, unk_id=model.unk_token_id, normalize=model.normalize, single_file=single_file)
+    write_consumer_files(folder, source, single_file=single_file)
+
+    # The reference is model2vec on the values that the table really holds.
+    model.embedding = table.vectors[:-1].astype(np.float32)
+    texts = conformance_texts(model.max_length, source.max_characters)
+    recorded = Conformance(texts, source.token_ids(texts), model.encode(texts))
+    (folder / fmt.CONFORMANCE).write_text(recorded.to_json(REFERENCE), encoding="utf-8")
+
+    manifest = Manifest(
+        source=source.origin,
+        reference=REFERENCE,
+        dim=model.dim,
+        dtype=dtype,
+        vocabulary_size=source.vocabulary_size,
+        normalize=model.normalize,
+        max_length=model.max_length,
+        max_characters=source.max_characters,
+        unk_id=model.unk_token_id,
+    )
+    (folder / "README.md").write_text(model_card(manifest, model.language), encoding="utf-8")
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        record = FileRecord(path.stat().st_size, sha256_of(path))
+        manifest.files[path.relative_to(folder).as_posix()] = record
+    (folder / fmt.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _table(source: SourceModel, dtype: np.dtype[Any]) -> Table:
+    model = source.static_model
+    vectors: npt.NDArray[Any] = model.embedding
+    weights, mapping = model.weights, model.token_mapping
+    if weights is not None and mapping is None:  # one row per id: nothing is gained by keeping them apart
+        vectors, weights = vectors * weights[:, None], None
+    with np.errstate(over="ignore"):
+        vectors = np.concatenate([vectors, np.zeros((1, vectors.shape[1]))], dtype=dtype, casting="same_kind")
+    if not np.isfinite(vectors).all():
+        raise ExportError(
+            f"{source.origin.id}: the table has values beyond {dtype} (up to {np.finfo(dtype).max:.4g}); "
+            "export with --dtype float32"
+        )
+    return Table(
+        vectors,
+        None if mapping is None else np.append(mapping, len(vectors) - 1).astype(np.int64),
+        None if weights is None else np.append(weights, 0.0).astype(np.float32),
+    )

@@ -1,0 +1,132 @@
+"""A Model2Vec model, read with model2vec's own loader, options applied and checked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from model2vec import StaticModel
+from model2vec.version import __version__ as model2vec_version
+
+from portvec._artifact import sha256_of
+from portvec._hub import HubId, snapshot
+from portvec._layout import expected_files, kind_of, known_files, layout_of
+from portvec._manifest import Source
+from portvec._sources import locate
+from portvec.errors import SourceError
+
+REFERENCE = f"model2vec {model2vec_version}"
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """A Model2Vec model whose table is finite float32 and fits its tokenizer.
+
+    Attributes:
+        static_model: the model; its `embedding` is float32 (rows, dim).
+        tokenizer_path: the tokenizer.json that it was loaded with.
+        origin: where it came from, for the manifest.
+    """
+
+    static_model: StaticModel
+    tokenizer_path: Path
+    origin: Source
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Token ids are 0 to vocabulary_size - 1."""
+        mapping = self.static_model.token_mapping
+        return len(self.static_model.embedding if mapping is None else mapping)
+
+    @property
+    def max_characters(self) -> int | None:
+        """Characters kept before tokenization: max_length times the median token's length."""
+        if self.static_model.max_length is None:
+            return None
+        return self.static_model.max_length * self.static_model.median_token_length
+
+    def token_ids(self, texts: list[str]) -> list[list[int]]:
+        """Return the token ids that model2vec pools for each text."""
+        return self.static_model.tokenize([text[: self.max_characters] for text in texts])
+
+
+def load_source(
+    source: str | os.PathLike[str],
+    *,
+    dim: int | None,
+    normalize: bool | None,
+    max_length: int | Literal["model"] | None,
+    revision: str | None,
+    token: str | bool | None,
+    subfolder: str | None,
+) -> SourceModel:
+    """Read a Model2Vec model from a folder or the Hub.
+
+    Raises:
+        SourceError: it does not exist, cannot be fetched, is no Model2Vec model, or is inconsistent.
+    """
+    located = locate(source, revision)
+    if isinstance(located, HubId):
+        fetched = snapshot(located, subfolder=subfolder, token=token)
+        root, name, commit = fetched.folder, located.repo_id, fetched.commit
+    else:
+        root, name, commit = located, located.resolve().name, None
+    folder = root / (subfolder or "")
+    files = known_files(folder)
+    if kind_of(files) == "artifact":
+        raise SourceError(
+            f"{source}: is a portvec artifact already; export the Model2Vec model it was made from"
+        )
+    layout = layout_of(files)
+    if layout is None:
+        raise SourceError(f"{folder}: not a Model2Vec model, which has {expected_files()}; check the path")
+
+    options: dict[str, Any] = {} if max_length == "model" else {"max_length": max_length}
+    try:
+        model = StaticModel.from_pretrained(folder, normalize=normalize, force_download=False, **options)
+    except Exception as error:  # safetensors, tokenizers and json each raise their own
+        reason = " ".join(str(error).split())
+        raise SourceError(f"{folder}: model2vec cannot load this model ({reason})") from error
+    model.embedding = _float32(model.embedding, dim, folder)
+    _check(model, folder)
+    origin = Source(name, commit, subfolder, {name: sha256_of(folder / name) for name in layout})
+    return SourceModel(model, folder / layout.tokenizer, origin)
+
+
+def _float32(table: npt.NDArray[Any], dim: int | None, folder: Path) -> npt.NDArray[np.float32]:
+    if table.ndim != 2:
+        raise SourceError(f"{folder}: the embeddings have shape {table.shape}, expected (rows, dimensions)")
+    if dim is not None and not 1 <= dim <= table.shape[1]:
+        raise SourceError(f"{folder}: dim {dim} was asked for, but the model has {table.shape[1]} dimensions")
+    return table[:, :dim].astype(np.float32)
+
+
+def _check(model: StaticModel, folder: Path) -> None:
+    """Refuse a model on which a lookup would fail or yield a vector that is not a number."""
+    finite = np.isfinite(model.embedding).all(axis=1)
+    if not finite.all():
+        rows = ", ".join(map(str, np.flatnonzero(~finite)[:5]))
+        raise SourceError(
+            f"{folder}: NaN or infinity in {(~finite).sum()} embedding rows (first: {rows}); repair the model"
+        )
+    row_count, mapping, weights = len(model.embedding), model.token_mapping, model.weights
+    if mapping is not None and (mapping.min() < 0 or mapping.max() >= row_count):
+        raise SourceError(
+            f"{folder}: the token mapping points to rows {mapping.min()} to {mapping.max()}, "
+            f"but the table has rows 0 to {row_count - 1}; repair the model"
+        )
+    ids = row_count if mapping is None else len(mapping)
+    if weights is not None and (len(weights) != ids or not np.isfinite(weights).all()):
+        raise SourceError(
+            f"{folder}: expected {ids} finite token weights, got {len(weights)}; repair the model"
+        )
+    largest = max(model.tokenizer.get_vocab().values())
+    if largest >= ids:
+        raise SourceError(
+            f"{folder}: the tokenizer has token ids up to {largest}, but the model has vectors for "
+            f"0 to {ids - 1}; tokenizer.json and model.safetensors belong to different models"
+        )

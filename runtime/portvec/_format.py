@@ -1,0 +1,27 @@
+"""Names that both sides of the artifact agree on. docs/format.md is their normative description."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+FORMAT_NAME: Final = "portvec"
+FORMAT_VERSION: Final = 1
+
+MANIFEST: Final = "portvec.json"
+CONFORMANCE: Final = "conformance.json"
+TOKENIZER: Final = "tokenizer.json"
+GRAPH: Final = "onnx/model.onnx"
+# The name that Transformers.js expects beside onnx/model.onnx.
+GRAPH_DATA: Final = "onnx/model.onnx_data"
+
+INPUT_IDS: Final = "input_ids"
+ATTENTION_MASK: Final = "attention_mask"
+LAST_HIDDEN_STATE: Final = "last_hidden_state"
+SENTENCE_EMBEDDING: Final = "sentence_embedding"
+
+Dtype = Literal["float32", "float16"]
+DTYPES: Final[tuple[str, ...]] = get_args(Dtype)
+
+# An embedding may differ from the recorded one by this much of its norm, in any component. float32
+# rounding alone gives a few 1e-7: dimensions summed for the norm in another order, fused multiply-add.
+TOLERANCE: Final = 1e-6

@@ -1,0 +1,169 @@
+"""Models on the Hub, through huggingface_hub: its cache, token and offline switch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from portvec import _format as fmt
+from portvec._layout import LAYOUTS, expected_files, kind_of, known_files
+from portvec.errors import HubError, SourceError
+
+
+@dataclass(frozen=True)
+class HubId:
+    """A repository `owner/name` and a branch, tag or commit (None: its main branch)."""
+
+    repo_id: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.repo_id}@{self.revision}" if self.revision else self.repo_id
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A repository's files of one commit, in huggingface_hub's cache."""
+
+    folder: Path
+    commit: str
+
+
+def snapshot(
+    hub_id: HubId, *, subfolder: str | None, token: str | bool | None, force_download: bool = False
+) -> Snapshot:
+    """Return the files of a Model2Vec model or an artifact, downloading only what is missing.
+
+    Asks the network nothing if huggingface_hub's cache holds the whole model, unless
+    `force_download`. Of a repository, only the files of the model are fetched.
+
+    Raises:
+        HubError: the repository, revision or network cannot be reached.
+        SourceError: it holds neither a Model2Vec model nor an artifact.
+    """
+    if not force_download:
+        cached = _cached(hub_id, subfolder)
+        if cached is not None:
+            return cached
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().model_info(hub_id.repo_id, revision=hub_id.revision, token=token)
+        prefix = f"{subfolder}/" if subfolder else ""
+        files = {
+            sibling.rfilename.removeprefix(prefix)
+            for sibling in info.siblings or []
+            if sibling.rfilename.startswith(prefix)
+        }
+        kind = kind_of(files)
+        if kind == "artifact":
+            manifest = _download(hub_id, [prefix + fmt.MANIFEST], token) / prefix / fmt.MANIFEST
+            patterns: Iterable[str] = [fmt.MANIFEST, *_listed_files(manifest)]
+        else:
+            patterns = {name for layout in LAYOUTS for name in layout}
+        folder = (
+            _download(hub_id, [prefix + name for name in [*patterns, "README.md"]], token) if kind else None
+        )
+    except Exception as error:
+        raise _explain(error, hub_id) from error
+    if folder is None:
+        where = f"{hub_id}" + (f", folder {subfolder}" if subfolder else "")
+        raise SourceError(
+            f"{where}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "
+            f"({fmt.MANIFEST}); has {', '.join(sorted(files)[:8]) or 'no files'}"
+        )
+    return Snapshot(folder, folder.name)
+
+
+def _cached(hub_id: HubId, subfolder: str | None) -> Snapshot | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(
+            snapshot_download(
+                hub_id.repo_id, revision=hub_id.revision, local_files_only=True, tqdm_class=_NoProgress
+            )
+        )
+    except (LocalEntryNotFoundError, ValueError):
+        return None
+    # The cache may hold only some of the files, say a README that another tool asked for.
+    model = folder / (subfolder or "")
+    kind = kind_of(known_files(model))
+    if kind is None:
+        return None
+    if kind == "artifact" and not all(
+        (model / name).is_file() for name in _listed_files(model / fmt.MANIFEST)
+    ):
+        return None
+    return Snapshot(folder, folder.name)
+
+
+def _listed_files(manifest: Path) -> list[str]:
+    """Return the names in a manifest that is not yet validated; none if it cannot be read."""
+    try:
+        files: Any = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        return [str(name) for name in files]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+
+
+def _download(hub_id: HubId, patterns: list[str], token: str | bool | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(
+        snapshot_download(
+            hub_id.repo_id,
+            revision=hub_id.revision,
+            token=token,
+            allow_patterns=patterns,
+            tqdm_class=_TerminalProgress,
+        )
+    )
+
+
+class _TerminalProgress(tqdm):  # type: ignore[misc]
+    """A progress bar on a terminal, nothing in a log file or pipe."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "disable": None})
+
+
+class _NoProgress(tqdm):  # type: ignore[misc]
+    """For look-ups in the cache, which take no time."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "disable": True})
+
+
+def _explain(error: Exception, hub_id: HubId) -> HubError:
+    """Return a HubError that says in one line what went wrong and what to do."""
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, errors.GatedRepoError):
+        reason = (
+            f"access to {hub_id.repo_id} is restricted; request it on the Hub, then pass token= or --token"
+        )
+    elif isinstance(error, errors.RepositoryNotFoundError):
+        reason = "no such repository, or it is private; check the name, or pass token= or --token"
+    elif isinstance(error, errors.RevisionNotFoundError):
+        reason = f"the repository has no revision {hub_id.revision!r}; check the branch, tag or commit"
+    elif isinstance(error, errors.HFValidationError):
+        reason = "not a valid Hub id; expected owner/name"
+    elif constants.HF_HUB_OFFLINE:
+        reason = (
+            "not in the cache, and HF_HUB_OFFLINE is set; unset it once to download the model, "
+            "or copy an exported artifact folder to this machine"
+        )
+    else:
+        detail = " ".join(str(error).split()) or "no detail"
+        reason = (
+            f"cannot be fetched from {constants.ENDPOINT} ({type(error).__name__}: {detail}); check the "
+            "network and try again, or copy an exported artifact folder to this machine"
+        )
+    return HubError(f"{hub_id}: {reason}")

@@ -1,0 +1,166 @@
+"""portvec.json: what an artifact holds and where it came from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from portvec import _format as fmt
+from portvec.errors import ArtifactError
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and SHA-256 (hex) of one file of an artifact."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """The Model2Vec model that an artifact was made from.
+
+    Attributes:
+        id: Hub id, or the name of the local folder.
+        revision: commit on the Hub; None for a local folder.
+        subfolder: folder inside the repository or local folder; None for its root.
+        sha256: SHA-256 (hex) of each file read, by its path in the source.
+    """
+
+    id: str
+    revision: str | None
+    subfolder: str | None
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of an artifact; docs/format.md defines every field.
+
+    Attributes:
+        source: the model it was made from.
+        reference: package and version whose ids and vectors the artifact reproduces.
+        dim: length of an embedding.
+        dtype: element type of the stored table; embeddings are float32 whatever it is.
+        vocabulary_size: token ids are 0 to vocabulary_size - 1.
+        normalize: whether embeddings have unit length.
+        max_length: tokens kept of a text, UNK among them; None keeps all.
+        max_characters: characters (code points) kept before tokenization; None keeps all.
+        unk_id: token id that never contributes; None if the tokenizer has no unknown token.
+        files: size and hash of each file but the manifest, by path relative to the folder.
+    """
+
+    source: Source
+    reference: str
+    dim: int
+    dtype: str
+    vocabulary_size: int
+    normalize: bool
+    max_length: int | None
+    max_characters: int | None
+    unk_id: int | None
+    files: dict[str, FileRecord] = field(default_factory=dict)
+    format_version: int = fmt.FORMAT_VERSION
+
+    def to_json(self) -> str:
+        """Return the manifest as the text of portvec.json."""
+        values = asdict(self)
+        document = {"format": fmt.FORMAT_NAME, "format_version": values.pop("format_version"), **values}
+        return json.dumps(document, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Manifest:
+        """Parse the text of portvec.json; `where` names it in errors.
+
+        Raises:
+            ArtifactError: it is not JSON, has an unknown format version, or a field is missing,
+                has the wrong type or an impossible value.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise ArtifactError(f"{where}: not valid JSON ({error}); export the model again") from error
+        if not isinstance(document, dict) or document.get("format") != fmt.FORMAT_NAME:
+            raise ArtifactError(f'{where}: not a portvec manifest, "format" is not "{fmt.FORMAT_NAME}"')
+        version = document.get("format_version")
+        if version != fmt.FORMAT_VERSION:
+            raise ArtifactError(
+                f"{where}: artifact format version {version!r}, but this portvec reads version "
+                f"{fmt.FORMAT_VERSION}; upgrade portvec, or export the model again"
+            )
+        fields = _Fields(document, where)
+        source = _Fields(fields.get("source", dict), f"{where}: source")
+        manifest = cls(
+            source=Source(
+                id=source.get("id", str),
+                revision=source.get("revision", str, None),
+                subfolder=source.get("subfolder", str, None),
+                sha256=source.get("sha256", dict),
+            ),
+            reference=fields.get("reference", str),
+            dim=fields.get("dim", int),
+            dtype=fields.get("dtype", str),
+            vocabulary_size=fields.get("vocabulary_size", int),
+            normalize=fields.get("normalize", bool),
+            max_length=fields.get("max_length", int, None),
+            max_characters=fields.get("max_characters", int, None),
+            unk_id=fields.get("unk_id", int, None),
+            files={
+                path: FileRecord(*_file_record(record, f"{where}: files: {path}"))
+                for path, record in fields.get("files", dict).items()
+            },
+        )
+        manifest._check(where)
+        return manifest
+
+    def _check(self, where: str) -> None:
+        for name in ("dim", "vocabulary_size"):
+            if getattr(self, name) < 1:
+                raise ArtifactError(f"{where}: {name} is {getattr(self, name)}, expected 1 or more")
+        for name in ("max_length", "max_characters"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ArtifactError(f"{where}: {name} is {value}, expected 0 or more, or null")
+        if self.dtype not in fmt.DTYPES:
+            known = ", ".join(fmt.DTYPES)
+            raise ArtifactError(f"{where}: dtype {self.dtype!r} is unknown, expected one of {known}")
+        for path in self.files:
+            parts = PurePosixPath(path).parts
+            if path.startswith("/") or "\\" in path or ":" in path or ".." in parts or not parts:
+                raise ArtifactError(
+                    f"{where}: file path {path!r} leaves the artifact folder; do not use this artifact"
+                )
+        for path in (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE):
+            if path not in self.files:
+                raise ArtifactError(f"{where}: files does not list {path}; export the model again")
+
+
+class _Fields:
+    """Typed access to a JSON object whose errors name the field."""
+
+    def __init__(self, values: dict[str, Any], where: str) -> None:
+        self._values = values
+        self._where = where
+
+    def get(self, name: str, kind: type, *null: None) -> Any:
+        """Return field `name`, which must be a `kind`, or null if a None is passed as well."""
+        if name not in self._values:
+            raise ArtifactError(f"{self._where}: field {name} is missing; export the model again")
+        value = self._values[name]
+        if value is None and null:
+            return None
+        # JSON has no separate type for true, but Python's bool is an int.
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            got = type(value).__name__
+            raise ArtifactError(f"{self._where}: field {name} is a {got}, expected {kind.__name__}")
+        return value
+
+
+def _file_record(record: Any, where: str) -> tuple[int, str]:
+    if not isinstance(record, dict):
+        raise ArtifactError(f"{where}: expected an object with size and sha256")
+    fields = _Fields(record, where)
+    return fields.get("size", int), fields.get("sha256", str)
