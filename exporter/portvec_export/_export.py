@@ -159,8 +159,6 @@ def _table(source: SourceModel, dtype: np.dtype[Any]) -> Table:
     model = source.static_model
     vectors: npt.NDArray[Any] = model.embedding
     weights, mapping = model.weights, model.token_mapping
-    if weights is not None and mapping is None:  # one row per id: nothing is gained by keeping them apart
-        vectors, weights = vectors * weights[:, None], None
     with np.errstate(over="ignore"):
         vectors = np.concatenate([vectors, np.zeros((1, vectors.shape[1]))], dtype=dtype, casting="same_kind")
     if not np.isfinite(vectors).all():

@@ -93,6 +93,10 @@ def load_source(
         raise SourceError(f"{folder}: model2vec cannot load this model ({reason})") from error
     model.embedding = _float32(model.embedding, dim, folder)
     _check(model, folder)
+    if model.weights is not None and model.token_mapping is None:
+        # A row for each id: the weights can be part of it.
+        model.embedding = (model.embedding * model.weights[:, None]).astype(np.float32)
+        model.weights = None
     origin = Source(name, commit, subfolder, {name: sha256_of(folder / name) for name in layout})
     return SourceModel(model, folder / layout.tokenizer, origin)
 

@@ -1,0 +1,142 @@
+"""Damaged and foreign artifacts: loading or verifying refuses them, and says why."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portvec import StaticEmbedder, verify
+from portvec.errors import ArtifactError
+from portvec_export import export_model
+
+LISTED = ["onnx/model.onnx", "onnx/model.onnx_data", "tokenizer.json", "conformance.json", "config.json"]
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_missing_file(tiny: Path, name: str) -> None:
+    (tiny / name).unlink()
+    with pytest.raises(ArtifactError, match=rf"{name}: missing, but listed in portvec\.json; copy the whole"):
+        StaticEmbedder.load(tiny)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_truncated_file(tiny: Path, name: str) -> None:
+    path = tiny / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ArtifactError, match=rf"{name}: [\d,]+ bytes, but portvec\.json lists [\d,]+; copy"):
+        StaticEmbedder.load(tiny)
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_flipped_bit_is_found_by_verify(tiny: Path, name: str) -> None:
+    content = bytearray((tiny / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tiny / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"{name}: content differs from what was exported \(SHA-256\)"):
+        verify(tiny)
+
+
+def test_folder_without_manifest(tiny: Path) -> None:
+    (tiny / "portvec.json").unlink()
+    with pytest.raises(ArtifactError, match=r"no portvec\.json, so this is no portvec artifact; make one with"):
+        verify(tiny)
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "portvec.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(format_version=2), "artifact format version 2, but this portvec reads version 1; up"),
+        (lambda m: m.update(format="other"), 'not a portvec manifest, "format" is not "portvec"'),
+        (lambda m: m.pop("dim"), "field dim is missing; export the model again"),
+        (lambda m: m.update(dim="256"), "field dim is a str, expected int"),
+        (lambda m: m.update(dim=True), "field dim is a bool, expected int"),
+        (lambda m: m.update(dim=0), "dim is 0, expected 1 or more"),
+        (lambda m: m.update(normalize=1), "field normalize is a int, expected bool"),
+        (lambda m: m.update(dtype="int3"), "dtype 'int3' is unknown, expected one of float32, float16"),
+        (lambda m: m.update(max_length=-1), "max_length is -1, expected 0 or more, or null"),
+        (lambda m: m["source"].pop("id"), "source: field id is missing"),
+        (lambda m: m["files"].pop("tokenizer.json"), r"files does not list tokenizer\.json"),
+        (lambda m: m["files"].update({"../x": {"size": 1, "sha256": ""}}), r"path '\.\./x' leaves the artifact"),
+        (lambda m: m["files"].update({"/etc/x": {"size": 1, "sha256": ""}}), "path '/etc/x' leaves the artifact"),
+        (lambda m: m["files"].update({"C:\\x": {"size": 1, "sha256": ""}}), "leaves the artifact folder; do not"),
+        (lambda m: m["files"].update({"a": []}), "files: a: expected an object with size and sha256"),
+        (lambda m: m["files"].update({"a": {"size": 1}}), "files: a: field sha256 is missing"),
+    ],
+)
+def test_invalid_manifest(tiny: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
+    edit(tiny, change)
+    with pytest.raises(ArtifactError, match=rf"portvec\.json: .*{message}"):
+        StaticEmbedder.load(tiny)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"portvec"'])
+def test_manifest_that_is_no_json_object(tiny: Path, text: str) -> None:
+    (tiny / "portvec.json").write_text(text)
+    with pytest.raises(ArtifactError, match=r"portvec\.json: not (valid JSON|a portvec manifest)"):
+        StaticEmbedder.load(tiny)
+
+
+def replace_file(folder: Path, name: str, content: bytes) -> None:
+    """Replace a file and fix the manifest, as somebody who edits an artifact would."""
+    (folder / name).write_bytes(content)
+    edit(folder, lambda m: m["files"][name].update(size=len(content), sha256="0" * 64))
+
+
+def test_graph_and_tokenizer_that_are_none(tiny: Path) -> None:
+    replace_file(tiny, "tokenizer.json", b"{}")
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json: not a tokenizer that can be loaded"):
+        StaticEmbedder.load(tiny)
+
+
+def test_graph_that_is_none(tiny: Path) -> None:
+    replace_file(tiny, "onnx/model.onnx", b"not a graph")
+    with pytest.raises(ArtifactError, match=r"model\.onnx: onnxruntime cannot load this graph"):
+        StaticEmbedder.load(tiny)
+
+
+def test_graph_of_another_dimension(tiny: Path, tiny_model: Path, tmp_path: Path) -> None:
+    other = export_model(tiny_model, tmp_path / "other", dim=7, single_file=True)
+    replace_file(tiny, "onnx/model.onnx", (other / "onnx" / "model.onnx").read_bytes())
+    with pytest.raises(ArtifactError, match=r"float32 output sentence_embedding of dimension 24, got .*7"):
+        StaticEmbedder.load(tiny)
+
+
+def test_artifact_that_no_longer_gives_its_recorded_results(
+    tiny: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    other = export_model(tiny_model, tmp_path / "other", normalize=False)
+    for name in ("onnx/model.onnx", "onnx/model.onnx_data"):
+        shutil.copy(other / name, tiny / name)
+    manifest = json.loads((other / "portvec.json").read_text())["files"]
+    edit(tiny, lambda m: m["files"].update({k: v for k, v in manifest.items() if k.startswith("onnx/")}))
+    with pytest.raises(ArtifactError, match=r"embedding of recorded text \d+ differs by .* more than 1e-06"):
+        verify(tiny)
+
+
+def test_other_recorded_ids(tiny: Path, tiny_model: Path, tmp_path: Path) -> None:
+    other = export_model(tiny_model, tmp_path / "other", max_length=3)
+    shutil.copy(other / "conformance.json", tiny / "conformance.json")
+    record = json.loads((other / "portvec.json").read_text())["files"]["conformance.json"]
+    edit(tiny, lambda m: m["files"].update({"conformance.json": record}))
+    with pytest.raises(ArtifactError, match=r"recorded text \d+ has other token ids here .* check the version"):
+        verify(tiny)
+
+
+def test_errors_are_one_line(tiny: Path) -> None:
+    (tiny / "onnx" / "model.onnx").write_bytes(b"x" * (tiny / "onnx" / "model.onnx").stat().st_size)
+    with pytest.raises(ArtifactError) as caught:
+        StaticEmbedder.load(tiny)
+    assert not re.search(r"\n", str(caught.value))

@@ -1,0 +1,329 @@
+"""What export_model reads, writes, refuses, and leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model2vec import StaticModel
+
+import tiny_models
+from corpus import paragraphs
+from portvec import StaticEmbedder, verify
+from portvec.errors import ArtifactError, ExportError, SourceError
+from portvec_export import _export, export_model
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_writes_the_files_of_the_format_and_nothing_else(tiny_model: Path, tmp_path: Path) -> None:
+    folder = export_model(tiny_model, tmp_path / "out" / "deep")
+    assert folder == tmp_path / "out" / "deep"
+    assert sorted(contents(folder)) == [
+        "1_Pooling/config.json",
+        "README.md",
+        "config.json",
+        "conformance.json",
+        "modules.json",
+        "onnx/model.onnx",
+        "onnx/model.onnx_data",
+        "portvec.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    assert os.listdir(folder.parent) == ["deep"]
+    assert verify(folder).texts == 64
+
+
+def test_exporting_twice_gives_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
+    first = contents(export_model(tiny_model, tmp_path / "first"))
+    assert contents(export_model(tiny_model, tmp_path / "second")) == first
+
+
+def test_manifest_records_model_and_origin(tiny_model: Path, tmp_path: Path) -> None:
+    folder = export_model(tiny_model, tmp_path / "artifact", max_length=100)
+    manifest = StaticEmbedder.load(folder).manifest
+    model = StaticModel.from_pretrained(tiny_model)
+    assert manifest.source.id == "tiny-model"
+    assert sorted(manifest.source.sha256) == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert manifest.reference == "model2vec 0.10.0"
+    assert (manifest.dim, manifest.dtype, manifest.normalize) == (24, "float32", True)
+    assert manifest.vocabulary_size == len(model.tokens)
+    assert (manifest.max_length, manifest.max_characters) == (100, 100 * model.median_token_length)
+    assert manifest.unk_id == model.unk_token_id == 1
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_reads_the_layouts_of_sentence_transformers(nested: bool, tmp_path: Path) -> None:
+    source = tiny_models.save_sentence_transformers(tmp_path / "source", nested=nested)
+    embedder = StaticEmbedder.load(export_model(source, tmp_path / "artifact"))
+    expected = StaticModel.from_pretrained(source).encode(paragraphs(50))
+    np.testing.assert_allclose(embedder.encode(paragraphs(50)), expected, rtol=2e-6, atol=1e-6)
+
+
+def test_reads_a_subfolder_and_a_path_with_spaces_and_umlauts(tmp_path: Path) -> None:
+    tiny_models.save(tmp_path / "mein größtes modell" / "inner")
+    folder = export_model(
+        tmp_path / "mein größtes modell", tmp_path / "ein artefakt ✓", subfolder="inner"
+    )
+    assert StaticEmbedder.load(folder).manifest.source.subfolder == "inner"
+
+
+def test_reads_a_read_only_folder(tiny_model: Path, tmp_path: Path) -> None:
+    before = contents(tiny_model)
+    for path in [*tiny_model.iterdir(), tiny_model]:
+        path.chmod(path.stat().st_mode & 0o555)
+    try:
+        export_model(tiny_model, tmp_path / "artifact")
+    finally:
+        tiny_model.chmod(0o755)
+    assert contents(tiny_model) == before
+
+
+@pytest.mark.parametrize("source_dtype", ["float16", "float32", "float64", "int8"])
+def test_source_tables_of_every_type(source_dtype: str, tmp_path: Path) -> None:
+    built = tiny_models.model()
+    table = built.embedding * 20 if source_dtype == "int8" else built.embedding
+    source = tiny_models.save(tmp_path / "source", vectors=table.astype(source_dtype))
+    embedder = StaticEmbedder.load(export_model(source, tmp_path / "artifact"))
+    model = StaticModel.from_pretrained(source, quantize_to="float32")
+    np.testing.assert_allclose(
+        embedder.encode(paragraphs(50)), model.encode(paragraphs(50)), rtol=0, atol=1e-6
+    )
+
+
+def test_float16_halves_the_table_and_changes_no_float16_model(tiny_model: Path, tmp_path: Path) -> None:
+    # The values of this model are all exact in float16.
+    wide = export_model(tiny_model, tmp_path / "wide")
+    narrow = export_model(tiny_model, tmp_path / "narrow", dtype="float16")
+    sizes = [(folder / "onnx" / "model.onnx_data").stat().st_size for folder in (wide, narrow)]
+    assert sizes[0] == 2 * sizes[1]
+    texts = paragraphs(200)
+    np.testing.assert_array_equal(
+        StaticEmbedder.load(narrow).encode(texts), StaticEmbedder.load(wide).encode(texts)
+    )
+
+
+def test_float16_refuses_values_that_it_cannot_hold(tmp_path: Path) -> None:
+    built = tiny_models.model()
+    source = tiny_models.save(tmp_path / "model", vectors=built.embedding * np.float32(1e6))
+    with pytest.raises(ExportError, match=r"model: the table has values beyond float16 \(up to 6\.55e\+04\)"):
+        export_model(source, tmp_path / "artifact", dtype="float16")
+    assert not (tmp_path / "artifact").exists()
+
+
+@pytest.mark.parametrize("mapped", [True, False], ids=["mapping", "weights-only"])
+def test_vocabulary_quantized_models(mapped: bool, tmp_path: Path) -> None:
+    size = tiny_models.tokenizer("wordpiece").get_vocab_size()
+    rng = np.random.default_rng(0)
+    source = tiny_models.save(
+        tmp_path / "model",
+        vectors=tiny_models.vectors(50 if mapped else size),
+        token_mapping=rng.integers(0, 50, size) if mapped else None,
+        weights=rng.random(size).astype(np.float32),
+    )
+    for dtype in ("float32", "float16"):
+        folder = export_model(source, tmp_path / dtype, dtype=dtype)
+        model = StaticModel.from_pretrained(source, quantize_to="float32")
+        if dtype == "float32" or mapped:
+            np.testing.assert_allclose(
+                StaticEmbedder.load(folder).encode(paragraphs(100)),
+                model.encode(paragraphs(100)),
+                rtol=0,
+                atol=1e-6,
+            )
+        if mapped:  # the table stays as small as it was
+            assert (folder / "onnx" / "model.onnx_data").stat().st_size == (1 << 17) + 4 * (size + 1)
+
+
+def test_dim_normalize_and_max_length_override_the_model(tiny_model: Path, tmp_path: Path) -> None:
+    folder = export_model(tiny_model, tmp_path / "artifact", dim=10, normalize=False, max_length=None)
+    model = StaticModel.from_pretrained(tiny_model, dimensionality=10, normalize=False, max_length=None)
+    texts = [*paragraphs(50), "word " * 2000]
+    got = StaticEmbedder.load(folder).encode(texts)
+    assert got.shape == (51, 10)
+    np.testing.assert_allclose(got, model.encode(texts), rtol=0, atol=1e-6)
+    assert np.abs(np.linalg.norm(got, axis=1) - 1).max() > 0.1
+
+
+def test_single_file_has_no_external_data_and_the_same_vectors(tiny_model: Path, tmp_path: Path) -> None:
+    single = export_model(tiny_model, tmp_path / "single", single_file=True)
+    apart = export_model(tiny_model, tmp_path / "apart")
+    assert [path.name for path in (single / "onnx").iterdir()] == ["model.onnx"]
+    assert (apart / "onnx" / "model.onnx").stat().st_size < 4096
+    assert "use_external_data_format" not in (single / "config.json").read_text()
+    texts = paragraphs(20)
+    np.testing.assert_array_equal(
+        StaticEmbedder.load(single).encode(texts), StaticEmbedder.load(apart).encode(texts)
+    )
+
+
+class TestSourceErrors:
+    def test_missing_path_is_never_looked_up_on_the_hub(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "models").mkdir()
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+        for source in ("./nowhere", "nowhere", str(tmp_path / "nowhere"), "a/b/c", "~/nowhere", Path("a/b")):
+            with pytest.raises(SourceError, match="no such folder; expected an existing model folder or a Hub"):
+                export_model(source, tmp_path / "artifact")
+        with pytest.raises(
+            SourceError, match="models/potion: no such folder, though models exists here; .* write models/potion@main"
+        ):
+            export_model("models/potion", tmp_path / "artifact")
+
+    def test_file_instead_of_folder(self, tiny_model: Path, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match=r"model\.safetensors: is a file, expected a model folder"):
+            export_model(tiny_model / "model.safetensors", tmp_path / "artifact")
+
+    def test_folder_that_is_no_model(self, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(SourceError, match=r"empty: not a Model2Vec model, which has model\.safetensors, config"):
+            export_model(tmp_path / "empty", tmp_path / "artifact")
+
+    def test_artifact_instead_of_model(self, tiny: Path, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match="is a portvec artifact already; export the Model2Vec model it was"):
+            export_model(tiny, tmp_path / "artifact")
+
+    def test_truncated_tensors(self, tiny_model: Path, tmp_path: Path) -> None:
+        tensors = tiny_model / "model.safetensors"
+        tensors.write_bytes(tensors.read_bytes()[:1000])
+        with pytest.raises(SourceError, match="tiny-model: model2vec cannot load this model"):
+            export_model(tiny_model, tmp_path / "artifact")
+
+    def test_rows_that_do_not_fit_the_vocabulary(self, tiny_model: Path, tmp_path: Path) -> None:
+        other = tiny_models.save(tmp_path / "other", "wordlevel")
+        tokenizer = json.loads((other / "tokenizer.json").read_text())
+        tokenizer["model"]["vocab"]["one-more"] = 800
+        (tiny_model / "tokenizer.json").write_text(json.dumps(tokenizer))
+        with pytest.raises(SourceError, match=r"Number of tokens \(801\) does not match number of vectors \(800\)"):
+            export_model(tiny_model, tmp_path / "artifact")
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf])
+    def test_values_that_are_no_numbers(self, value: float, tmp_path: Path) -> None:
+        table = tiny_models.vectors(800)
+        table[[3, 17], 5] = value
+        source = tiny_models.save(tmp_path / "model", vectors=table)
+        with pytest.raises(SourceError, match=r"NaN or infinity in 2 embedding rows \(first: 3, 17\)"):
+            export_model(source, tmp_path / "artifact")
+
+    def test_mapping_out_of_range(self, tmp_path: Path) -> None:
+        mapping = np.full(800, 50)
+        source = tiny_models.save(
+            tmp_path / "model", vectors=tiny_models.vectors(50), token_mapping=mapping, weights=None
+        )
+        with pytest.raises(SourceError, match="points to rows 50 to 50, but the table has rows 0 to 49"):
+            export_model(source, tmp_path / "artifact")
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"dtype": "float8"}, "dtype 'float8' is unknown, expected one of float32, float16"),
+            ({"dim": 0}, "dim is 0, expected a whole number of 1 or more"),
+            ({"dim": 2.5}, r"dim is 2\.5, expected a whole number"),
+            ({"max_length": -1}, "max_length is -1, expected a whole number"),
+            ({"max_length": True}, "max_length is True, expected a whole number"),
+        ],
+    )
+    def test_out_of_range(
+        self, options: dict[str, object], message: str, tiny_model: Path, tmp_path: Path
+    ) -> None:
+        with pytest.raises(ExportError, match=message):
+            export_model(tiny_model, tmp_path / "artifact", **options)  # type: ignore[arg-type]
+
+    def test_more_dimensions_than_there_are(self, tiny_model: Path, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match="dim 25 was asked for, but the model has 24 dimensions"):
+            export_model(tiny_model, tmp_path / "artifact", dim=25)
+
+
+class TestTarget:
+    def test_must_be_empty(self, tiny_model: Path, tmp_path: Path) -> None:
+        (tmp_path / "artifact").mkdir()
+        export_model(tiny_model, tmp_path / "artifact")  # an empty folder is as good as none
+        with pytest.raises(ExportError, match="artifact: exists and is not empty; .* pass --overwrite"):
+            export_model(tiny_model, tmp_path / "artifact")
+
+    def test_overwrite_replaces_an_artifact_whole(self, tiny_model: Path, tiny: Path) -> None:
+        (tiny / "extra.txt").write_text("gone afterwards")
+        export_model(tiny_model, tiny, dim=5, overwrite=True)
+        assert StaticEmbedder.load(tiny).dim == 5
+        assert not (tiny / "extra.txt").exists()
+
+    def test_overwrite_deletes_nothing_but_artifacts(self, tiny_model: Path, tmp_path: Path) -> None:
+        (tmp_path / "thesis").mkdir()
+        (tmp_path / "thesis" / "chapter1.tex").write_text("precious")
+        with pytest.raises(ExportError, match=r"holds files but no portvec\.json, so it is no artifact and"):
+            export_model(tiny_model, tmp_path / "thesis", overwrite=True)
+        assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "precious"
+
+    def test_file(self, tiny_model: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(ExportError, match="file: is a file, expected a folder to make"):
+            export_model(tiny_model, tmp_path / "file")
+
+    def test_stays_as_it_was_if_the_check_fails(
+        self, tiny_model: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = contents(tiny)
+
+        def fail(_folder: Path) -> None:
+            raise ArtifactError("differs")
+
+        monkeypatch.setattr(_export, "verify", fail)
+        with pytest.raises(ArtifactError, match="differs"):
+            export_model(tiny_model, tiny, dim=5, overwrite=True)
+        assert contents(tiny) == before
+        assert [path.name for path in tiny.parent.iterdir() if path.name.startswith(".")] == []
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+    def test_disk_full(self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(folder: Path, *_args: object, **_options: object) -> None:
+            (folder / "partial").write_text("x")
+            with open("/dev/full", "w") as file:  # noqa: PTH123
+                file.write("x")
+
+        monkeypatch.setattr(_export, "write_graph", full)
+        with pytest.raises(ExportError, match="artifact: cannot be written .No space left on device"):
+            export_model(tiny_model, tmp_path / "artifact")
+        assert not any(path.name.endswith("artifact") for path in tmp_path.iterdir())
+        assert [path for path in tmp_path.iterdir() if path.suffix == ".partial"] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_killed_export_leaves_the_target_absent_or_complete_and_the_next_one_clears_up(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out" / "artifact"
+    command = [sys.executable, "-m", "portvec", "export", str(tiny_model), "-o", str(target), "--overwrite"]
+    started = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    duration = time.monotonic() - started
+    shutil.rmtree(target)
+    for moment in np.linspace(0.3, 1.05, 8):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(duration * moment)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if target.exists():
+            assert verify(target).texts == 64
+    subprocess.run(command, check=True, capture_output=True)
+    assert os.listdir(target.parent) == ["artifact"]
+    assert verify(target).texts == 64
