@@ -44,7 +44,9 @@ def test_flipped_bit_is_found_by_verify(tiny: Path, name: str) -> None:
 
 def test_folder_without_manifest(tiny: Path) -> None:
     (tiny / "portvec.json").unlink()
-    with pytest.raises(ArtifactError, match=r"no portvec\.json, so this is no portvec artifact; make one with"):
+    with pytest.raises(
+        ArtifactError, match=r"no portvec\.json, so this is no portvec artifact; make one with"
+    ):
         verify(tiny)
 
 
@@ -58,7 +60,10 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(format_version=2), "artifact format version 2, but this portvec reads version 1; up"),
+        (
+            lambda m: m.update(format_version=2),
+            "artifact format version 2, but this portvec reads version 1; up",
+        ),
         (lambda m: m.update(format="other"), 'not a portvec manifest, "format" is not "portvec"'),
         (lambda m: m.pop("dim"), "field dim is missing; export the model again"),
         (lambda m: m.update(dim="256"), "field dim is a str, expected int"),
@@ -69,9 +74,18 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
         (lambda m: m.update(max_length=-1), "max_length is -1, expected 0 or more, or null"),
         (lambda m: m["source"].pop("id"), "source: field id is missing"),
         (lambda m: m["files"].pop("tokenizer.json"), r"files does not list tokenizer\.json"),
-        (lambda m: m["files"].update({"../x": {"size": 1, "sha256": ""}}), r"path '\.\./x' leaves the artifact"),
-        (lambda m: m["files"].update({"/etc/x": {"size": 1, "sha256": ""}}), "path '/etc/x' leaves the artifact"),
-        (lambda m: m["files"].update({"C:\\x": {"size": 1, "sha256": ""}}), "leaves the artifact folder; do not"),
+        (
+            lambda m: m["files"].update({"../x": {"size": 1, "sha256": ""}}),
+            r"path '\.\./x' leaves the artifact",
+        ),
+        (
+            lambda m: m["files"].update({"/etc/x": {"size": 1, "sha256": ""}}),
+            "path '/etc/x' leaves the artifact",
+        ),
+        (
+            lambda m: m["files"].update({"C:\\x": {"size": 1, "sha256": ""}}),
+            "leaves the artifact folder; do not",
+        ),
         (lambda m: m["files"].update({"a": []}), "files: a: expected an object with size and sha256"),
         (lambda m: m["files"].update({"a": {"size": 1}}), "files: a: field sha256 is missing"),
     ],
@@ -131,7 +145,9 @@ def test_other_recorded_ids(tiny: Path, tiny_model: Path, tmp_path: Path) -> Non
     shutil.copy(other / "conformance.json", tiny / "conformance.json")
     record = json.loads((other / "portvec.json").read_text())["files"]["conformance.json"]
     edit(tiny, lambda m: m["files"].update({"conformance.json": record}))
-    with pytest.raises(ArtifactError, match=r"recorded text \d+ has other token ids here .* check the version"):
+    with pytest.raises(
+        ArtifactError, match=r"recorded text \d+ has other token ids here .* check the version"
+    ):
         verify(tiny)
 
 

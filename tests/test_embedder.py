@@ -98,7 +98,9 @@ def test_tokenize_takes_no_bare_str(embedder: StaticEmbedder) -> None:
 
 
 def test_lone_surrogates(embedder: StaticEmbedder) -> None:
-    with pytest.raises(InputError, match=r"texts\[1\] holds the lone surrogate U\+D83D at character 2, .*replace"):
+    with pytest.raises(
+        InputError, match=r"texts\[1\] holds the lone surrogate U\+D83D at character 2, .*replace"
+    ):
         embedder.encode(["fine", "ab\ud83d"])
 
 
@@ -117,14 +119,19 @@ def test_impossible_threads(tiny: Path, threads: Any) -> None:
 def test_unknown_tokenizer_and_provider(tiny: Path) -> None:
     with pytest.raises(InputError, match="tokenizer is 'magic', expected 'auto' or 'tokenizers'"):
         StaticEmbedder.load(tiny, tokenizer="magic")  # type: ignore[arg-type]
-    with pytest.raises(SourceError, match="'NoSuchProvider' is not in this onnxruntime, which has .*CPUExec"):
+    with pytest.raises(
+        SourceError, match=r"'NoSuchProvider' is not in this onnxruntime, which has .*CPUExec"
+    ):
         StaticEmbedder.load(tiny, providers=["NoSuchProvider"])
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dim": 10}, "an artifact exported with dim 24, but 10 was asked for; export the Model2Vec model again"),
+        (
+            {"dim": 10},
+            "an artifact exported with dim 24, but 10 was asked for; export the Model2Vec model again",
+        ),
         ({"normalize": False}, "exported with normalize True, but False"),
         ({"max_length": None}, "exported with max_length 512, but None"),
         ({"dtype": "float16"}, "exported with dtype float32, but float16"),

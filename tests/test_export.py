@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -30,6 +29,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_writes_the_files_of_the_format_and_nothing_else(tiny_model: Path, tmp_path: Path) -> None:
     folder = export_model(tiny_model, tmp_path / "out" / "deep")
     assert folder == tmp_path / "out" / "deep"
@@ -46,7 +49,7 @@ def test_writes_the_files_of_the_format_and_nothing_else(tiny_model: Path, tmp_p
         "tokenizer.json",
         "tokenizer_config.json",
     ]
-    assert os.listdir(folder.parent) == ["deep"]
+    assert names(folder.parent) == ["deep"]
     assert verify(folder).texts == 64
 
 
@@ -78,9 +81,7 @@ def test_reads_the_layouts_of_sentence_transformers(nested: bool, tmp_path: Path
 
 def test_reads_a_subfolder_and_a_path_with_spaces_and_umlauts(tmp_path: Path) -> None:
     tiny_models.save(tmp_path / "mein größtes modell" / "inner")
-    folder = export_model(
-        tmp_path / "mein größtes modell", tmp_path / "ein artefakt ✓", subfolder="inner"
-    )
+    folder = export_model(tmp_path / "mein größtes modell", tmp_path / "ein artefakt ✓", subfolder="inner")
     assert StaticEmbedder.load(folder).manifest.source.subfolder == "inner"
 
 
@@ -181,10 +182,13 @@ class TestSourceErrors:
         (tmp_path / "models").mkdir()
         monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
         for source in ("./nowhere", "nowhere", str(tmp_path / "nowhere"), "a/b/c", "~/nowhere", Path("a/b")):
-            with pytest.raises(SourceError, match="no such folder; expected an existing model folder or a Hub"):
+            with pytest.raises(
+                SourceError, match="no such folder; expected an existing model folder or a Hub"
+            ):
                 export_model(source, tmp_path / "artifact")
         with pytest.raises(
-            SourceError, match="models/potion: no such folder, though models exists here; .* write models/potion@main"
+            SourceError,
+            match=r"models/potion: no such folder, though models exists here; .* write models/potion@main",
         ):
             export_model("models/potion", tmp_path / "artifact")
 
@@ -194,11 +198,15 @@ class TestSourceErrors:
 
     def test_folder_that_is_no_model(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
-        with pytest.raises(SourceError, match=r"empty: not a Model2Vec model, which has model\.safetensors, config"):
+        with pytest.raises(
+            SourceError, match=r"empty: not a Model2Vec model, which has model\.safetensors, config"
+        ):
             export_model(tmp_path / "empty", tmp_path / "artifact")
 
     def test_artifact_instead_of_model(self, tiny: Path, tmp_path: Path) -> None:
-        with pytest.raises(SourceError, match="is a portvec artifact already; export the Model2Vec model it was"):
+        with pytest.raises(
+            SourceError, match="is a portvec artifact already; export the Model2Vec model it was"
+        ):
             export_model(tiny, tmp_path / "artifact")
 
     def test_truncated_tensors(self, tiny_model: Path, tmp_path: Path) -> None:
@@ -212,7 +220,9 @@ class TestSourceErrors:
         tokenizer = json.loads((other / "tokenizer.json").read_text())
         tokenizer["model"]["vocab"]["one-more"] = 800
         (tiny_model / "tokenizer.json").write_text(json.dumps(tokenizer))
-        with pytest.raises(SourceError, match=r"Number of tokens \(801\) does not match number of vectors \(800\)"):
+        with pytest.raises(
+            SourceError, match=r"Number of tokens \(801\) does not match number of vectors \(800\)"
+        ):
             export_model(tiny_model, tmp_path / "artifact")
 
     @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -258,7 +268,7 @@ class TestTarget:
     def test_must_be_empty(self, tiny_model: Path, tmp_path: Path) -> None:
         (tmp_path / "artifact").mkdir()
         export_model(tiny_model, tmp_path / "artifact")  # an empty folder is as good as none
-        with pytest.raises(ExportError, match="artifact: exists and is not empty; .* pass --overwrite"):
+        with pytest.raises(ExportError, match=r"artifact: exists and is not empty; .* pass --overwrite"):
             export_model(tiny_model, tmp_path / "artifact")
 
     def test_overwrite_replaces_an_artifact_whole(self, tiny_model: Path, tiny: Path) -> None:
@@ -301,7 +311,7 @@ class TestTarget:
                 file.write("x")
 
         monkeypatch.setattr(_export, "write_graph", full)
-        with pytest.raises(ExportError, match="artifact: cannot be written .No space left on device"):
+        with pytest.raises(ExportError, match=r"artifact: cannot be written \(No space left on device"):
             export_model(tiny_model, tmp_path / "artifact")
         assert not any(path.name.endswith("artifact") for path in tmp_path.iterdir())
         assert [path for path in tmp_path.iterdir() if path.suffix == ".partial"] == []
@@ -325,5 +335,5 @@ def test_killed_export_leaves_the_target_absent_or_complete_and_the_next_one_cle
         if target.exists():
             assert verify(target).texts == 64
     subprocess.run(command, check=True, capture_output=True)
-    assert os.listdir(target.parent) == ["artifact"]
+    assert names(target.parent) == ["artifact"]
     assert verify(target).texts == 64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -68,10 +69,8 @@ def test_every_pooling_of_every_consumer_finds_the_vector(kind: tiny_models.Kind
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("quantized", [False, True])
-def test_reference_evaluator_and_unoptimized_graph_agree(
-    dtype: str, quantized: bool, tmp_path: Path
-) -> None:
-    options = {
+def test_reference_evaluator_and_unoptimized_graph_agree(dtype: str, quantized: bool, tmp_path: Path) -> None:
+    options: dict[str, Any] = {
         "vectors": tiny_models.vectors(30),
         "token_mapping": np.arange(800) % 30,
         "weights": np.linspace(0.1, 2, 800, dtype=np.float32),
@@ -84,10 +83,10 @@ def test_reference_evaluator_and_unoptimized_graph_agree(
     for level in (ort.GraphOptimizationLevel.ORT_DISABLE_ALL, ort.GraphOptimizationLevel.ORT_ENABLE_ALL):
         session_options = ort.SessionOptions()
         session_options.graph_optimization_level = level
-        got = ort.InferenceSession(path, session_options).run(["sentence_embedding"], inputs)[0]
+        (got,) = ort.InferenceSession(path, session_options).run(["sentence_embedding"], inputs)
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
-    got = ReferenceEvaluator(path).run(["sentence_embedding"], inputs)[0]
-    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+    evaluated: Any = ReferenceEvaluator(path).run(["sentence_embedding"], inputs)
+    np.testing.assert_allclose(evaluated[0], expected, rtol=0, atol=1e-6)
 
 
 def test_empty_sequence_gives_zeros(tiny: Path) -> None:

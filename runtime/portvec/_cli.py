@@ -205,9 +205,9 @@ def _run() -> int:
         return _fail(usage.format_message().rstrip(".") + hint, usage.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", 130)
-    except BrokenPipeError:  # the reader of stdout has seen enough
+    except BrokenPipeError:  # the reader of stdout has seen enough; click does the same while it runs
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
     except (PortvecError, OSError) as error:
         return _fail(str(error), 1)
     return 0

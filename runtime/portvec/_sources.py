@@ -134,6 +134,13 @@ def _cached(key: str, make: Callable[[Path], object], *, refresh: bool = False) 
     target = cache_root() / "models" / key
     if target.is_dir() and not refresh:
         return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"{target.parent}: the cache folder cannot be made ({error.strerror or error}); "
+            "set PORTVEC_CACHE to a folder that can be written"
+        ) from error
     # Processes that ask at the same time wait here; the first one converts.
     with exclusive(target.with_name(f"{key}.made")):
         if refresh or not target.is_dir():

@@ -1,0 +1,201 @@
+"""Models on the Hub: the real huggingface_hub client against a Hub on localhost."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny_models
+from conftest import RunPortvec
+from hub_server import TOKEN, LocalHub, Repository
+
+
+@pytest.fixture
+def run(portvec: RunPortvec, hub: LocalHub) -> RunPortvec:
+    """The command line with the local Hub, and no wait of ten seconds for a dead connection."""
+
+    def run(*args: object, **env: Any) -> subprocess.CompletedProcess[str]:
+        hub.requests.clear()
+        settings = {"HF_ENDPOINT": hub.url, "HF_HUB_DOWNLOAD_TIMEOUT": "5", "PORTVEC_CACHE": ""}
+        return portvec(*args, **{**settings, **env})
+
+    return run
+
+
+def vector(output: str) -> list[float]:
+    return json.loads(output)["embedding"]  # type: ignore[no-any-return]
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*")}
+
+
+def test_model2vec_model_is_converted_once_and_then_needs_no_network(
+    run: RunPortvec, hub: LocalHub, tiny_model: Path, tmp_path: Path
+) -> None:
+    commit = hub.add_folder("owner/model", tiny_model).commit
+    first = run("embed", "owner/model", "the value")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert any("model.safetensors" in request for request in hub.requests)
+
+    again = run("embed", "owner/model", "the value", HF_ENDPOINT="http://127.0.0.1:9")
+    offline = run("embed", "owner/model", "the value", HF_HUB_OFFLINE="1")
+    assert again.stdout == offline.stdout == first.stdout
+    assert hub.requests == []
+
+    manifests = list((tmp_path / "home" / ".cache" / "portvec" / "models").glob("*/portvec.json"))
+    source = json.loads(manifests[0].read_text())["source"]
+    assert (len(manifests), source["id"], source["revision"]) == (1, "owner/model", commit)
+
+
+def test_artifact_is_used_as_it_is_in_real_files(
+    run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path
+) -> None:
+    hub.add_folder("owner/artifact", tiny)
+    hub.repositories["owner/artifact"].files["unrelated.bin"] = b"x" * 1000
+    local = run("embed", tiny, "the value")
+    remote = run("embed", "owner/artifact", "the value")
+    assert remote.stdout == local.stdout
+    assert not any("unrelated.bin" in request for request in hub.requests)
+    assert run("embed", "owner/artifact", "the value", HF_HUB_OFFLINE="1").stdout == local.stdout
+    (copy,) = (tmp_path / "home" / ".cache" / "portvec" / "models").iterdir()
+    assert not any(path.is_symlink() for path in copy.rglob("*"))
+    assert {path.name for path in tiny.rglob("*")} == files_below(copy)
+
+
+def test_damaged_artifact_on_the_hub_is_not_kept(
+    run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path
+) -> None:
+    files = hub.add_folder("owner/artifact", tiny).files
+    files["onnx/model.onnx_data"] = bytes(len(files["onnx/model.onnx_data"]))
+    result = run("embed", "owner/artifact", "x")
+    assert result.returncode == 1
+    assert "model.onnx_data: content differs from what was exported (SHA-256)" in result.stderr
+    assert not list((tmp_path / "home" / ".cache" / "portvec" / "models").glob("*"))
+
+
+@pytest.mark.parametrize("revision", ["v1", "commit"])
+def test_revision_by_option_and_in_the_id(
+    run: RunPortvec, hub: LocalHub, tiny_model: Path, tmp_path: Path, revision: str
+) -> None:
+    repository = hub.add_folder("owner/model", tiny_model, branches=("v1",))
+    revision = repository.commit if revision == "commit" else revision
+    assert run("embed", f"owner/model@{revision}", "x").returncode == 0
+    output = tmp_path / "artifact"
+    assert run("export", "owner/model", "--revision", revision, "-o", output).returncode == 0
+    assert json.loads((output / "portvec.json").read_text())["source"]["revision"] == repository.commit
+
+
+def test_subfolder(run: RunPortvec, hub: LocalHub, tiny_model: Path, tmp_path: Path) -> None:
+    hub.add_folder("owner/model", tiny_model)
+    files = hub.repositories["owner/model"].files
+    hub.repositories["owner/models"] = Repository({f"small/{name}": data for name, data in files.items()})
+    result = run("export", "owner/models", "--subfolder", "small", "-o", tmp_path / "artifact")
+    assert result.returncode == 0
+    result = run("export", "owner/models", "-o", tmp_path / "other")
+    assert result.returncode == 1
+    assert "owner/models: neither a Model2Vec model (model.safetensors, config.json" in result.stderr
+
+
+def test_cache_that_holds_only_some_files_is_completed(
+    run: RunPortvec, hub: LocalHub, tiny_model: Path, tmp_path: Path
+) -> None:
+    hub.add_folder("owner/model", tiny_model)
+    assert run("export", "owner/model", "-o", tmp_path / "first").returncode == 0
+    (tensors,) = (tmp_path / "home" / ".cache" / "huggingface").rglob("model.safetensors")
+    tensors.resolve().unlink()
+    tensors.unlink()
+    assert run("export", "owner/model", "-o", tmp_path / "second").returncode == 0
+    assert any(request.startswith("GET") and "model.safetensors" in request for request in hub.requests)
+
+
+class TestErrors:
+    def check(self, result: subprocess.CompletedProcess[str], message: str) -> None:
+        assert result.returncode == 1
+        assert result.stdout == ""
+        assert result.stderr.count("\n") == 1
+        assert result.stderr.startswith("portvec: error: owner/")
+        assert message in result.stderr
+
+    def test_no_such_repository(self, run: RunPortvec) -> None:
+        self.check(
+            run("embed", "owner/missing", "x"),
+            "owner/missing: no such repository, or it is private; check the name, or pass token= or --token",
+        )
+
+    def test_gated(self, run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:
+        hub.add_folder("owner/gated", tiny_model, gated=True)
+        self.check(
+            run("embed", "owner/gated", "x"), "access to owner/gated is restricted; request it on the Hub"
+        )
+        assert run("embed", "owner/gated", "x", HF_TOKEN=TOKEN).returncode == 0
+
+    def test_gated_with_token_option(
+        self, run: RunPortvec, hub: LocalHub, tiny_model: Path, tmp_path: Path
+    ) -> None:
+        hub.add_folder("owner/gated", tiny_model, gated=True)
+        result = run("export", "owner/gated", "--token", TOKEN, "-o", tmp_path / "artifact")
+        assert result.returncode == 0
+
+    def test_no_such_revision(self, run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:
+        hub.add_folder("owner/model", tiny_model)
+        self.check(run("embed", "owner/model@v9", "x"), "no revision 'v9'; check the branch, tag or commit")
+
+    def test_neither_kind(self, run: RunPortvec, hub: LocalHub) -> None:
+        hub.repositories["owner/other"] = Repository({"pytorch_model.bin": b"", "README.md": b""})
+        self.check(run("embed", "owner/other", "x"), "(portvec.json); has README.md, pytorch_model.bin")
+
+    def test_offline_with_a_cold_cache(self, run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:
+        hub.add_folder("owner/model", tiny_model)
+        self.check(
+            run("embed", "owner/model", "x", HF_HUB_OFFLINE="1"),
+            "not in the cache, and HF_HUB_OFFLINE is set; unset it once to download the model, or copy",
+        )
+        assert hub.requests == []
+
+    def test_no_network(self, run: RunPortvec) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.check(
+            run("embed", "owner/model", "x", HF_ENDPOINT=f"http://127.0.0.1:{port}"),
+            f"cannot be fetched from http://127.0.0.1:{port} (ConnectError: [Errno 111] Connection refused)",
+        )
+
+
+def test_slow_answers(run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:
+    hub.add_folder("owner/model", tiny_model)
+    hub.delay = 0.3
+    assert run("embed", "owner/model", "x").returncode == 0
+
+
+def test_dropped_connection_is_resumed(run: RunPortvec, hub: LocalHub, tmp_path: Path) -> None:
+    source = tiny_models.save(tmp_path / "wide", vectors=tiny_models.vectors(800, dim=256))
+    hub.add_folder("owner/model", source)
+    hub.drops = 1
+    broken = run("embed", "owner/model", "the value")
+    assert (broken.returncode, hub.drops) == (0, 0)
+    assert broken.stdout == run("embed", source, "the value").stdout
+
+
+def test_id_is_a_hub_id_although_a_folder_of_the_owner_exists(
+    run: RunPortvec, hub: LocalHub, tiny_model: Path, tmp_path: Path
+) -> None:
+    hub.add_folder("owner/model", tiny_model)
+    (tmp_path / "owner").mkdir()
+    refused = run("embed", "owner/model", "x")
+    assert refused.returncode == 1
+    assert "write owner/model@main for the Hub's model" in refused.stderr
+    assert hub.requests == []
+    assert run("embed", "owner/model@main", "x").returncode == 0
+
+
+def test_contradicting_revisions(run: RunPortvec, tmp_path: Path) -> None:
+    result = run("export", "owner/model@v1", "--revision", "v2", "-o", tmp_path / "artifact")
+    assert result.returncode == 1
+    assert "revision 'v1' in the id, but 'v2' was given as well; give one of them" in result.stderr

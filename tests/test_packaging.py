@@ -1,0 +1,139 @@
+"""What is installed, what is imported, what is public."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import portvec
+import portvec_export
+from conftest import ROOT
+from portvec import _layout, errors
+
+HEAVY = ["onnx", "model2vec", "safetensors", "torch", "transformers", "pymilvus", "huggingface_hub", "click"]
+
+
+def loaded_after(statement: str) -> set[str]:
+    program = f"import sys; {statement}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    output = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    return set(output.stdout.split())
+
+
+def test_importing_and_embedding_loads_nothing_of_the_exporter(tiny: Path) -> None:
+    embed = f"from portvec import *; Model2VecEmbeddingFunction({str(tiny)!r}).encode_queries(['x'])"
+    for statement in ("import portvec", embed):
+        loaded = loaded_after(statement)
+        assert "portvec" in loaded
+        assert loaded.isdisjoint([*HEAVY, "portvec_export"])
+
+
+def test_exporting_loads_no_torch(tiny_model: Path, tmp_path: Path) -> None:
+    export = f"from portvec_export import *; export_model({str(tiny_model)!r}, {str(tmp_path / 'a')!r})"
+    assert loaded_after(export).isdisjoint(["torch", "transformers", "sklearn", "pymilvus"])
+
+
+def test_public_names() -> None:
+    assert portvec.__all__ == [
+        "Manifest",
+        "Model2VecEmbeddingFunction",
+        "PortvecError",
+        "StaticEmbedder",
+        "TokenIds",
+        "Verification",
+        "verify",
+    ]
+    assert portvec_export.__all__ == ["export_model"]
+    for package in (portvec, portvec_export):
+        for name in package.__all__:
+            assert getattr(package, name).__doc__
+
+
+def test_error_hierarchy_is_what_its_docstring_draws() -> None:
+    drawn = [line.split("─ ")[1].split()[0] for line in (errors.__doc__ or "").splitlines() if "─ " in line]
+    defined = [
+        name for name, value in vars(errors).items() if isinstance(value, type) and name != "PortvecError"
+    ]
+    assert sorted(drawn) == sorted(defined)
+    assert all(issubclass(getattr(errors, name), errors.PortvecError) for name in defined)
+
+
+def test_layouts_are_those_of_model2vec() -> None:
+    from model2vec.persistence.datamodels import FOLDER_LAYOUTS
+
+    theirs = [
+        tuple(path.as_posix() for path in (layout.embeddings, layout.config, layout.tokenizer))
+        for layout in FOLDER_LAYOUTS
+    ]
+    assert [tuple(layout) for layout in _layout.LAYOUTS] == theirs
+
+
+def required_by(package: str) -> set[str]:
+    parsed = map(Requirement, requires(package) or [])
+    return {entry.name for entry in parsed if entry.marker is None or "extra" not in str(entry.marker)}
+
+
+def test_required_dependencies_bring_nothing_of_their_own() -> None:
+    named = {name.replace("_", "-") for name in required_by("portvec")}
+    core = {"numpy", "onnxruntime", "tokenizers"}
+    assert core < named
+    assert named - core <= required_by("tokenizers") | required_by("huggingface_hub")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_holds_both_packages_whole_and_nothing_else(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        path.relative_to(ROOT / root).as_posix()
+        for root, package in (("runtime", "portvec"), ("exporter", "portvec_export"))
+        for path in (ROOT / root / package).rglob("*")
+        if path.is_file() and path.suffix in (".py", ".typed")
+    }
+    assert {"portvec/py.typed", "portvec_export/py.typed"} < expected
+    metadata = {name for name in names if name.split("/")[0].endswith(".dist-info")}
+    assert names - metadata == expected
+    assert {name.split("/", 1)[1] for name in metadata} == {
+        "METADATA",
+        "WHEEL",
+        "RECORD",
+        "entry_points.txt",
+        "licenses/LICENSE",
+    }
+
+
+def test_base_installation_embeds_and_verifies(wheel: Path, bundled: Path, tmp_path: Path) -> None:
+    """The wheel alone, in a fresh environment: no exporter, small, and it works."""
+    import venv
+
+    venv.create(tmp_path / "venv", with_pip=True)
+    scripts = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+    python = scripts / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True, cwd=tmp_path)
+    (site,) = (tmp_path / "venv").rglob("site-packages")
+    installed = {path.relative_to(site).parts[0].split("-")[0]: 0 for path in site.iterdir()}
+    for path in site.rglob("*"):
+        installed[path.relative_to(site).parts[0].split("-")[0]] += path.is_file() and path.stat().st_size
+    assert installed.keys().isdisjoint(HEAVY[:6])
+    for name in ("pip", "setuptools", "pkg_resources", "_distutils_hack"):  # come with the environment
+        installed.pop(name, None)
+    assert sum(installed.values()) < 200e6, sorted(installed.items(), key=lambda item: -item[1])[:8]
+
+    for arguments in (["verify", str(bundled)], ["embed", str(bundled), "hello world"]):
+        subprocess.run([scripts / "portvec", *arguments], check=True, cwd=tmp_path, capture_output=True)
+    export = subprocess.run(
+        [scripts / "portvec", "export", ".", "-o", "out"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert export.returncode == 1
+    assert "export needs the package model2vec; run pip install 'portvec[export]'" in export.stderr
