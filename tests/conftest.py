@@ -21,9 +21,17 @@ ROOT = Path(__file__).parent.parent
 BUNDLED = ROOT / "models" / "minilm-l6-v2-256"
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No fixture reads or writes the user's caches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PORTVEC_CACHE", str(tmp_path_factory.mktemp("portvec-cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's caches."""
+    """Every test starts with an empty cache."""
     monkeypatch.setenv("PORTVEC_CACHE", str(tmp_path / "portvec-cache"))
 
 
