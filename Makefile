@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MODEL := models/minilm-l6-v2-256
+# Text for the exhaustive comparison, a line each; used where it exists.
+CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test test-exhaustive check clean
 
 setup: .venv/ready
 
@@ -20,6 +22,10 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Every kind of model on whole corpora, as a table: docs/exactness.md
+test-exhaustive: setup
+	$(BIN)/python tests/exhaustive.py $(CORPORA)
 
 check: setup
 	$(BIN)/ruff check .

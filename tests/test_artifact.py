@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -103,10 +104,14 @@ def test_manifest_that_is_no_json_object(tiny: Path, text: str) -> None:
         StaticEmbedder.load(tiny)
 
 
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def replace_file(folder: Path, name: str, content: bytes) -> None:
     """Replace a file and fix the manifest, as somebody who edits an artifact would."""
     (folder / name).write_bytes(content)
-    edit(folder, lambda m: m["files"][name].update(size=len(content), sha256="0" * 64))
+    edit(folder, lambda m: m["files"][name].update(size=len(content), sha256=sha256(content)))
 
 
 def test_graph_and_tokenizer_that_are_none(tiny: Path) -> None:
@@ -117,7 +122,7 @@ def test_graph_and_tokenizer_that_are_none(tiny: Path) -> None:
 
 def test_graph_that_is_none(tiny: Path) -> None:
     replace_file(tiny, "onnx/model.onnx", b"not a graph")
-    with pytest.raises(ArtifactError, match=r"model\.onnx: onnxruntime cannot load this graph"):
+    with pytest.raises(ArtifactError, match=r"model\.onnx: not an ONNX graph"):
         StaticEmbedder.load(tiny)
 
 
@@ -152,7 +157,7 @@ def test_other_recorded_ids(tiny: Path, tiny_model: Path, tmp_path: Path) -> Non
 
 
 def test_errors_are_one_line(tiny: Path) -> None:
-    (tiny / "onnx" / "model.onnx").write_bytes(b"x" * (tiny / "onnx" / "model.onnx").stat().st_size)
+    replace_file(tiny, "onnx/model.onnx", b"")
     with pytest.raises(ArtifactError) as caught:
         StaticEmbedder.load(tiny)
     assert not re.search(r"\n", str(caught.value))

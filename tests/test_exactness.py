@@ -1,4 +1,4 @@
-"""The promise: the token ids and vectors of model2vec, on real text."""
+"""The promise: the token ids and vectors of model2vec, for every kind of model, on every text."""
 
 from __future__ import annotations
 
@@ -7,75 +7,83 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from model2vec import StaticModel
 
-import tiny_models
+import texts
+from comparison import assert_same
 from corpus import paragraphs
+from matrix import CASES, Case
 from portvec import StaticEmbedder
 from portvec_export import export_model
 from portvec_export._conformance_texts import conformance_texts
 
-
-def reference_ids(model: StaticModel, texts: list[str]) -> list[list[int]]:
-    if model.max_length is None:
-        return model.tokenize(texts)
-    characters = model.max_length * model.median_token_length
-    return model.tokenize([text[:characters] for text in texts])
-
-
-def assert_same(embedder: StaticEmbedder, model: StaticModel, texts: list[str]) -> None:
-    assert embedder.tokenize(texts).lists() == reference_ids(model, texts)
-    expected = model.encode(texts)
-    norms = np.maximum(np.linalg.norm(expected, axis=1, keepdims=True), np.float32(1e-30))
-    got = embedder.encode(texts)
-    assert got.dtype == np.float32
-    np.testing.assert_allclose(got / norms, expected / norms, rtol=0, atol=1e-6)
+Pair = tuple[StaticEmbedder, StaticModel]
 
 
 def test_the_reference_is_the_version_that_the_documentation_names() -> None:
     assert version("model2vec").startswith("0.10.")
 
 
-def test_bundled_model_on_ten_thousand_paragraphs(bundled: Path, reference: StaticModel) -> None:
-    assert_same(StaticEmbedder.load(bundled), reference, paragraphs(10_000))
+@pytest.fixture(scope="module")
+def bundled_pair(bundled: Path, reference: StaticModel) -> Pair:
+    return StaticEmbedder.load(bundled), reference
 
 
-def test_bundled_model_on_the_conformance_texts(bundled: Path, reference: StaticModel) -> None:
-    assert_same(StaticEmbedder.load(bundled), reference, conformance_texts(512, 3072))
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    case: Case = request.param
+    folder = tmp_path_factory.mktemp("case")
+    source = case.build(folder / "model")
+    artifact = export_model(source, folder / "artifact", **case.export)
+    return StaticEmbedder.load(artifact), case.load_reference(source)
 
 
-def test_long_repetitive_texts_do_not_drift(bundled: Path, reference: StaticModel) -> None:
-    # Where sums are regrouped, these differ from model2vec by up to 3e-6.
-    texts = ["+" + "-" * n + "+" + "=" * (n // 2) + "|" for n in range(100, 3000, 50)]
-    assert_same(StaticEmbedder.load(bundled), reference, texts)
+class TestBundledModel:
+    def test_ten_thousand_paragraphs(self, bundled_pair: Pair) -> None:
+        assert_same(*bundled_pair, paragraphs(10_000))
+
+    def test_scripts_and_adversarial_texts(self, bundled_pair: Pair) -> None:
+        assert_same(*bundled_pair, [*conformance_texts(512, 3072), *texts.scripts(), *texts.ADVERSARIAL])
+
+    def test_around_the_limits(self, bundled_pair: Pair) -> None:
+        assert_same(*bundled_pair, [*texts.around_limits(512, 3072), *texts.huge()])
+
+    def test_long_repetitive_texts_do_not_drift(self, bundled_pair: Pair) -> None:
+        # Where sums are regrouped, these differ from model2vec by up to 3e-6.
+        assert_same(*bundled_pair, ["+" + "-" * n + "+" + "=" * (n // 2) + "|" for n in range(100, 3000, 50)])
+
+    def test_a_text_has_the_same_vector_alone_and_in_any_batch(self, bundled_pair: Pair) -> None:
+        embedder, _ = bundled_pair
+        sample = paragraphs(300)
+        together = embedder.encode(sample)
+        backwards = embedder.encode(sample[::-1])[::-1]
+        alone = np.stack([embedder.encode(text) for text in sample])
+        np.testing.assert_array_equal(together, backwards)
+        np.testing.assert_array_equal(together, alone)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.lists(st.text(max_size=200), max_size=8))
+    def test_generated_texts(self, bundled_pair: Pair, generated: list[str]) -> None:
+        if generated:
+            assert_same(*bundled_pair, generated)
 
 
-@pytest.mark.parametrize("length", [0, 1, 2, 511, 512, 513, 514, 3071, 3072, 3073, 20_000])
-@pytest.mark.parametrize("unit", ["a ", "🙂", "unbelievably ", "x", "the[UNK]"])
-def test_texts_around_the_truncation_limits(
-    bundled: Path, reference: StaticModel, unit: str, length: int
-) -> None:
-    text = (unit * (length // len(unit) + 1))[:length]
-    assert_same(StaticEmbedder.load(bundled), reference, [text, text + " end", "between", unit * length])
+class TestEveryModel:
+    def test_english_and_all_scripts(self, pair: Pair) -> None:
+        assert_same(*pair, [*paragraphs(300), *texts.scripts(), *conformance_texts(512, 3072)])
 
+    def test_adversarial_texts_and_limits(self, pair: Pair) -> None:
+        embedder, model = pair
+        manifest = embedder.manifest
+        limits = texts.around_limits(manifest.max_length, manifest.max_characters)
+        assert_same(embedder, model, [*texts.ADVERSARIAL, *limits])
 
-@pytest.mark.parametrize("kind", tiny_models.KINDS)
-@pytest.mark.parametrize("max_length", [512, 7, None])
-@pytest.mark.parametrize("normalize", [True, False])
-def test_every_tokenizer_kind(
-    kind: tiny_models.Kind, max_length: int | None, normalize: bool, tmp_path: Path
-) -> None:
-    source = tiny_models.save(tmp_path / "model", kind, max_length=max_length, normalize=normalize)
-    embedder = StaticEmbedder.load(export_model(source, tmp_path / "artifact"))
-    model = StaticModel.from_pretrained(source, quantize_to="float32", force_download=False)
-    assert_same(embedder, model, conformance_texts(512, 3072) + paragraphs(500))
+    def test_huge_texts(self, pair: Pair) -> None:
+        assert_same(*pair, texts.huge())
 
-
-def test_a_text_has_the_same_vector_alone_and_in_any_batch(bundled: Path) -> None:
-    texts = paragraphs(300)
-    embedder = StaticEmbedder.load(bundled)
-    together = embedder.encode(texts)
-    backwards = embedder.encode(texts[::-1])[::-1]
-    alone = np.stack([embedder.encode(text) for text in texts])
-    np.testing.assert_array_equal(together, backwards)
-    np.testing.assert_array_equal(together, alone)
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(generated=st.lists(st.text(max_size=100), min_size=1, max_size=8))
+    def test_generated_texts(self, pair: Pair, generated: list[str]) -> None:
+        assert_same(*pair, generated)

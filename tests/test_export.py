@@ -149,7 +149,7 @@ def test_vocabulary_quantized_models(mapped: bool, tmp_path: Path) -> None:
                 atol=1e-6,
             )
         if mapped:  # the table stays as small as it was
-            assert (folder / "onnx" / "model.onnx_data").stat().st_size == (1 << 17) + 4 * (size + 1)
+            assert (folder / "onnx" / "model.onnx_data").stat().st_size < 51 * 24 * 4 + size * 12 + 200
 
 
 def test_dim_normalize_and_max_length_override_the_model(tiny_model: Path, tmp_path: Path) -> None:
@@ -212,7 +212,9 @@ class TestSourceErrors:
     def test_truncated_tensors(self, tiny_model: Path, tmp_path: Path) -> None:
         tensors = tiny_model / "model.safetensors"
         tensors.write_bytes(tensors.read_bytes()[:1000])
-        with pytest.raises(SourceError, match="tiny-model: model2vec cannot load this model"):
+        with pytest.raises(
+            SourceError, match=r"model\.safetensors: not a whole safetensors file \(.*; fetch the model again"
+        ):
             export_model(tiny_model, tmp_path / "artifact")
 
     def test_rows_that_do_not_fit_the_vocabulary(self, tiny_model: Path, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_layouts_are_those_of_model2vec() -> None:
         tuple(path.as_posix() for path in (layout.embeddings, layout.config, layout.tokenizer))
         for layout in FOLDER_LAYOUTS
     ]
-    assert [tuple(layout) for layout in _layout.LAYOUTS] == theirs
+    assert [layout.files for layout in _layout.LAYOUTS] == theirs
 
 
 def required_by(package: str) -> set[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from portvec import _format as fmt
+from portvec._manifest import Head
 from portvec_export._source_model import SourceModel
 
 # What "no limit" is written as where a consumer insists on a number.
@@ -41,7 +42,7 @@ def write_consumer_files(folder: Path, source: SourceModel, *, single_file: bool
         "stride": 0,
     }
     special_tokens = {"pad_token": pad[0], **({} if unk is None else {"unk_token": unk[0]})}
-    config = {
+    config: dict[str, Any] = {
         # transformers has no class for static embeddings; a BERT without layers is what the shapes fit.
         "model_type": "bert",
         "architectures": ["BertModel"],
@@ -58,6 +59,8 @@ def write_consumer_files(folder: Path, source: SourceModel, *, single_file: bool
             **({} if single_file else {"use_external_data_format": {Path(fmt.GRAPH).name: True}}),
         },
     }
+    if source.head is not None:
+        config |= _classification(source.head.head)
     tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": length,
@@ -83,6 +86,23 @@ def write_consumer_files(folder: Path, source: SourceModel, *, single_file: bool
     _write_json(folder / "modules.json", modules)
     (folder / "1_Pooling").mkdir()
     _write_json(folder / "1_Pooling" / "config.json", pooling)
+
+
+def _classification(head: Head) -> dict[str, Any]:
+    """What text-classification pipelines read: the labels, and which activation the logits want."""
+    problems = {
+        "softmax": "single_label_classification",
+        "sigmoid": "multi_label_classification",
+        "identity": "regression",
+    }
+    names = [f"LABEL_{i}" for i in range(head.outputs)] if head.classes is None else map(str, head.classes)
+    labels = dict(enumerate(names))
+    return {
+        "architectures": ["BertForSequenceClassification"],
+        "problem_type": problems[head.activation],
+        "id2label": labels,
+        "label2id": {label: index for index, label in labels.items()},
+    }
 
 
 def _template(unk: str, unk_id: int) -> dict[str, Any]:

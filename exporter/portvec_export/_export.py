@@ -128,13 +128,22 @@ def _write(folder: Path, source: SourceModel, dtype: str, single_file: bool) -> 
     """Write a whole artifact into the empty `folder`."""
     model = source.static_model
     table = _table(source, np.dtype(dtype))
-    write_graph(folder, table, unk_id=model.unk_token_id, normalize=model.normalize, single_file=single_file)
+    write_graph(
+        folder,
+        table,
+        unk_id=model.unk_token_id,
+        normalize=model.normalize,
+        head=source.head,
+        single_file=single_file,
+    )
     write_consumer_files(folder, source, single_file=single_file)
 
     # The reference is model2vec on the values that the table really holds.
     model.embedding = table.vectors[:-1].astype(np.float32)
     texts = conformance_texts(model.max_length, source.max_characters)
-    recorded = Conformance(texts, source.token_ids(texts), model.encode(texts))
+    embeddings = model.encode(texts)
+    logits = source.head.reference(embeddings) if source.head else None
+    recorded = Conformance(texts, source.token_ids(texts), embeddings, logits)
     (folder / fmt.CONFORMANCE).write_text(recorded.to_json(REFERENCE), encoding="utf-8")
 
     manifest = Manifest(
@@ -147,6 +156,7 @@ def _write(folder: Path, source: SourceModel, dtype: str, single_file: bool) -> 
         max_length=model.max_length,
         max_characters=source.max_characters,
         unk_id=model.unk_token_id,
+        head=source.head.head if source.head else None,
     )
     (folder / "README.md").write_text(model_card(manifest, model.language), encoding="utf-8")
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

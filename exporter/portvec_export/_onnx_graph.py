@@ -3,6 +3,7 @@
     dropped = attention_mask == 0 or input_ids == unk      those tokens take the extra zero row
     mean    = sum of the rows / max(number of tokens not dropped, 1)
     output  = mean / (norm of mean + 1e-32) if the model normalizes, as in model2vec 0.10
+    logits  = layers of a pipeline's head, with ReLU between them
 
 Dropping ids costs less than multiplying (batch, length, dim) by a mask, and adds exact zeros. The
 sum runs over the first axis, after a transposition of the ids: there onnxruntime adds one position
@@ -21,6 +22,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from portvec import _format as fmt
+from portvec._manifest import Head
 
 # What the oldest consumer in use reads (Transformers.js 2 reads IR 8; opset 14 needs IR 7).
 IR_VERSION = 8
@@ -53,16 +55,28 @@ class Table:
 
 
 def build_model(
-    table: Table, *, unk_id: int | None, normalize: bool, initializers: list[TensorProto]
+    table: Table,
+    *,
+    unk_id: int | None,
+    normalize: bool,
+    head: Head | None,
+    layers: int,
+    initializers: list[TensorProto],
 ) -> onnx.ModelProto:
-    """Return the model; `initializers` are the protos of `table.tensors()`, inline or external."""
+    """Return the model; `initializers` are the protos of its large tensors, inline or external.
+
+    With a head of so many linear layers, its outputs take the place of last_hidden_state.
+    """
     dim = table.vectors.shape[1]
-    nodes = [
-        *_rows(unk_id),
-        *_vectors(table),
-        *_mean(),
-        *_output(normalize),
-    ]
+    nodes = [*_rows(unk_id), *_vectors(table), *_mean(), *_embedding(normalize)]
+    embedding = _tensor(fmt.SENTENCE_EMBEDDING, TensorProto.FLOAT, dim)
+    if head is None:
+        nodes += _last_hidden_state()
+        outputs = [_tensor(fmt.LAST_HIDDEN_STATE, TensorProto.FLOAT, "sequence_length", dim), embedding]
+    else:
+        nodes += _head(head, layers)
+        names = (fmt.LOGITS, _activated(head))
+        outputs = [*(_tensor(name, TensorProto.FLOAT, head.outputs) for name in names), embedding]
     graph = helper.make_graph(
         nodes,
         "static_embedding",
@@ -70,10 +84,7 @@ def build_model(
             _tensor(fmt.INPUT_IDS, TensorProto.INT64, "sequence_length"),
             _tensor(fmt.ATTENTION_MASK, TensorProto.INT64, "sequence_length"),
         ],
-        [
-            _tensor(fmt.LAST_HIDDEN_STATE, TensorProto.FLOAT, "sequence_length", dim),
-            _tensor(fmt.SENTENCE_EMBEDDING, TensorProto.FLOAT, dim),
-        ],
+        outputs,
         [*initializers, *_constants(nodes, table.zero_id, unk_id, dim)],
     )
     return helper.make_model(
@@ -155,20 +166,42 @@ def _mean() -> list[onnx.NodeProto]:
     ]
 
 
-def _output(normalize: bool) -> list[onnx.NodeProto]:
-    """Mean -> sentence_embedding (batch, dim), and last_hidden_state, which repeats it per token."""
-    if normalize:
-        nodes = [
-            helper.make_node("ReduceL2", ["mean"], ["norm"], axes=[1], keepdims=1),
-            helper.make_node("Add", ["norm", "epsilon"], ["positive_norm"]),
-            helper.make_node("Div", ["mean", "positive_norm"], [fmt.SENTENCE_EMBEDDING]),
-        ]
-    else:
-        nodes = [helper.make_node("Identity", ["mean"], [fmt.SENTENCE_EMBEDDING])]
+def _embedding(normalize: bool) -> list[onnx.NodeProto]:
+    """Mean -> sentence_embedding (batch, dim)."""
+    if not normalize:
+        return [helper.make_node("Identity", ["mean"], [fmt.SENTENCE_EMBEDDING])]
     return [
-        *nodes,
+        helper.make_node("ReduceL2", ["mean"], ["norm"], axes=[1], keepdims=1),
+        helper.make_node("Add", ["norm", "epsilon"], ["positive_norm"]),
+        helper.make_node("Div", ["mean", "positive_norm"], [fmt.SENTENCE_EMBEDDING]),
+    ]
+
+
+def _last_hidden_state() -> list[onnx.NodeProto]:
+    """Repeat sentence_embedding at every position: any pooling of it is right."""
+    return [
         helper.make_node("Unsqueeze", [fmt.SENTENCE_EMBEDDING, "axis_1"], ["one_position"]),
         helper.make_node("Shape", [fmt.INPUT_IDS], ["input_shape"]),
         helper.make_node("Concat", ["input_shape", "one_row"], ["output_shape"], axis=0),
         helper.make_node("Expand", ["one_position", "output_shape"], [fmt.LAST_HIDDEN_STATE]),
     ]
+
+
+def _head(head: Head, layers: int) -> list[onnx.NodeProto]:
+    """sentence_embedding -> logits (batch, outputs) and what the activation makes of them."""
+    nodes = []
+    value = fmt.SENTENCE_EMBEDDING
+    for index in range(layers):
+        if index:
+            nodes.append(helper.make_node("Relu", [value], [f"hidden_{index}"]))
+            value = f"hidden_{index}"
+        tensors = [f"head.{index}.weight", f"head.{index}.bias"]
+        nodes.append(helper.make_node("Gemm", [value, *tensors], [f"layer_{index}"], transB=1))
+        value = f"layer_{index}"
+    nodes.append(helper.make_node("Identity", [value], [fmt.LOGITS]))
+    operator = {"softmax": "Softmax", "sigmoid": "Sigmoid", "identity": "Identity"}[head.activation]
+    return [*nodes, helper.make_node(operator, [fmt.LOGITS], [_activated(head)])]
+
+
+def _activated(head: Head) -> str:
+    return fmt.PREDICTIONS if head.activation == "identity" else fmt.PROBABILITIES

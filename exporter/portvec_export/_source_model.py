@@ -14,10 +14,12 @@ from model2vec.version import __version__ as model2vec_version
 
 from portvec._artifact import sha256_of
 from portvec._hub import HubId, snapshot
-from portvec._layout import expected_files, kind_of, known_files, layout_of
+from portvec._layout import HEAD, expected_files, kind_of, known_files, layout_of
 from portvec._manifest import Source
 from portvec._sources import locate
 from portvec.errors import SourceError
+from portvec_export._head import HeadLayers, load_head
+from portvec_export._source_files import check_files
 
 REFERENCE = f"model2vec {model2vec_version}"
 
@@ -29,11 +31,13 @@ class SourceModel:
     Attributes:
         static_model: the model; its `embedding` is float32 (rows, dim).
         tokenizer_path: the tokenizer.json that it was loaded with.
+        head: the head of a pipeline; None for an embedding model.
         origin: where it came from, for the manifest.
     """
 
     static_model: StaticModel
     tokenizer_path: Path
+    head: HeadLayers | None
     origin: Source
 
     @property
@@ -85,20 +89,29 @@ def load_source(
     if layout is None:
         raise SourceError(f"{folder}: not a Model2Vec model, which has {expected_files()}; check the path")
 
+    config = check_files(folder, layout)
     options: dict[str, Any] = {} if max_length == "model" else {"max_length": max_length}
     try:
         model = StaticModel.from_pretrained(folder, normalize=normalize, force_download=False, **options)
-    except Exception as error:  # safetensors, tokenizers and json each raise their own
+    except Exception as error:  # whatever its parts raise
         reason = " ".join(str(error).split())
         raise SourceError(f"{folder}: model2vec cannot load this model ({reason})") from error
+    head = load_head(folder, config, model.dim)
+    stored_normalize = config.get("normalize", False)
+    if head and (dim not in (None, model.dim) or normalize not in (None, stored_normalize)):
+        raise SourceError(
+            f"{folder}: a pipeline, whose head was trained on the model's own embeddings; leave out dim and "
+            "normalize"
+        )
     model.embedding = _float32(model.embedding, dim, folder)
-    _check(model, folder)
+    _check(model, folder / layout.embeddings, folder / layout.tokenizer)
     if model.weights is not None and model.token_mapping is None:
         # A row for each id: the weights can be part of it.
         model.embedding = (model.embedding * model.weights[:, None]).astype(np.float32)
         model.weights = None
-    origin = Source(name, commit, subfolder, {name: sha256_of(folder / name) for name in layout})
-    return SourceModel(model, folder / layout.tokenizer, origin)
+    read = [*layout.files, *([HEAD] if head else [])]
+    origin = Source(name, commit, subfolder, {path: sha256_of(folder / path) for path in read})
+    return SourceModel(model, folder / layout.tokenizer, head, origin)
 
 
 def _float32(table: npt.NDArray[Any], dim: int | None, folder: Path) -> npt.NDArray[np.float32]:
@@ -109,28 +122,33 @@ def _float32(table: npt.NDArray[Any], dim: int | None, folder: Path) -> npt.NDAr
     return table[:, :dim].astype(np.float32)
 
 
-def _check(model: StaticModel, folder: Path) -> None:
+def _check(model: StaticModel, tensors: Path, tokenizer: Path) -> None:
     """Refuse a model on which a lookup would fail or yield a vector that is not a number."""
     finite = np.isfinite(model.embedding).all(axis=1)
     if not finite.all():
         rows = ", ".join(map(str, np.flatnonzero(~finite)[:5]))
+        count = (~finite).sum()
         raise SourceError(
-            f"{folder}: NaN or infinity in {(~finite).sum()} embedding rows (first: {rows}); repair the model"
+            f"{tensors}: NaN or infinity in {count} embedding rows (first: {rows}); repair the model"
         )
     row_count, mapping, weights = len(model.embedding), model.token_mapping, model.weights
-    if mapping is not None and (mapping.min() < 0 or mapping.max() >= row_count):
+    if mapping is not None and (mapping.ndim != 1 or not np.issubdtype(mapping.dtype, np.integer)):
         raise SourceError(
-            f"{folder}: the token mapping points to rows {mapping.min()} to {mapping.max()}, "
+            f"{tensors}: the token mapping is {mapping.dtype} {mapping.shape}, expected integers (token ids,)"
+        )
+    if mapping is not None and len(mapping) and (mapping.min() < 0 or mapping.max() >= row_count):
+        raise SourceError(
+            f"{tensors}: the token mapping points to rows {mapping.min()} to {mapping.max()}, "
             f"but the table has rows 0 to {row_count - 1}; repair the model"
         )
     ids = row_count if mapping is None else len(mapping)
-    if weights is not None and (len(weights) != ids or not np.isfinite(weights).all()):
+    if weights is not None and (weights.shape != (ids,) or not np.isfinite(weights).all()):
         raise SourceError(
-            f"{folder}: expected {ids} finite token weights, got {len(weights)}; repair the model"
+            f"{tensors}: expected {ids} finite token weights, got {weights.shape}; repair the model"
         )
     largest = max(model.tokenizer.get_vocab().values())
     if largest >= ids:
         raise SourceError(
-            f"{folder}: the tokenizer has token ids up to {largest}, but the model has vectors for "
-            f"0 to {ids - 1}; tokenizer.json and model.safetensors belong to different models"
+            f"{tokenizer}: token ids up to {largest}, but {tensors.name} has vectors for 0 to {ids - 1}; "
+            "the two files belong to different models"
         )

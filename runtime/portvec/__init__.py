@@ -4,6 +4,7 @@ Two ways in: `Model2VecEmbeddingFunction` for Milvus, `StaticEmbedder` for every
 are in `portvec.errors`; the exporter is the package `portvec_export`.
 """
 
+from portvec._classifier import StaticClassifier
 from portvec._embedder import StaticEmbedder
 from portvec._manifest import Manifest
 from portvec._milvus import Model2VecEmbeddingFunction
@@ -17,6 +18,7 @@ __all__ = [
     "Manifest",
     "Model2VecEmbeddingFunction",
     "PortvecError",
+    "StaticClassifier",
     "StaticEmbedder",
     "TokenIds",
     "Verification",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from portvec import _format as fmt
-from portvec._manifest import Manifest
+from portvec._manifest import FileRecord, Manifest
 from portvec.errors import ArtifactError
 
 _HASH_CHUNK = 1 << 20  # bytes
+# A graph up to this many bytes holds no table, and is hashed at every load.
+_SMALL = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,15 @@ class Artifact:
         return self.folder / name
 
 
-def open_artifact(folder: Path) -> Artifact:
+def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
     """Read the manifest of `folder` and check that each file it lists is there and whole.
 
-    Costs one small read and a stat per file; contents are hashed by `check_hashes` only.
+    Costs one small read, a stat per file and the hash of a graph without weights; `check_hashes`
+    reads the rest. With `links`, files may be links, as they are in huggingface_hub's cache.
 
     Raises:
-        ArtifactError: no manifest, an invalid one, or a listed file is missing
-            or has another size.
+        ArtifactError: no manifest, an invalid one, or a listed file is missing, a link or has another
+            size.
     """
     manifest_path = folder / fmt.MANIFEST
     try:
@@ -43,20 +47,17 @@ def open_artifact(folder: Path) -> Artifact:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{manifest_path}: cannot be read ({error})") from error
-    manifest = Manifest.from_json(text, str(manifest_path))
-    for name, record in manifest.files.items():
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactError(
-                f"{path}: missing, but listed in {fmt.MANIFEST}; copy the whole folder, or export again"
-            )
-        size = path.stat().st_size
-        if size != record.size:
-            raise ArtifactError(
-                f"{path}: {size:,} bytes, but {fmt.MANIFEST} lists {record.size:,}; "
-                "copy the folder again, or export again"
-            )
-    return Artifact(folder, manifest)
+    artifact = Artifact(folder, Manifest.from_json(text, str(manifest_path)))
+    files = artifact.manifest.files
+    if fmt.GRAPH_DATA not in files and os.path.lexists(folder / fmt.GRAPH_DATA):
+        raise ArtifactError(
+            f"{folder / fmt.GRAPH_DATA}: not listed in {fmt.MANIFEST}; copy the folder again, or export again"
+        )
+    for name, record in files.items():
+        _check_file(folder, name, record, links)
+    if files[fmt.GRAPH].size <= _SMALL:
+        _check_hash(artifact, fmt.GRAPH)
+    return artifact
 
 
 def check_hashes(artifact: Artifact) -> None:
@@ -65,12 +66,35 @@ def check_hashes(artifact: Artifact) -> None:
     Raises:
         ArtifactError: a file's content differs from what was exported.
     """
-    for name, record in artifact.manifest.files.items():
-        if sha256_of(artifact.path(name)) != record.sha256:
-            raise ArtifactError(
-                f"{artifact.path(name)}: content differs from what was exported (SHA-256); "
-                "copy the folder again, or export again"
-            )
+    for name in artifact.manifest.files:
+        _check_hash(artifact, name)
+
+
+def _check_file(folder: Path, name: str, record: FileRecord, links: bool) -> None:
+    path = folder / name
+    if not path.is_file():
+        raise ArtifactError(
+            f"{path}: missing, but listed in {fmt.MANIFEST}; copy the whole folder, or export again"
+        )
+    if not links and path.resolve() != folder.resolve() / name:
+        raise ArtifactError(
+            f"{path}: a link, which may lead out of the artifact; copy the folder with links followed "
+            "(cp -rL), or load a model of the Hub by its id"
+        )
+    size = path.stat().st_size
+    if size != record.size:
+        raise ArtifactError(
+            f"{path}: {size:,} bytes, but {fmt.MANIFEST} lists {record.size:,}; "
+            "copy the folder again, or export again"
+        )
+
+
+def _check_hash(artifact: Artifact, name: str) -> None:
+    if sha256_of(artifact.path(name)) != artifact.manifest.files[name].sha256:
+        raise ArtifactError(
+            f"{artifact.path(name)}: content differs from what was exported (SHA-256); "
+            "copy the folder again, or export again"
+        )
 
 
 def sha256_of(path: Path) -> str:

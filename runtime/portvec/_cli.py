@@ -20,6 +20,7 @@ from portvec import _format as fmt
 from portvec._artifact import open_artifact
 from portvec._batches import batched
 from portvec._embedder import StaticEmbedder
+from portvec._manifest import Head
 from portvec._search import search as nearest
 from portvec._text_files import embedding_file, jsonl_writer, lines, read_texts
 from portvec.errors import MissingExtraError, PortvecError
@@ -174,11 +175,22 @@ def info(folder: Path, as_json: bool) -> None:
         "table": f"{manifest.dtype}, {manifest.vocabulary_size:,} token ids",
         "truncation": limit,
         "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
+        "head": _describe_head(manifest.head),
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files) + 1} files",
         "format": f"version {manifest.format_version}",
     }
     for name, value in rows.items():
-        click.echo(f"{name:<14} {value}")
+        if value:
+            click.echo(f"{name:<14} {value}")
+
+
+def _describe_head(head: Head | None) -> str:
+    if head is None:
+        return ""
+    if head.classes is None:
+        return f"regressor with {head.outputs} outputs"
+    some = ", ".join(map(str, head.classes[:8])) + (", ..." if len(head.classes) > 8 else "")
+    return f"{head.activation} over {len(head.classes)} classes: {some}"
 
 
 def main() -> NoReturn:

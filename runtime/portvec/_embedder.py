@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from portvec import _format as fmt
-from portvec._artifact import Artifact, open_artifact
-from portvec._batches import batched
-from portvec._graph import Graph
+from portvec._artifact import Artifact
+from portvec._engine import Engine, Reloadable, TokenizerChoice, resolve
 from portvec._manifest import Manifest
-from portvec._pooling import pool
-from portvec._sources import ModelOptions, artifact_folder
-from portvec._threads import available_cores
-from portvec._tokens import HuggingFaceTokenizer, TokenIds, check_texts
-from portvec.errors import InputError
-
-# Texts tokenized and pooled together. Bounds the memory that ids take, whatever the input's length.
-_WAVE = 4096
-
-_T = TypeVar("_T")
+from portvec._sources import ModelOptions
+from portvec._tokens import TokenIds
 
 
-class StaticEmbedder:
+class StaticEmbedder(Reloadable):
     """Embeds texts with an artifact. Made by `StaticEmbedder.load`.
+
+    Safe to use from several threads and after a fork; pickles as its source and options.
 
     Attributes:
         dim: length of an embedding.
@@ -36,16 +28,23 @@ class StaticEmbedder:
     """
 
     def __init__(
-        self, artifact: Artifact, *, threads: int, providers: Sequence[str] | None, optimize: bool = True
+        self,
+        artifact: Artifact,
+        *,
+        threads: int = 1,
+        providers: Sequence[str] | None = None,
+        optimize: bool = True,
     ) -> None:
         self.manifest: Manifest = artifact.manifest
-        self._tokenizer = HuggingFaceTokenizer(artifact.path(fmt.TOKENIZER), artifact.manifest)
-        self._graph = Graph(
-            artifact.path(fmt.GRAPH), artifact.manifest.dim, providers=providers, optimize=optimize
+        self._engine = Engine(
+            artifact,
+            output=fmt.SENTENCE_EMBEDDING,
+            width=artifact.manifest.dim,
+            threads=threads,
+            providers=providers,
+            optimize=optimize,
         )
-        self._executor: Executor | None = (
-            ThreadPoolExecutor(threads, thread_name_prefix="portvec") if threads > 1 else None
-        )
+        self._remember(artifact.folder, {"threads": threads, "providers": providers})
 
     @classmethod
     def load(
@@ -53,7 +52,7 @@ class StaticEmbedder:
         source: str | os.PathLike[str],
         *,
         threads: int | None = None,
-        tokenizer: Literal["auto", "tokenizers"] = "auto",
+        tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         revision: str | None = None,
         token: str | bool | None = None,
@@ -87,10 +86,6 @@ class StaticEmbedder:
             MissingExtraError: it must be converted and the `export` extra is not installed.
             ArtifactError: the artifact is damaged.
         """
-        if tokenizer not in ("auto", "tokenizers"):
-            raise InputError(f"tokenizer is {tokenizer!r}, expected 'auto' or 'tokenizers'")
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
-            raise InputError(f"threads is {threads!r}, expected a whole number of 1 or more, or None")
         options = ModelOptions(
             revision=revision,
             token=token,
@@ -101,8 +96,12 @@ class StaticEmbedder:
             normalize=normalize,
             max_length=max_length,
         )
-        artifact = open_artifact(artifact_folder(source, options))
-        return cls(artifact, threads=threads or available_cores(), providers=providers)
+        artifact, threads_to_use = resolve(source, options, threads=threads, tokenizer=tokenizer)
+        embedder = cls(artifact, threads=threads_to_use, providers=providers)
+        embedder._remember(
+            source, {"threads": threads, "tokenizer": tokenizer, "providers": providers, **vars(options)}
+        )
+        return embedder
 
     @property
     def dim(self) -> int:
@@ -118,14 +117,13 @@ class StaticEmbedder:
 
         Raises:
             InputError: an element is not a str, or holds a lone surrogate.
+            ArtifactError: the artifact's tokenizer and graph do not fit each other.
         """
+        rows = self._engine.run(texts)
         if isinstance(texts, str):
-            row: npt.NDArray[np.float32] = self._encode_wave([texts])[0]
+            row: npt.NDArray[np.float32] = rows[0]
             return row
-        parts = [self._encode_wave(wave) for wave in batched(_iterable(texts), _WAVE)]
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(parts) if parts else np.zeros((0, self.dim), dtype=np.float32)
+        return rows
 
     def tokenize(self, texts: Iterable[str]) -> TokenIds:
         """Return the token ids that `encode` pools, truncated and without UNK.
@@ -133,17 +131,4 @@ class StaticEmbedder:
         Raises:
             InputError: an element is not a str, or holds a lone surrogate.
         """
-        if isinstance(texts, str):
-            raise InputError("texts is a str, expected a list of str; wrap it as [text]")
-        return self._tokenizer(check_texts(list(_iterable(texts))))
-
-    def _encode_wave(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        out = np.empty((len(texts), self.dim), dtype=np.float32)
-        pool(self._tokenizer(check_texts(texts)), self._graph, out, self._executor)
-        return out
-
-
-def _iterable(texts: Iterable[_T]) -> Iterable[_T]:
-    if isinstance(texts, (bytes, bytearray, dict)) or not isinstance(texts, Iterable):
-        raise InputError(f"texts is a {type(texts).__name__}, expected a str or an iterable of str")
-    return texts
+        return self._engine.tokenize(texts)

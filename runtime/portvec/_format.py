@@ -18,6 +18,13 @@ INPUT_IDS: Final = "input_ids"
 ATTENTION_MASK: Final = "attention_mask"
 LAST_HIDDEN_STATE: Final = "last_hidden_state"
 SENTENCE_EMBEDDING: Final = "sentence_embedding"
+# Of the artifact of a pipeline, besides SENTENCE_EMBEDDING:
+LOGITS: Final = "logits"
+PROBABILITIES: Final = "probabilities"
+PREDICTIONS: Final = "predictions"
+
+Activation = Literal["softmax", "sigmoid", "identity"]
+ACTIVATIONS: Final[tuple[str, ...]] = get_args(Activation)
 
 Dtype = Literal["float32", "float16"]
 DTYPES: Final[tuple[str, ...]] = get_args(Dtype)
@@ -25,3 +32,5 @@ DTYPES: Final[tuple[str, ...]] = get_args(Dtype)
 # An embedding may differ from the recorded one by this much of its norm, in any component. float32
 # rounding alone gives a few 1e-7: dimensions summed for the norm in another order, fused multiply-add.
 TOLERANCE: Final = 1e-6
+# Logits are sums of products in whatever order a matrix multiplication takes them.
+LOGITS_TOLERANCE: Final = 1e-5

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portvec import _format as fmt
+from portvec._graph_check import check_graph
 from portvec._onnxruntime import onnxruntime as ort
 from portvec.errors import ArtifactError, SourceError
 
@@ -23,8 +24,15 @@ class Graph:
     """
 
     def __init__(
-        self, path: Path, dim: int, *, providers: Sequence[str] | None = None, optimize: bool = True
+        self,
+        path: Path,
+        *,
+        output: str,
+        width: int,
+        providers: Sequence[str] | None = None,
+        optimize: bool = True,
     ) -> None:
+        check_graph(path)
         options = ort.SessionOptions()
         options.log_severity_level = _SEVERITY_ERROR
         # One thread a run: blocks are small, and parallelism comes from several runs at once.
@@ -38,21 +46,32 @@ class Graph:
         except SourceError:
             raise
         except Exception as error:  # onnxruntime's exceptions share no public base
-            reason = str(error).replace("\n", " ")
-            raise ArtifactError(f"{path}: onnxruntime cannot load this graph ({reason})") from error
-        _check_signature(self._session, path, dim)
+            raise ArtifactError(f"{path}: onnxruntime cannot load this graph ({_one_line(error)})") from error
+        _check_signature(self._session, path, output, width)
+        self._path = path
+        self._outputs = [output]
         self._run_options = ort.RunOptions()
-        # last_hidden_state is there for other consumers; without this it would be computed too.
+        # Other outputs are for other consumers; without this they would be computed too.
         self._run_options.only_execute_path_to_fetches = True
 
     def run(
         self, input_ids: npt.NDArray[np.int64], attention_mask: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.float32]:
-        """Return float32 (batch, dim) for int64 (batch, length) token ids and attention mask."""
+        """Return float32 (batch, width) for int64 (batch, length) token ids and attention mask.
+
+        Raises:
+            ArtifactError: onnxruntime fails on them, as where a token id is beyond the table.
+        """
         feeds = {fmt.INPUT_IDS: input_ids, fmt.ATTENTION_MASK: attention_mask}
-        outputs: list[npt.NDArray[np.float32]] = self._session.run(
-            [fmt.SENTENCE_EMBEDDING], feeds, self._run_options
-        )
+        try:
+            outputs: list[npt.NDArray[np.float32]] = self._session.run(
+                self._outputs, feeds, self._run_options
+            )
+        except Exception as error:  # onnxruntime's exceptions share no public base
+            raise ArtifactError(
+                f"{self._path}: onnxruntime fails on this graph ({_one_line(error)}); "
+                "run 'portvec verify' on the artifact, and export again if it fails too"
+            ) from error
         return outputs[0]
 
 
@@ -69,14 +88,18 @@ def _checked_providers(providers: Sequence[str] | None) -> list[str]:
     return list(providers)
 
 
-def _check_signature(session: ort.InferenceSession, path: Path, dim: int) -> None:
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _check_signature(session: ort.InferenceSession, path: Path, output: str, width: int) -> None:
     got_inputs = {i.name: i.type for i in session.get_inputs()}
     expected_inputs = {fmt.INPUT_IDS: "tensor(int64)", fmt.ATTENTION_MASK: "tensor(int64)"}
     got_outputs = {o.name: (o.type, o.shape[-1]) for o in session.get_outputs()}
-    expected_output = ("tensor(float)", dim)
-    if got_inputs != expected_inputs or got_outputs.get(fmt.SENTENCE_EMBEDDING) != expected_output:
+    expected_output = ("tensor(float)", width)
+    if got_inputs != expected_inputs or got_outputs.get(output) != expected_output:
         raise ArtifactError(
             f"{path}: not a portvec graph, expected int64 inputs {fmt.INPUT_IDS} and {fmt.ATTENTION_MASK} "
-            f"and float32 output {fmt.SENTENCE_EMBEDDING} of dimension {dim}, "
+            f"and float32 output {output} of dimension {width}, "
             f"got inputs {got_inputs} and outputs {got_outputs}"
         )

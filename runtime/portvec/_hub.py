@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from portvec import _format as fmt
-from portvec._layout import LAYOUTS, expected_files, kind_of, known_files
+from portvec._layout import expected_files, kind_of, known_files, model2vec_files
 from portvec.errors import HubError, SourceError
 
 
@@ -65,7 +65,7 @@ def snapshot(
             manifest = _download(hub_id, [prefix + fmt.MANIFEST], token) / prefix / fmt.MANIFEST
             patterns: Iterable[str] = [fmt.MANIFEST, *_listed_files(manifest)]
         else:
-            patterns = {name for layout in LAYOUTS for name in layout}
+            patterns = model2vec_files()
         folder = (
             _download(hub_id, [prefix + name for name in [*patterns, "README.md"]], token) if kind else None
         )

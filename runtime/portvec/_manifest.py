@@ -37,6 +37,21 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Head:
+    """The classifier or regressor of a pipeline.
+
+    Attributes:
+        activation: "softmax" (one class), "sigmoid" (any number of classes) or "identity" (regression).
+        classes: labels in the order of the outputs; None for a regressor.
+        outputs: number of outputs.
+    """
+
+    activation: str
+    classes: list[Any] | None
+    outputs: int
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The manifest of an artifact; docs/format.md defines every field.
 
@@ -50,6 +65,7 @@ class Manifest:
         max_length: tokens kept of a text, UNK among them; None keeps all.
         max_characters: characters (code points) kept before tokenization; None keeps all.
         unk_id: token id that never contributes; None if the tokenizer has no unknown token.
+        head: the classifier or regressor of a pipeline; None for an embedding model.
         files: size and hash of each file but the manifest, by path relative to the folder.
     """
 
@@ -62,6 +78,7 @@ class Manifest:
     max_length: int | None
     max_characters: int | None
     unk_id: int | None
+    head: Head | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
     format_version: int = fmt.FORMAT_VERSION
 
@@ -108,6 +125,7 @@ class Manifest:
             max_length=fields.get("max_length", int, None),
             max_characters=fields.get("max_characters", int, None),
             unk_id=fields.get("unk_id", int, None),
+            head=_head(fields.get("head", dict, None), f"{where}: head"),
             files={
                 path: FileRecord(*_file_record(record, f"{where}: files: {path}"))
                 for path, record in fields.get("files", dict).items()
@@ -157,6 +175,19 @@ class _Fields:
             got = type(value).__name__
             raise ArtifactError(f"{self._where}: field {name} is a {got}, expected {kind.__name__}")
         return value
+
+
+def _head(value: dict[str, Any] | None, where: str) -> Head | None:
+    if value is None:
+        return None
+    fields = _Fields(value, where)
+    head = Head(fields.get("activation", str), fields.get("classes", list, None), fields.get("outputs", int))
+    if head.activation not in fmt.ACTIVATIONS:
+        known = ", ".join(fmt.ACTIVATIONS)
+        raise ArtifactError(f"{where}: activation {head.activation!r} is unknown, expected one of {known}")
+    if head.outputs < 1 or (head.classes is not None and len(head.classes) != head.outputs):
+        raise ArtifactError(f"{where}: {head.outputs} outputs do not fit the classes; export again")
+    return head
 
 
 def _file_record(record: Any, where: str) -> tuple[int, str]:

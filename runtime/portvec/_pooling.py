@@ -22,16 +22,19 @@ _MIN_LENGTH = 17
 def pool(
     tokens: TokenIds, graph: Graph, out: npt.NDArray[np.float32], executor: Executor | None = None
 ) -> None:
-    """Write the embedding of each text of `tokens` to the same row of `out`, float32 (n, dim).
+    """Write the graph's output for each text of `tokens` to the same row of `out`, float32 (n, width).
 
-    A text without tokens gets the zero vector. With an executor, its threads share the blocks.
+    With an executor, its threads share the blocks.
     """
     lengths = np.diff(tokens.offsets)
 
     def run(rows: npt.NDArray[np.int64]) -> None:
         out[rows] = graph.run(*_padded(tokens, rows, lengths[rows]))
 
-    out[lengths == 0] = 0.0
+    empty = lengths == 0
+    if empty.any():  # all alike: the zero vector, or what a head makes of it
+        nothing = np.zeros((1, _MIN_LENGTH), dtype=np.int64)
+        out[empty] = graph.run(nothing, nothing)
     blocks = list(_blocks(lengths))
     if executor is None or len(blocks) == 1:
         for rows in blocks:

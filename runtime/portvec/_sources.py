@@ -113,7 +113,7 @@ def _from_hub(hub_id: HubId, options: ModelOptions) -> Path:
         )
         model = fetched.folder / (options.subfolder or "")
         if kind_of(known_files(model)) == "artifact":
-            _check_options(open_artifact(model).manifest, options, str(hub_id))
+            _check_options(open_artifact(model, links=True).manifest, options, str(hub_id))
             _copy_artifact(model, target)
         else:
             # The commit that was just fetched, so that the exporter finds it in the cache.
@@ -171,7 +171,7 @@ def _convert(source: str | Path, target: Path, options: ModelOptions) -> None:
 
 def _copy_artifact(folder: Path, target: Path) -> None:
     """Copy an artifact out of huggingface_hub's cache, whose links onnxruntime may refuse."""
-    artifact = open_artifact(folder)
+    artifact = open_artifact(folder, links=True)
     check_hashes(artifact)
     with exclusive(target), staged_folder(target) as staging:
         for name in [fmt.MANIFEST, *artifact.manifest.files]:

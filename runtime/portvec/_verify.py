@@ -9,7 +9,6 @@ from pathlib import Path
 from portvec import _format as fmt
 from portvec._artifact import check_hashes, open_artifact
 from portvec._conformance import Conformance, compare
-from portvec._embedder import StaticEmbedder
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,6 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
     """
     artifact = open_artifact(Path(folder))
     check_hashes(artifact)
-    recorded = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest.dim)
-    largest = max(
-        compare(StaticEmbedder(artifact, threads=1, providers=None, optimize=optimize), recorded, str(folder))
-        for optimize in (True, False)
-    )
+    recorded = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
+    largest = max(compare(artifact, recorded, optimize=optimize) for optimize in (True, False))
     return Verification(len(recorded.texts), largest)

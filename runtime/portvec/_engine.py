@@ -1,0 +1,126 @@
+"""What embedder and classifier share: an artifact's tokenizer and graph, run over texts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from portvec import _format as fmt
+from portvec._artifact import Artifact, open_artifact
+from portvec._batches import batched
+from portvec._graph import Graph
+from portvec._pooling import pool
+from portvec._sources import ModelOptions, artifact_folder
+from portvec._threads import available_cores
+from portvec._tokens import HuggingFaceTokenizer, TokenIds, check_texts
+from portvec.errors import InputError
+
+TokenizerChoice = Literal["auto", "tokenizers"]
+
+# Texts tokenized and pooled together. Bounds the memory that ids take, whatever the input's length.
+_WAVE = 4096
+
+_T = TypeVar("_T")
+
+
+class Engine:
+    """Runs texts through one output of an artifact's graph. Safe to use from several threads.
+
+    Attributes:
+        width: columns of that output.
+    """
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        *,
+        output: str,
+        width: int,
+        threads: int = 1,
+        providers: Sequence[str] | None = None,
+        optimize: bool = True,
+    ) -> None:
+        self.width = width
+        self._tokenizer = HuggingFaceTokenizer(artifact.path(fmt.TOKENIZER), artifact.manifest)
+        self._graph = Graph(
+            artifact.path(fmt.GRAPH), output=output, width=width, providers=providers, optimize=optimize
+        )
+        self._threads = threads
+        self._executor: Executor | None = None
+        self._executor_process = 0
+
+    def run(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
+        """Return float32 (n, width) for n texts in input order; one row for a str."""
+        if isinstance(texts, str):
+            return self._run_wave([texts])
+        parts = [self._run_wave(wave) for wave in batched(_iterable(texts), _WAVE)]
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.zeros((0, self.width), dtype=np.float32)
+
+    def tokenize(self, texts: Iterable[str]) -> TokenIds:
+        """Return the token ids of texts."""
+        if isinstance(texts, str):
+            raise InputError("texts is a str, expected a list of str; wrap it as [text]")
+        return self._tokenizer(check_texts(list(_iterable(texts))))
+
+    def _run_wave(self, texts: list[str]) -> npt.NDArray[np.float32]:
+        out = np.empty((len(texts), self.width), dtype=np.float32)
+        pool(self._tokenizer(check_texts(texts)), self._graph, out, self._threads_to_use())
+        return out
+
+    def _threads_to_use(self) -> Executor | None:
+        """Return this process's threads: a forked child has none of its parent's."""
+        if self._threads == 1:
+            return None
+        if self._executor is None or self._executor_process != os.getpid():
+            self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="portvec")
+            self._executor_process = os.getpid()
+        return self._executor
+
+
+def resolve(
+    source: str | os.PathLike[str],
+    options: ModelOptions,
+    *,
+    threads: int | None,
+    tokenizer: TokenizerChoice,
+) -> tuple[Artifact, int]:
+    """Return the artifact that a source is or converts to, and the number of threads to use."""
+    if tokenizer not in ("auto", "tokenizers"):
+        raise InputError(f"tokenizer is {tokenizer!r}, expected 'auto' or 'tokenizers'")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise InputError(f"threads is {threads!r}, expected a whole number of 1 or more, or None")
+    return open_artifact(artifact_folder(source, options)), threads or available_cores()
+
+
+class Reloadable:
+    """Pickles as what it was loaded with, since a session of onnxruntime does not pickle.
+
+    A token is left out: whoever unpickles uses their own.
+    """
+
+    _loaded_with: tuple[str | os.PathLike[str], dict[str, Any]]
+
+    def _remember(self, source: str | os.PathLike[str], arguments: dict[str, Any]) -> None:
+        local = os.path.abspath(source) if os.path.isdir(source) else source  # noqa: PTH100, PTH112
+        self._loaded_with = (local, {**arguments, "token": None})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        source, arguments = self._loaded_with
+        return _load, (type(self), source, arguments)
+
+
+def _load(cls: Any, source: str | os.PathLike[str], arguments: dict[str, Any]) -> Any:
+    return cls.load(source, **arguments)
+
+
+def _iterable(texts: Iterable[_T]) -> Iterable[_T]:
+    if isinstance(texts, (bytes, bytearray, dict)) or not isinstance(texts, Iterable):
+        raise InputError(f"texts is a {type(texts).__name__}, expected a str or an iterable of str")
+    return texts

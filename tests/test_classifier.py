@@ -1,0 +1,196 @@
+"""Pipelines: the head inside the graph, and model2vec's predictions from it."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from model2vec.inference import StaticModelPipeline
+from model2vec.inference.mlp import Activation, Layer, MLPHead
+from safetensors.numpy import save_file
+
+import tiny_models
+from conftest import RunPortvec
+from corpus import paragraphs
+from portvec import StaticClassifier, StaticEmbedder, verify
+from portvec._onnxruntime import onnxruntime as ort
+from portvec.errors import InputError, SourceError
+from portvec_export import export_model
+from test_graph import consumer_inputs
+
+TEXTS = [*paragraphs(300), "", "[UNK]", "the value " * 900]
+LABELS: dict[str, list[Any]] = {
+    "softmax": ["cat", "dog", "ünïcorn"],
+    "sigmoid": ["a", "b", "c", "d"],
+    "integers": [3, 1, 2],
+}
+
+
+def pipeline(kind: str, hidden: tuple[int, ...] = (16,), **options: Any) -> StaticModelPipeline:
+    classes = LABELS.get(kind)
+    activation = {"sigmoid": Activation.SIGMOID, "regressor": Activation.IDENTITY}.get(
+        kind, Activation.SOFTMAX
+    )
+    rng = np.random.default_rng(5)
+    model = tiny_models.model(**options)
+    sizes = [model.dim, *hidden, len(classes) if classes else 2]
+    layers = [
+        Layer(
+            rng.standard_normal((out, into)).astype(np.float32), rng.standard_normal(out).astype(np.float32)
+        )
+        for into, out in pairwise(sizes)
+    ]
+    return StaticModelPipeline(model, MLPHead(layers, activation, np.asarray(classes) if classes else None))
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid", "integers", "regressor"])
+@pytest.mark.parametrize("hidden", [(), (16,), (8, 8)])
+def test_predictions_are_those_of_model2vec(kind: str, hidden: tuple[int, ...], tmp_path: Path) -> None:
+    theirs = pipeline(kind, hidden)
+    theirs.save_pretrained(str(tmp_path / "pipeline"))
+    theirs = StaticModelPipeline.from_pretrained(tmp_path / "pipeline")
+    ours = StaticClassifier.load(export_model(tmp_path / "pipeline", tmp_path / "artifact"), threads=2)
+    expected, got = theirs.predict(TEXTS), ours.predict(TEXTS)
+    assert got.shape == expected.shape
+    if kind == "regressor":
+        assert ours.classes is None
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+        with pytest.raises(SourceError, match="pipeline: a regressor has no probabilities; use predict"):
+            ours.predict_proba(TEXTS)
+        return
+    assert ours.classes is not None
+    np.testing.assert_array_equal(ours.classes, theirs.classes_)
+    assert got.dtype == expected.dtype
+    assert [np.asarray(row).tolist() for row in got] == [np.asarray(row).tolist() for row in expected]
+    np.testing.assert_allclose(ours.predict_proba(TEXTS), theirs.predict_proba(TEXTS), rtol=0, atol=1e-6)
+    if kind == "sigmoid":
+        strict = zip(ours.predict(TEXTS, threshold=0.9), theirs.predict(TEXTS, threshold=0.9), strict=True)
+        assert all(list(a) == list(b) for a, b in strict)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid", "regressor"])
+def test_graph_gives_consumers_logits_and_what_they_mean(kind: str, tmp_path: Path) -> None:
+    theirs = pipeline(kind)
+    theirs.save_pretrained(str(tmp_path / "pipeline"))
+    folder = export_model(tmp_path / "pipeline", tmp_path / "artifact")
+    session = ort.InferenceSession(str(folder / "onnx" / "model.onnx"))
+    activated = "predictions" if kind == "regressor" else "probabilities"
+    assert [output.name for output in session.get_outputs()] == ["logits", activated, "sentence_embedding"]
+    texts = ["the value of a", "", "[UNK] [UNK]", "a much longer text about the return value of functions"]
+    logits, values, embedding = session.run(None, consumer_inputs(folder))
+    expected = theirs.predict(texts) if kind == "regressor" else theirs.predict_proba(texts)
+    np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(embedding, theirs.model.encode(texts), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(StaticClassifier.load(folder).logits(texts), logits, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(StaticEmbedder.load(folder).encode(texts), embedding, rtol=0, atol=1e-6)
+
+
+def test_configuration_names_the_labels(tmp_path: Path) -> None:
+    pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
+    folder = export_model(tmp_path / "pipeline", tmp_path / "artifact")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["id2label"] == {"0": "cat", "1": "dog", "2": "ünïcorn"}
+    assert config["label2id"] == {"cat": 0, "dog": 1, "ünïcorn": 2}
+    assert config["problem_type"] == "single_label_classification"
+    assert config["architectures"] == ["BertForSequenceClassification"]
+
+
+def test_pipeline_folder_is_converted_on_load(tmp_path: Path) -> None:
+    pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
+    classifier = StaticClassifier.load(tmp_path / "pipeline")
+    assert classifier.predict("one text").shape == (1,)
+    assert classifier.predict([]).shape == (0,)
+    assert classifier.predict_proba(iter(["a", "b"])).shape == (2, 3)
+    with pytest.raises(InputError, match=r"texts\[0\] is a int, expected str"):
+        classifier.predict([1])  # type: ignore[list-item]
+
+
+def test_changed_head_is_converted_anew(tmp_path: Path) -> None:
+    pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
+    before = StaticClassifier.load(tmp_path / "pipeline").logits(["text"])
+    pipeline("softmax", hidden=(5,)).save_pretrained(str(tmp_path / "pipeline"))
+    assert np.abs(StaticClassifier.load(tmp_path / "pipeline").logits(["text"]) - before).max() > 0.1
+
+
+def test_verify_finds_a_head_that_differs(tmp_path: Path) -> None:
+    pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
+    folder = export_model(tmp_path / "pipeline", tmp_path / "artifact")
+    assert verify(folder).texts == 64
+
+
+def test_embedding_model_is_no_classifier(tiny: Path) -> None:
+    with pytest.raises(
+        SourceError, match="an embedding model without a classifier or regressor head; load it"
+    ):
+        StaticClassifier.load(tiny)
+
+
+def break_pipeline(folder: Path, fault: str) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    if fault == "classes":
+        config["head_config"]["classes"] = ["only one"]
+    elif fault == "activation":
+        config["head_config"]["activation"] = "tanh"
+    elif fault == "layers":
+        config["head_config"]["n_layers"] = 3
+    elif fault == "config":
+        del config["head_config"]
+    elif fault == "corrupt":
+        (folder / "head.safetensors").write_bytes(b"junk")
+    elif fault == "shape":
+        save_file(
+            {
+                "head.0.weight": np.ones((16, 5), np.float32),
+                "head.0.bias": np.ones(16, np.float32),
+                "head.1.weight": np.ones((3, 16), np.float32),
+                "head.1.bias": np.ones(3, np.float32),
+            },
+            folder / "head.safetensors",
+        )
+    elif fault == "legacy":
+        (folder / "head.safetensors").rename(folder / "pipeline.skops")
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("classes", "1 classes do not fit a softmax head with 3 outputs; save the pipeline again"),
+        ("activation", "head activation 'tanh' is unknown, expected one of softmax, sigmoid, identity"),
+        (
+            "layers",
+            r"expected tensors head\.2\.weight and head\.2\.bias for 3 layers, has head\.0\.bias, head",
+        ),
+        ("config", r"config\.json: no head_config, but head\.safetensors exists"),
+        ("corrupt", r"head\.safetensors: not a safetensors file \("),
+        (
+            "shape",
+            r"layer 0 has weight \(16, 5\) and bias \(16,\), expected \(outputs, 24\) and \(outputs,\)",
+        ),
+        ("legacy", r"pipeline\.skops: a head in the old scikit-learn format; convert it once with model2vec"),
+    ],
+)
+def test_faulty_heads(fault: str, message: str, tmp_path: Path) -> None:
+    pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
+    break_pipeline(tmp_path / "pipeline", fault)
+    with pytest.raises(SourceError, match=message):
+        export_model(tmp_path / "pipeline", tmp_path / "artifact")
+    assert not (tmp_path / "artifact").exists()
+
+
+@pytest.mark.parametrize("options", [{"dim": 5}, {"normalize": False}])
+def test_options_that_the_head_was_not_trained_for(options: dict[str, Any], tmp_path: Path) -> None:
+    pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
+    with pytest.raises(SourceError, match="a pipeline, whose head was trained on the model's own embeddings"):
+        export_model(tmp_path / "pipeline", tmp_path / "artifact", **options)
+    export_model(tmp_path / "pipeline", tmp_path / "artifact", dim=24, normalize=True, dtype="float16")
+
+
+def test_info_names_the_head(portvec: RunPortvec, tmp_path: Path) -> None:
+    pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
+    assert portvec("export", tmp_path / "pipeline", "-o", "a").returncode == 0
+    assert "head           softmax over 3 classes: cat, dog, ünïcorn" in portvec("info", "a").stdout
