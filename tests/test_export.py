@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -208,40 +207,6 @@ class TestSourceErrors:
             SourceError, match="is a portvec artifact already; export the Model2Vec model it was"
         ):
             export_model(tiny, tmp_path / "artifact")
-
-    def test_truncated_tensors(self, tiny_model: Path, tmp_path: Path) -> None:
-        tensors = tiny_model / "model.safetensors"
-        tensors.write_bytes(tensors.read_bytes()[:1000])
-        with pytest.raises(
-            SourceError, match=r"model\.safetensors: not a whole safetensors file \(.*; fetch the model again"
-        ):
-            export_model(tiny_model, tmp_path / "artifact")
-
-    def test_rows_that_do_not_fit_the_vocabulary(self, tiny_model: Path, tmp_path: Path) -> None:
-        other = tiny_models.save(tmp_path / "other", "wordlevel")
-        tokenizer = json.loads((other / "tokenizer.json").read_text())
-        tokenizer["model"]["vocab"]["one-more"] = 800
-        (tiny_model / "tokenizer.json").write_text(json.dumps(tokenizer))
-        with pytest.raises(
-            SourceError, match=r"Number of tokens \(801\) does not match number of vectors \(800\)"
-        ):
-            export_model(tiny_model, tmp_path / "artifact")
-
-    @pytest.mark.parametrize("value", [np.nan, np.inf])
-    def test_values_that_are_no_numbers(self, value: float, tmp_path: Path) -> None:
-        table = tiny_models.vectors(800)
-        table[[3, 17], 5] = value
-        source = tiny_models.save(tmp_path / "model", vectors=table)
-        with pytest.raises(SourceError, match=r"NaN or infinity in 2 embedding rows \(first: 3, 17\)"):
-            export_model(source, tmp_path / "artifact")
-
-    def test_mapping_out_of_range(self, tmp_path: Path) -> None:
-        mapping = np.full(800, 50)
-        source = tiny_models.save(
-            tmp_path / "model", vectors=tiny_models.vectors(50), token_mapping=mapping, weights=None
-        )
-        with pytest.raises(SourceError, match="points to rows 50 to 50, but the table has rows 0 to 49"):
-            export_model(source, tmp_path / "artifact")
 
 
 class TestArguments:

@@ -23,8 +23,14 @@ def check_files(folder: Path, layout: Layout) -> dict[str, Any]:
     """
     config = _read_json(folder / layout.config)
     _check_config(config, folder / layout.config)
-    _check_tensors(folder / layout.embeddings, layout)
-    _check_tokenizer(folder / layout.tokenizer)
+    tensors, tokenizer = folder / layout.embeddings, folder / layout.tokenizer
+    rows = _count_rows(tensors, layout)
+    tokens = _count_tokens(tokenizer)
+    if rows is not None and rows != tokens:
+        raise SourceError(
+            f"{tokenizer.name} has {tokens} tokens, but {tensors} has {rows} rows; the two files belong to "
+            "different models"
+        )
     return config
 
 
@@ -35,17 +41,28 @@ def _check_config(config: dict[str, Any], path: Path) -> None:
         if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
             names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
             raise SourceError(f"{path}: {name} is {value!r}, expected {names}; correct the file")
+    if (config.get("max_length") or 0) < 0:
+        raise SourceError(
+            f"{path}: max_length is {config['max_length']}, expected 0 or more, or null; correct the file"
+        )
 
 
-def _check_tensors(path: Path, layout: Layout) -> None:
+def _count_rows(path: Path, layout: Layout) -> int | None:
+    """Return the rows of the table; None where a mapping leads to them."""
     expected = layout.tensor
     try:
         with safe_open(path, framework="numpy") as file:
             names = set(file.keys())
+            shape = file.get_slice(expected).get_shape() if expected in names else []
     except (SafetensorError, OSError) as error:
         raise SourceError(f"{path}: not a whole safetensors file ({error}); {_AGAIN}") from error
     if expected in names:
-        return
+        if len(shape) != 2 or 0 in shape:
+            raise SourceError(
+                f"{path}: the embeddings have shape {tuple(shape)}, expected (rows, dimensions); is it a "
+                "Model2Vec model?"
+            )
+        return None if "mapping" in names else int(shape[0])
     has = ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
     if any(".layer." in name or ".layers." in name or ".h.0." in name for name in names):
         raise SourceError(
@@ -57,10 +74,10 @@ def _check_tensors(path: Path, layout: Layout) -> None:
     )
 
 
-def _check_tokenizer(path: Path) -> None:
+def _count_tokens(path: Path) -> int:
     _read_json(path)
     try:
-        Tokenizer.from_file(str(path))
+        return len(Tokenizer.from_file(str(path)).get_vocab())
     except Exception as error:  # the library raises bare Exception
         raise SourceError(f"{path}: not a tokenizer that can be loaded ({error}); {_AGAIN}") from error
 

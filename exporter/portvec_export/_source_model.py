@@ -115,8 +115,6 @@ def load_source(
 
 
 def _float32(table: npt.NDArray[Any], dim: int | None, folder: Path) -> npt.NDArray[np.float32]:
-    if table.ndim != 2:
-        raise SourceError(f"{folder}: the embeddings have shape {table.shape}, expected (rows, dimensions)")
     if dim is not None and not 1 <= dim <= table.shape[1]:
         raise SourceError(f"{folder}: dim {dim} was asked for, but the model has {table.shape[1]} dimensions")
     return table[:, :dim].astype(np.float32)

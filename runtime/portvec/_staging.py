@@ -38,8 +38,8 @@ def cache_root() -> Path:
 def exclusive(target: Path) -> Iterator[None]:
     """Hold the lock on `target` that every process on this machine asks for before making it.
 
-    The operating system frees it when a process dies. Lock files lie in the cache folder, so that
-    none is left beside the target.
+    The operating system frees it when a process dies. What that process left is cleared on entry.
+    Lock files lie in the cache folder, so that none is left beside the target.
     """
     name = hashlib.sha256(os.fsencode(target)).hexdigest()[:32]
     try:
@@ -50,6 +50,7 @@ def exclusive(target: Path) -> Iterator[None]:
         locks = Path(tempfile.gettempdir()) / f"portvec-locks-{user}"
         locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / f"{name}.lock"):
+        _recover(target)
         yield
 
 
@@ -57,14 +58,13 @@ def exclusive(target: Path) -> Iterator[None]:
 def staged_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder beside `target` that takes its place when the block ends well.
 
-    If the block raises, the folder is removed and `target` stays as it was. What a killed process
-    left is cleared by the next one. An existing `target` is replaced: between two renames it is
-    missing for a moment, and if the process dies just then, the next one puts it back.
+    If the block raises, the folder is removed and `target` stays as it was. An existing `target` is
+    replaced: between two renames it is missing for a moment, and if the process dies just then, the
+    next one that enters `exclusive(target)` puts it back.
 
     Callers hold `exclusive(target)`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    _recover(target)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_PARTIAL, dir=target.parent))
     try:
         yield staging
@@ -95,7 +95,7 @@ def staged_file(target: Path) -> Iterator[Path]:
 def _recover(target: Path) -> None:
     """Undo or finish what a killed process was doing at `target`."""
     prefix = f".{target.name}."
-    for entry in target.parent.iterdir():
+    for entry in target.parent.iterdir() if target.parent.is_dir() else ():
         if not entry.name.startswith(prefix) or not entry.is_dir():
             continue
         # mkdtemp puts eight characters between; a longer middle is another target's (name.other).

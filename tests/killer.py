@@ -1,0 +1,88 @@
+"""Kill exports and conversions at random moments, and tell what is left. Run by test_crash_safety.py.
+
+    python tests/killer.py export|overwrite|convert|race MODEL FOLDER ROUNDS
+
+Everything is imported once and each attempt is a forked child, so that hundreds take seconds. Prints one
+JSON object: how often the target was absent or complete after a kill, and what lies beside it in the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from portvec import StaticEmbedder
+from portvec._artifact import check_hashes, open_artifact
+from portvec._staging import cache_root
+from portvec_export import export_model
+
+
+def fork(action: Callable[[], object]) -> int:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            action()
+            code = 0
+        finally:
+            os._exit(code)
+    return child
+
+
+def attempt(action: Callable[[], object], processes: int, seconds: float) -> None:
+    children = [fork(action) for _ in range(processes)]
+    time.sleep(seconds)
+    for child in random.sample(children, random.randint(1, processes)):
+        os.kill(child, signal.SIGKILL)
+    for child in children:
+        os.waitpid(child, 0)
+
+
+def state(folders: list[Path]) -> str:
+    """Return absent or complete; a damaged artifact raises."""
+    for folder in folders:
+        check_hashes(open_artifact(folder))
+    return "complete" if folders else "absent"
+
+
+def main(mode: str, model: str, folder: Path, rounds: int) -> None:
+    random.seed(11)
+    target = folder / "artifact"
+    conversions = cache_root() / "models"
+
+    def found() -> list[Path]:
+        if mode in ("export", "overwrite"):
+            return [target] if target.exists() else []
+        return [path for path in conversions.glob("*") if not path.name.startswith(".")]
+
+    def action() -> object:
+        if mode in ("export", "overwrite"):
+            return export_model(model, target, overwrite=True)
+        return StaticEmbedder.load(model, threads=1)
+
+    started = time.monotonic()
+    os.waitpid(fork(action), 0)
+    duration = time.monotonic() - started
+    outcomes: Counter[str] = Counter()
+    for _ in range(rounds):
+        if mode != "overwrite":
+            for path in found():  # by rename, so that removing it cannot look like a torn export
+                path.rename(folder / f"old{time.monotonic_ns()}")
+        attempt(action, 2 if mode == "race" else 1, random.uniform(0, duration * 1.5))
+        outcomes[state(found())] += 1
+    _, status = os.waitpid(fork(action), 0)
+    outcomes[f"last {state(found())}, exit {status}"] += 1
+    beside = [*folder.iterdir(), *conversions.glob("*"), *conversions.glob(".*")]
+    litter = sorted({path.name for path in beside if path.suffix in (".partial", ".replaced")})
+    print(json.dumps({"outcomes": outcomes, "litter": litter, "targets": len(found())}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,252 @@
+"""Artifacts made to do harm: nothing outside the folder is read, nothing runs that should not."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from portvec import StaticEmbedder, verify
+from portvec._graph_check import check_graph
+from portvec._manifest import Manifest
+from portvec.errors import ArtifactError
+from portvec_export import export_model
+from test_artifact import edit, replace_file
+
+FIELDS = ["format", "format_version", "source", "files", "dim", "dtype", "head", "max_length"]
+
+
+def rewrite_graph(folder: Path, change: Callable[[onnx.ModelProto], object]) -> None:
+    """Change the graph and fix the manifest, as an attacker would."""
+    model = onnx.load(folder / "onnx" / "model.onnx", load_external_data=False)
+    change(model)
+    replace_file(folder, "onnx/model.onnx", model.SerializeToString())
+
+
+def set_external(name: str, value: str) -> Callable[[onnx.ModelProto], object]:
+    def change(model: onnx.ModelProto) -> None:
+        tensor = next(t for t in model.graph.initializer if t.external_data)
+        next(entry for entry in tensor.external_data if entry.key == name).value = value
+
+    return change
+
+
+def set_domain(model: onnx.ModelProto) -> None:
+    model.graph.node[0].domain = "com.microsoft"
+
+
+def add_opset(model: onnx.ModelProto) -> None:
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+
+
+def add_loop(model: onnx.ModelProto) -> None:
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node.append(helper.make_node("If", ["masked"], ["x"], then_branch=body, else_branch=body))
+
+
+def add_function(model: onnx.ModelProto) -> None:
+    model.functions.append(helper.make_function("x", "F", [], [], [], [helper.make_opsetid("", 14)]))
+
+
+def add_sparse(model: onnx.ModelProto) -> None:
+    values = numpy_helper.from_array(np.ones(1, np.float32), "s")
+    indices = numpy_helper.from_array(np.zeros(1, np.int64))
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [2]))
+
+
+def add_constant_with_external_data(model: onnx.ModelProto) -> None:
+    tensor = TensorProto(name="c", data_type=1, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    model.graph.node.append(helper.make_node("Constant", [], ["c"], value=tensor))
+
+
+HOSTILE: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
+    "absolute external data": (set_external("location", "/etc/passwd"), "external data in b'/etc/passwd'"),
+    "external data above": (
+        set_external("location", "../../secret"),
+        r"external data in b'\.\./\.\./secret'",
+    ),
+    "external data in another file": (
+        set_external("location", "model.onnx"),
+        "external data in b'model.onnx'",
+    ),
+    "external data in a constant": (add_constant_with_external_data, "external data in b'/etc/passwd'"),
+    "operator of another domain": (set_domain, "operators of the domain b'com.microsoft'"),
+    "operator set of another domain": (add_opset, "operators of the domain b'com.microsoft'"),
+    "control flow": (add_loop, r"a subgraph \(a loop or condition\)"),
+    "function": (add_function, "functions or training information"),
+    "sparse tensor": (add_sparse, "sparse tensors"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_graph_is_refused_before_onnxruntime_sees_it(name: str, tiny: Path) -> None:
+    change, message = HOSTILE[name]
+    rewrite_graph(tiny, change)
+    for load in (StaticEmbedder.load, verify):
+        with pytest.raises(
+            ArtifactError, match=f"model.onnx: holds {message}, which no portvec artifact does; do"
+        ):
+            load(tiny)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("offset", "99999999"), ("length", "99999999999"), ("offset", "-8")]
+)
+def test_external_data_beyond_its_file(tiny: Path, key: str, value: str) -> None:
+    rewrite_graph(tiny, set_external(key, value))
+    with pytest.raises(ArtifactError, match=r"onnxruntime cannot load this graph \("):
+        StaticEmbedder.load(tiny)
+
+
+def test_table_index_out_of_range(tiny: Path) -> None:
+    def widen(model: onnx.ModelProto) -> None:
+        zero_id = next(t for t in model.graph.initializer if t.name == "zero_id")
+        zero_id.CopyFrom(numpy_helper.from_array(np.array(10**9), "zero_id"))
+
+    rewrite_graph(tiny, widen)
+    embedder = StaticEmbedder.load(tiny)
+    with pytest.raises(
+        ArtifactError, match=r"onnxruntime fails on this graph \(.*; run 'portvec verify' on the"
+    ):
+        embedder.encode(["", "the value"])
+    with pytest.raises(ArtifactError, match="onnxruntime fails on this graph"):
+        verify(tiny)
+
+
+def test_tokenizer_with_ids_beyond_the_table(tiny: Path) -> None:
+    tokenizer = json.loads((tiny / "tokenizer.json").read_text(encoding="utf-8"))
+    vocab = tokenizer["model"]["vocab"]
+    vocab["the"] = 10**6
+    replace_file(tiny, "tokenizer.json", json.dumps(tokenizer).encode())
+    with pytest.raises(ArtifactError, match="onnxruntime fails on this graph"):
+        StaticEmbedder.load(tiny).encode("the")
+    with pytest.raises(ArtifactError, match="has other token ids here"):
+        verify(tiny)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a privilege")
+class TestLinks:
+    @pytest.mark.parametrize("name", ["onnx/model.onnx_data", "tokenizer.json", "onnx"])
+    def test_linked_file_or_folder(self, tiny: Path, tmp_path: Path, name: str) -> None:
+        (tiny / name).rename(tmp_path / "elsewhere")
+        (tiny / name).symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(
+            ArtifactError, match="a link, which may lead out of the artifact; copy the folder with"
+        ):
+            StaticEmbedder.load(tiny)
+
+    def test_linked_artifact_folder_is_fine(self, tiny: Path, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(tiny)
+        assert StaticEmbedder.load(tmp_path / "link").dim == 24
+
+    def test_data_that_the_manifest_hides(self, tiny: Path) -> None:
+        edit(tiny, lambda manifest: manifest["files"].pop("onnx/model.onnx_data"))
+        (tiny / "onnx" / "model.onnx_data").rename(tiny / "x")
+        (tiny / "onnx" / "model.onnx_data").symlink_to("/etc/passwd")
+        with pytest.raises(ArtifactError, match=r"model\.onnx_data: not listed in portvec\.json"):
+            StaticEmbedder.load(tiny)
+
+
+def test_files_swapped_with_another_artifact(tiny: Path, tiny_model: Path, tmp_path: Path) -> None:
+    other = export_model(tiny_model, tmp_path / "other", max_length=9, normalize=False)
+    names = list(json.loads((tiny / "portvec.json").read_text())["files"])
+    for name in [*names, "portvec.json"]:
+        original = (tiny / name).read_bytes()
+        if (other / name).read_bytes() == original:
+            continue
+        (tiny / name).write_bytes((other / name).read_bytes())
+        with pytest.raises(ArtifactError):
+            verify(tiny)
+        (tiny / name).write_bytes(original)
+    assert verify(tiny).texts == 64
+
+
+def test_every_flipped_byte_of_the_graph_is_refused_at_load(tiny: Path) -> None:
+    path = tiny / "onnx" / "model.onnx"
+    original = path.read_bytes()
+    for position in range(0, len(original), 7):
+        damaged = bytearray(original)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        with pytest.raises(ArtifactError, match="content differs from what was exported"):
+            StaticEmbedder.load(tiny)
+
+
+def test_damaged_graphs_with_a_fitting_manifest_never_crash(tiny: Path) -> None:
+    original = (tiny / "onnx" / "model.onnx").read_bytes()
+    rng = random.Random(3)
+    for _ in range(300):
+        damaged = bytearray(original)
+        for _ in range(rng.randint(1, 4)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        replace_file(tiny, "onnx/model.onnx", bytes(damaged))
+        with suppress(ArtifactError):
+            StaticEmbedder.load(tiny).encode(["the value", ""])
+
+
+class TestFuzz:
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(FIELDS) | st.text(), inner),
+            max_leaves=15,
+        )
+    )
+    def test_manifest_parser(self, document: Any) -> None:
+        with pytest.raises(ArtifactError):
+            Manifest.from_json(json.dumps(document), "fuzz")
+
+    def test_manifest_with_one_field_replaced(self, tiny: Path) -> None:
+        manifest = json.loads((tiny / "portvec.json").read_text())
+        scalars = st.none() | st.booleans() | st.integers() | st.text()
+
+        @settings(max_examples=300, deadline=None)
+        @given(st.sampled_from(sorted(manifest)), scalars | st.dictionaries(st.text(), scalars, max_size=2))
+        def replace(field: str, value: Any) -> None:
+            with suppress(ArtifactError):
+                parsed = Manifest.from_json(json.dumps({**manifest, field: value}), "fuzz")
+                assert Manifest.from_json(parsed.to_json(), "again") == parsed
+
+        replace()
+
+    def test_graph_reader(self, tiny: Path, tmp_path: Path) -> None:
+        original = (tiny / "onnx" / "model.onnx").read_bytes()
+
+        @settings(max_examples=500, deadline=None)
+        @given(st.binary(max_size=200), st.integers(0, len(original)), st.integers(0, 50))
+        def read(inserted: bytes, position: int, removed: int) -> None:
+            path = tmp_path / "graph"
+            path.write_bytes(original[:position] + inserted + original[position + removed :])
+            with suppress(ArtifactError):
+                check_graph(path)
+
+        read()
+
+    def test_damaged_tokenizer(self, tiny: Path) -> None:
+        original = (tiny / "tokenizer.json").read_bytes()
+        change = st.tuples(st.integers(0, len(original) - 1), st.integers(0, 255))
+
+        @settings(max_examples=200, deadline=None)
+        @given(st.lists(change, min_size=1, max_size=3))
+        def damage(changes: list[tuple[int, int]]) -> None:
+            damaged = bytearray(original)
+            for position, byte in changes:
+                damaged[position] = byte
+            replace_file(tiny, "tokenizer.json", bytes(damaged))
+            with suppress(ArtifactError):
+                StaticEmbedder.load(tiny).encode(["the value of a", "\x00é漢🙂", ""])
+
+        damage()
