@@ -5,7 +5,7 @@ MODEL := models/minilm-l6-v2-256
 # Text for the exhaustive comparison, a line each; used where it exists.
 CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
 
-.PHONY: setup demo test test-exhaustive check clean
+.PHONY: setup demo test test-exhaustive test-lowest fuzz check clean
 
 setup: .venv/ready
 
@@ -27,10 +27,31 @@ test: setup
 test-exhaustive: setup
 	$(BIN)/python tests/exhaustive.py $(CORPORA)
 
+# The whole suite at the lowest versions that pyproject.toml allows, then the runtime alone at its own.
+test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready
+	.venv-lowest/bin/python -m pytest
+	$(BIN)/python tests/lowest_runtime.py .venv-lowest-runtime/bin/python
+
+.venv-lowest/ready: pyproject.toml tests/lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-lowest/bin/python -m pip install --quiet -c tests/lowest.txt --editable ".[export,milvus]" --group dev
+	touch $@
+
+.venv-lowest-runtime/ready: pyproject.toml tests/lowest-runtime.txt
+	$(PYTHON) -m venv .venv-lowest-runtime
+	.venv-lowest-runtime/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-lowest-runtime/bin/python -m pip install --quiet -c tests/lowest-runtime.txt --editable .
+	touch $@
+
+# Hypothesis tests with many more examples: PORTVEC_FUZZ times the usual number.
+fuzz: setup
+	PORTVEC_FUZZ=100 $(BIN)/python -m pytest -k "fuzz or generated"
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-lowest .venv-lowest-runtime build dist

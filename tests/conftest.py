@@ -18,6 +18,9 @@ from hub_server import LocalHub
 from portvec_export import export_model
 
 ROOT = Path(__file__).parent.parent
+# How many times the usual number of generated examples to try; `make fuzz` sets it.
+FUZZ = int(os.environ.get("PORTVEC_FUZZ", "1"))
+
 BUNDLED = ROOT / "models" / "minilm-l6-v2-256"
 
 

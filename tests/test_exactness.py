@@ -13,6 +13,7 @@ from model2vec import StaticModel
 
 import texts
 from comparison import assert_same
+from conftest import FUZZ
 from corpus import paragraphs
 from matrix import CASES, Case
 from portvec import StaticEmbedder
@@ -63,7 +64,7 @@ class TestBundledModel:
         np.testing.assert_array_equal(together, backwards)
         np.testing.assert_array_equal(together, alone)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150 * FUZZ, deadline=None)
     @given(st.lists(st.text(max_size=200), max_size=8))
     def test_generated_texts(self, bundled_pair: Pair, generated: list[str]) -> None:
         if generated:
@@ -83,7 +84,7 @@ class TestEveryModel:
     def test_huge_texts(self, pair: Pair) -> None:
         assert_same(*pair, texts.huge())
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=25 * FUZZ, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(generated=st.lists(st.text(max_size=100), min_size=1, max_size=8))
     def test_generated_texts(self, pair: Pair, generated: list[str]) -> None:
         assert_same(*pair, generated)

@@ -85,6 +85,8 @@ def test_reference_evaluator_and_unoptimized_graph_agree(dtype: str, quantized: 
         session_options.graph_optimization_level = level
         (got,) = ort.InferenceSession(path, session_options).run(["sentence_embedding"], inputs)
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+    if tuple(map(int, onnx.__version__.split(".")[:2])) < (1, 23):
+        return  # the evaluator's Gather fails on transposed indices
     evaluated: Any = ReferenceEvaluator(path).run(["sentence_embedding"], inputs)
     np.testing.assert_allclose(evaluated[0], expected, rtol=0, atol=1e-6)
 

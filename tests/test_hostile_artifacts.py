@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from conftest import FUZZ
 from portvec import StaticEmbedder, verify
 from portvec._graph_check import check_graph
 from portvec._manifest import Manifest
@@ -197,7 +198,7 @@ def test_damaged_graphs_with_a_fitting_manifest_never_crash(tiny: Path) -> None:
 
 
 class TestFuzz:
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300 * FUZZ, deadline=None)
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -213,7 +214,7 @@ class TestFuzz:
         manifest = json.loads((tiny / "portvec.json").read_text())
         scalars = st.none() | st.booleans() | st.integers() | st.text()
 
-        @settings(max_examples=300, deadline=None)
+        @settings(max_examples=300 * FUZZ, deadline=None)
         @given(st.sampled_from(sorted(manifest)), scalars | st.dictionaries(st.text(), scalars, max_size=2))
         def replace(field: str, value: Any) -> None:
             with suppress(ArtifactError):
@@ -225,7 +226,7 @@ class TestFuzz:
     def test_graph_reader(self, tiny: Path, tmp_path: Path) -> None:
         original = (tiny / "onnx" / "model.onnx").read_bytes()
 
-        @settings(max_examples=500, deadline=None)
+        @settings(max_examples=500 * FUZZ, deadline=None)
         @given(st.binary(max_size=200), st.integers(0, len(original)), st.integers(0, 50))
         def read(inserted: bytes, position: int, removed: int) -> None:
             path = tmp_path / "graph"
@@ -239,7 +240,7 @@ class TestFuzz:
         original = (tiny / "tokenizer.json").read_bytes()
         change = st.tuples(st.integers(0, len(original) - 1), st.integers(0, 255))
 
-        @settings(max_examples=200, deadline=None)
+        @settings(max_examples=200 * FUZZ, deadline=None)
         @given(st.lists(change, min_size=1, max_size=3))
         def damage(changes: list[tuple[int, int]]) -> None:
             damaged = bytearray(original)

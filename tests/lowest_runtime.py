@@ -1,0 +1,52 @@
+"""Verify artifacts of every kind of model, and load one from the Hub, with another environment's runtime.
+
+    python tests/lowest_runtime.py OTHER_PYTHON
+
+The artifacts are exported here; OTHER_PYTHON has only the runtime, in its lowest versions.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from hub_server import LocalHub
+from matrix import CASES
+from portvec_export import export_model
+
+
+def main(python: str) -> None:
+    """Run every case; raises if one fails."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        hub = LocalHub()
+        server = hub.serve()
+        environment = {
+            **os.environ,
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(folder / "hf"),
+            "PORTVEC_CACHE": str(folder / "cache"),
+        }
+
+        def portvec(*arguments: str) -> str:
+            command = [python, "-m", "portvec", *arguments]
+            return subprocess.run(
+                command, env=environment, check=True, stdout=subprocess.PIPE, encoding="utf-8"
+            ).stdout
+
+        for index, case in enumerate(CASES):
+            source = case.build(folder / f"model{index}")
+            artifact = export_model(source, folder / f"artifact{index}", **case.export)
+            print(case.name, "|", portvec("verify", str(artifact)).split(": ", 1)[1], end="", flush=True)
+        hub.add_folder("owner/artifact", artifact)
+        remote = portvec("embed", "owner/artifact", "the value")
+        assert remote == portvec("embed", str(artifact), "the value")
+        server.shutdown()
+    print(f"{len(CASES) + 1} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
