@@ -99,7 +99,7 @@ def test_lowest_versions_are_those_that_the_tests_run(extra: str, file: str) -> 
     pinned = [Requirement(line) for line in (ROOT / "tests" / file).read_text().splitlines() if "==" in line]
     versions = {entry.name.replace("_", "-"): next(iter(entry.specifier)).version for entry in pinned}
     stated = required_by("portvec", extra)
-    assert versions.keys() == stated.keys()
+    assert versions.keys() >= stated.keys()
     for name, lowest in stated.items():
         assert (versions[name] + ".0").startswith(lowest + "."), name
 

@@ -125,7 +125,7 @@ def embed(
 def search(model: str, query: str, path: Path | None, field: str | None, k: int, as_json: bool) -> None:
     """Print the texts nearest to QUERY, of a file or of standard input."""
     embedder = StaticEmbedder.load(model)
-    hits = nearest(embedder, tqdm_if_slow(_file_texts(path, field)), query, k)
+    hits = nearest(embedder, _with_progress(_file_texts(path, field)), query, k)
     if as_json:
         click.echo(json.dumps([hit._asdict() for hit in hits], ensure_ascii=False))
         return
@@ -251,7 +251,7 @@ def _file_texts(path: Path | None, field: str | None) -> Iterator[str]:
     return lines(sys.stdin)
 
 
-def tqdm_if_slow(texts: Iterable[str]) -> Iterable[str]:
+def _with_progress(texts: Iterable[str]) -> Iterable[str]:
     """Show progress on a terminal once it takes more than a moment."""
     progress: Iterable[str] = tqdm(texts, unit=" texts", disable=None, leave=False, delay=1.0)
     return progress
@@ -259,7 +259,7 @@ def tqdm_if_slow(texts: Iterable[str]) -> Iterable[str]:
 
 def _embed_all(embedder: StaticEmbedder, texts: Iterable[str], write: Any) -> int:
     count = 0
-    for batch in batched(tqdm_if_slow(texts), _BATCH):
+    for batch in batched(_with_progress(texts), _BATCH):
         write(batch, embedder.encode(batch))
         count += len(batch)
     return count
