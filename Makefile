@@ -13,7 +13,7 @@ setup: .venv/ready
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "portvec needs Python 3.10 or newer, got " + sys.version.split()[0] + "; set PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[export,milvus]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[export,fast,milvus]" --group dev
 	touch $@
 
 demo: setup

@@ -117,7 +117,7 @@ def test_impossible_threads(tiny: Path, threads: Any) -> None:
 
 
 def test_unknown_tokenizer_and_provider(tiny: Path) -> None:
-    with pytest.raises(InputError, match="tokenizer is 'magic', expected 'auto' or 'tokenizers'"):
+    with pytest.raises(InputError, match="tokenizer is 'magic', expected one of auto, tokenizers, nanotoken"):
         StaticEmbedder.load(tiny, tokenizer="magic")  # type: ignore[arg-type]
     with pytest.raises(
         SourceError, match=r"'NoSuchProvider' is not in this onnxruntime, which has .*CPUExec"

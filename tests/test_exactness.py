@@ -17,6 +17,7 @@ from conftest import FUZZ
 from corpus import paragraphs
 from matrix import CASES, Case
 from portvec import StaticEmbedder
+from portvec._selection import TokenizerChoice
 from portvec_export import export_model
 from portvec_export._conformance_texts import conformance_texts
 
@@ -27,18 +28,25 @@ def test_the_reference_is_the_version_that_the_documentation_names() -> None:
     assert version("model2vec").startswith("0.10.")
 
 
-@pytest.fixture(scope="module")
-def bundled_pair(bundled: Path, reference: StaticModel) -> Pair:
-    return StaticEmbedder.load(bundled), reference
+TOKENIZERS: list[TokenizerChoice] = ["tokenizers", "auto"]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
+@pytest.fixture(scope="module", params=TOKENIZERS)
+def bundled_pair(request: pytest.FixtureRequest, bundled: Path, reference: StaticModel) -> Pair:
+    return StaticEmbedder.load(bundled, tokenizer=request.param), reference
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(case, tokenizer) for case in CASES for tokenizer in TOKENIZERS],
+    ids=lambda param: f"{param[0].name}-{param[1]}",
+)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    case: Case = request.param
+    case: Case = request.param[0]
     folder = tmp_path_factory.mktemp("case")
     source = case.build(folder / "model")
     artifact = export_model(source, folder / "artifact", **case.export)
-    return StaticEmbedder.load(artifact), case.load_reference(source)
+    return StaticEmbedder.load(artifact, tokenizer=request.param[1]), case.load_reference(source)
 
 
 class TestBundledModel:

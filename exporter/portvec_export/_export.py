@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,8 @@ from tqdm import tqdm
 from portvec import _format as fmt
 from portvec._artifact import sha256_of
 from portvec._conformance import Conformance
-from portvec._manifest import FileRecord, Manifest
+from portvec._encoders import splits_at_spaces
+from portvec._manifest import FileRecord, Manifest, TokenizerFacts
 from portvec._staging import exclusive, staged_folder
 from portvec._verify import verify
 from portvec.errors import ExportError
@@ -156,6 +158,7 @@ def _write(folder: Path, source: SourceModel, dtype: str, single_file: bool) -> 
         max_length=model.max_length,
         max_characters=source.max_characters,
         unk_id=model.unk_token_id,
+        tokenizer=_tokenizer_facts(source),
         head=source.head.head if source.head else None,
     )
     (folder / "README.md").write_text(model_card(manifest, model.language), encoding="utf-8")
@@ -163,6 +166,11 @@ def _write(folder: Path, source: SourceModel, dtype: str, single_file: bool) -> 
         record = FileRecord(path.stat().st_size, sha256_of(path))
         manifest.files[path.relative_to(folder).as_posix()] = record
     (folder / fmt.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _tokenizer_facts(source: SourceModel) -> TokenizerFacts:
+    config = json.loads(source.tokenizer_path.read_text(encoding="utf-8"))
+    return TokenizerFacts(config["model"]["type"], splits_at_spaces(config))
 
 
 def _table(source: SourceModel, dtype: np.dtype[Any]) -> Table:

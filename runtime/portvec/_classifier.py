@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from portvec import _format as fmt
 from portvec._artifact import Artifact
-from portvec._engine import Engine, Reloadable, TokenizerChoice, resolve
+from portvec._engine import Engine, Reloadable, resolve
 from portvec._manifest import Head, Manifest
+from portvec._selection import TokenizerChoice
 from portvec._sources import ModelOptions
 from portvec.errors import SourceError
 
@@ -32,6 +33,7 @@ class StaticClassifier(Reloadable):
         artifact: Artifact,
         *,
         threads: int = 1,
+        tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         optimize: bool = True,
     ) -> None:
@@ -49,10 +51,11 @@ class StaticClassifier(Reloadable):
             output=fmt.LOGITS,
             width=head.outputs,
             threads=threads,
+            tokenizer=tokenizer,
             providers=providers,
             optimize=optimize,
         )
-        self._remember(artifact.folder, {"threads": threads, "providers": providers})
+        self._remember(artifact.folder, {"threads": threads, "tokenizer": tokenizer, "providers": providers})
 
     @classmethod
     def load(
@@ -84,8 +87,8 @@ class StaticClassifier(Reloadable):
             dtype=dtype,
             max_length=max_length,
         )
-        artifact, threads_to_use = resolve(source, options, threads=threads, tokenizer=tokenizer)
-        classifier = cls(artifact, threads=threads_to_use, providers=providers)
+        artifact, threads_to_use = resolve(source, options, threads=threads)
+        classifier = cls(artifact, threads=threads_to_use, tokenizer=tokenizer, providers=providers)
         arguments = {name: value for name, value in vars(options).items() if name not in ("dim", "normalize")}
         classifier._remember(
             source, {"threads": threads, "tokenizer": tokenizer, "providers": providers, **arguments}

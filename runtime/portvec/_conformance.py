@@ -11,9 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from portvec import _format as fmt
-from portvec._artifact import Artifact
-from portvec._classifier import StaticClassifier
-from portvec._embedder import StaticEmbedder
 from portvec._manifest import Manifest
 from portvec.errors import ArtifactError
 
@@ -71,54 +68,3 @@ class Conformance:
 
 def _column(cases: list[dict[str, Any]], name: str, width: int) -> npt.NDArray[np.float32]:
     return np.array([case[name] for case in cases], dtype=np.float32).reshape(len(cases), width)
-
-
-def compare(artifact: Artifact, recorded: Conformance, *, optimize: bool) -> float:
-    """Return the largest relative difference between an artifact's vectors and the recorded ones.
-
-    The texts are embedded together and one by one, since block shapes choose different kernels.
-
-    Raises:
-        ArtifactError: token ids differ, or a number differs by more than the tolerance.
-    """
-    embedder = StaticEmbedder(artifact, optimize=optimize)
-    token_ids = embedder.tokenize(recorded.texts).lists()
-    for index, (got, expected) in enumerate(zip(token_ids, recorded.token_ids, strict=True)):
-        if got != expected:
-            raise ArtifactError(
-                f"{artifact.folder}: recorded text {index} has other token ids here ({len(got)}, recorded "
-                f"are {len(expected)}); check the version of tokenizers, or export again"
-            )
-    alone = np.stack([embedder.encode(text) for text in recorded.texts])
-    largest = max(
-        _largest(relative_differences(embeddings, recorded.embeddings), "embedding", fmt.TOLERANCE, artifact)
-        for embeddings in (embedder.encode(recorded.texts), alone)
-    )
-    if recorded.logits is not None:
-        logits = StaticClassifier(artifact, optimize=optimize).logits(recorded.texts)
-        differences = relative_differences(logits, recorded.logits, floor=1.0)
-        _largest(differences, "logits", fmt.LOGITS_TOLERANCE, artifact)
-    return largest
-
-
-def _largest(differences: npt.NDArray[np.float64], what: str, tolerance: float, artifact: Artifact) -> float:
-    worst = int(np.argmax(differences))
-    if not differences[worst] <= tolerance:  # also true for NaN
-        raise ArtifactError(
-            f"{artifact.folder}: the {what} of recorded text {worst} differs by {differences[worst]:.1e} "
-            f"of its norm, more than {tolerance:.0e}; check the onnxruntime version, or export again"
-        )
-    return float(differences[worst])
-
-
-def relative_differences(
-    rows: npt.NDArray[np.float32], expected: npt.NDArray[np.float32], floor: float = 0.0
-) -> npt.NDArray[np.float64]:
-    """Return, for each row, the largest component difference over the expected row's norm.
-
-    Norms below `floor` count as `floor`. Where the norm is zero the difference itself counts, so that only
-    zero matches it.
-    """
-    norms = np.maximum(np.linalg.norm(expected.astype(np.float64), axis=1), floor)
-    differences = np.abs(rows.astype(np.float64) - expected).max(axis=1, initial=0.0)
-    return np.asarray(differences / np.where(norms > 0, norms, 1.0))

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from portvec import _format as fmt
 from portvec._artifact import Artifact
-from portvec._engine import Engine, Reloadable, TokenizerChoice, resolve
+from portvec._engine import Engine, Reloadable, resolve
 from portvec._manifest import Manifest
+from portvec._selection import TokenizerChoice
 from portvec._sources import ModelOptions
 from portvec._tokens import TokenIds
 
@@ -32,6 +33,7 @@ class StaticEmbedder(Reloadable):
         artifact: Artifact,
         *,
         threads: int = 1,
+        tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         optimize: bool = True,
     ) -> None:
@@ -41,10 +43,11 @@ class StaticEmbedder(Reloadable):
             output=fmt.SENTENCE_EMBEDDING,
             width=artifact.manifest.dim,
             threads=threads,
+            tokenizer=tokenizer,
             providers=providers,
             optimize=optimize,
         )
-        self._remember(artifact.folder, {"threads": threads, "providers": providers})
+        self._remember(artifact.folder, {"threads": threads, "tokenizer": tokenizer, "providers": providers})
 
     @classmethod
     def load(
@@ -69,7 +72,8 @@ class StaticEmbedder(Reloadable):
             source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` (optionally
                 `owner/name@revision`) that holds either.
             threads: pooling threads; all cores that the process may use if None.
-            tokenizer: which tokenizer implementation; "auto" takes the fastest exact one.
+            tokenizer: "tokenizers", "nanotoken" (of the `fast` extra), or "auto": the fastest one that is
+                installed and gives the ids that the artifact recorded.
             providers: onnxruntime execution providers; the CPU if None.
             revision: branch, tag or commit on the Hub.
             token: Hub access token; True or None use the one that huggingface_hub finds.
@@ -96,12 +100,17 @@ class StaticEmbedder(Reloadable):
             normalize=normalize,
             max_length=max_length,
         )
-        artifact, threads_to_use = resolve(source, options, threads=threads, tokenizer=tokenizer)
-        embedder = cls(artifact, threads=threads_to_use, providers=providers)
+        artifact, threads_to_use = resolve(source, options, threads=threads)
+        embedder = cls(artifact, threads=threads_to_use, tokenizer=tokenizer, providers=providers)
         embedder._remember(
             source, {"threads": threads, "tokenizer": tokenizer, "providers": providers, **vars(options)}
         )
         return embedder
+
+    @property
+    def tokenizer(self) -> str:
+        """Name of the tokenizer implementation in use."""
+        return self._engine.tokenizer
 
     @property
     def dim(self) -> int:

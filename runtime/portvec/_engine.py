@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,11 @@ from portvec._artifact import Artifact, open_artifact
 from portvec._batches import batched
 from portvec._graph import Graph
 from portvec._pooling import pool
+from portvec._selection import TokenizerChoice, choose_tokenizer
 from portvec._sources import ModelOptions, artifact_folder
 from portvec._threads import available_cores
-from portvec._tokens import HuggingFaceTokenizer, TokenIds, check_texts
+from portvec._tokens import TokenIds, check_texts
 from portvec.errors import InputError
-
-TokenizerChoice = Literal["auto", "tokenizers"]
 
 # Texts tokenized and pooled together. Bounds the memory that ids take, whatever the input's length.
 _WAVE = 4096
@@ -42,11 +41,12 @@ class Engine:
         output: str,
         width: int,
         threads: int = 1,
+        tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         optimize: bool = True,
     ) -> None:
         self.width = width
-        self._tokenizer = HuggingFaceTokenizer(artifact.path(fmt.TOKENIZER), artifact.manifest)
+        self._tokenizer = choose_tokenizer(artifact, tokenizer, threads)
         self._graph = Graph(
             artifact.path(fmt.GRAPH), output=output, width=width, providers=providers, optimize=optimize
         )
@@ -62,6 +62,11 @@ class Engine:
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.zeros((0, self.width), dtype=np.float32)
+
+    @property
+    def tokenizer(self) -> str:
+        """Name of the tokenizer implementation in use."""
+        return self._tokenizer.name
 
     def tokenize(self, texts: Iterable[str]) -> TokenIds:
         """Return the token ids of texts."""
@@ -89,11 +94,8 @@ def resolve(
     options: ModelOptions,
     *,
     threads: int | None,
-    tokenizer: TokenizerChoice,
 ) -> tuple[Artifact, int]:
     """Return the artifact that a source is or converts to, and the number of threads to use."""
-    if tokenizer not in ("auto", "tokenizers"):
-        raise InputError(f"tokenizer is {tokenizer!r}, expected 'auto' or 'tokenizers'")
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise InputError(f"threads is {threads!r}, expected a whole number of 1 or more, or None")
     return open_artifact(artifact_folder(source, options)), threads or available_cores()

@@ -37,6 +37,19 @@ class Source:
 
 
 @dataclass(frozen=True)
+class TokenizerFacts:
+    """What a reader may want to know of tokenizer.json without parsing it.
+
+    Attributes:
+        model: its model's type: WordPiece, Unigram, BPE or WordLevel.
+        splits_at_spaces: whether a text's ids are those of its parts between spaces, one after another.
+    """
+
+    model: str
+    splits_at_spaces: bool
+
+
+@dataclass(frozen=True)
 class Head:
     """The classifier or regressor of a pipeline.
 
@@ -65,6 +78,7 @@ class Manifest:
         max_length: tokens kept of a text, UNK among them; None keeps all.
         max_characters: characters (code points) kept before tokenization; None keeps all.
         unk_id: token id that never contributes; None if the tokenizer has no unknown token.
+        tokenizer: facts about tokenizer.json.
         head: the classifier or regressor of a pipeline; None for an embedding model.
         files: size and hash of each file but the manifest, by path relative to the folder.
     """
@@ -78,6 +92,7 @@ class Manifest:
     max_length: int | None
     max_characters: int | None
     unk_id: int | None
+    tokenizer: TokenizerFacts
     head: Head | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
     format_version: int = fmt.FORMAT_VERSION
@@ -109,6 +124,7 @@ class Manifest:
                 f"{fmt.FORMAT_VERSION}; upgrade portvec, or export the model again"
             )
         fields = _Fields(document, where)
+        tokenizer = _Fields(fields.get("tokenizer", dict), f"{where}: tokenizer")
         source = _Fields(fields.get("source", dict), f"{where}: source")
         manifest = cls(
             source=Source(
@@ -125,6 +141,7 @@ class Manifest:
             max_length=fields.get("max_length", int, None),
             max_characters=fields.get("max_characters", int, None),
             unk_id=fields.get("unk_id", int, None),
+            tokenizer=TokenizerFacts(tokenizer.get("model", str), tokenizer.get("splits_at_spaces", bool)),
             head=_head(fields.get("head", dict, None), f"{where}: head"),
             files={
                 path: FileRecord(*_file_record(record, f"{where}: files: {path}"))

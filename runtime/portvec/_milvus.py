@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portvec._embedder import StaticEmbedder
+from portvec._selection import TokenizerChoice
 from portvec.errors import InputError, SourceError
 
 _DTYPES = {None: None, "float32": "float32", "float16": "float16"}
@@ -38,7 +39,7 @@ class Model2VecEmbeddingFunction:
         dimensionality: int | None = None,
         quantize_to: str | None = None,
         threads: int | None = None,
-        tokenizer: Literal["auto", "tokenizers"] = "auto",
+        tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
     ) -> None:
         """Load the model, converting it first where needed.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
 
 from portvec._manifest import Manifest
-from portvec.errors import ArtifactError, InputError
+from portvec.errors import InputError
+
+Ids = npt.NDArray[np.int64]
 
 
 class TokenIds(NamedTuple):
@@ -24,8 +24,8 @@ class TokenIds(NamedTuple):
         offsets: int64 (n + 1,), text i has `ids[offsets[i]:offsets[i + 1]]`.
     """
 
-    ids: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int64]
+    ids: Ids
+    offsets: Ids
 
     def __repr__(self) -> str:
         return f"TokenIds({len(self.offsets) - 1} texts, {len(self.ids)} ids)"
@@ -37,20 +37,21 @@ class TokenIds(NamedTuple):
         return [ids[start:stop] for start, stop in pairwise(bounds)]
 
 
-class HuggingFaceTokenizer:
-    """The artifact's tokenizer.json run by the `tokenizers` library: the reference for every other."""
+class Encoder(Protocol):
+    """A tokenizer implementation: all ids of each text, as `tokenizers` gives them."""
 
-    name = "tokenizers"
+    name: str
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise ArtifactError(f"{path}: not a tokenizer that can be loaded ({error})") from error
-        # Stored padding would add rows to the mean; truncation is done here, on the flat ids.
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        self._tokenizer = tokenizer
+    def encode(self, texts: Sequence[str]) -> TokenIds:
+        """Return ids without special tokens, padding or truncation. Raises whatever it likes."""
+
+
+class Tokenizer:
+    """An encoder under the rules of a model, in the order of model2vec 0.10."""
+
+    def __init__(self, encoder: Encoder, manifest: Manifest) -> None:
+        self.name = encoder.name
+        self._encoder = encoder
         self._max_characters = manifest.max_characters
         self._max_length = manifest.max_length
         self._unk_id = manifest.unk_id
@@ -58,8 +59,7 @@ class HuggingFaceTokenizer:
     def __call__(self, texts: Sequence[str]) -> TokenIds:
         """Return the token ids of `texts`.
 
-        The order is model2vec 0.10's: the first `max_characters` code points, then the first
-        `max_length` tokens, then UNK is removed.
+        The first `max_characters` code points, then the first `max_length` tokens, then without UNK.
 
         Raises:
             InputError: a text holds a lone surrogate, which no encoding of Unicode can express.
@@ -67,25 +67,37 @@ class HuggingFaceTokenizer:
         if self._max_characters is not None:
             texts = [text[: self._max_characters] for text in texts]
         try:
-            encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        except (TypeError, UnicodeEncodeError) as error:
+            tokens = self._encoder.encode(texts)
+        except Exception as error:  # every implementation has its own for text that is none
             _reject_surrogates(texts)
             raise InputError(f"texts cannot be tokenized ({error})") from error
-        return _flatten((encoding.ids for encoding in encodings), self._max_length, self._unk_id)
+        return _without(_first(tokens, self._max_length), self._unk_id)
 
 
-def _flatten(lists: Iterable[list[int]], max_length: int | None, unk_id: int | None) -> TokenIds:
-    cut = [ids[:max_length] for ids in lists]
-    offsets = np.zeros(len(cut) + 1, dtype=np.int64)
-    np.cumsum(np.fromiter(map(len, cut), dtype=np.int64, count=len(cut)), out=offsets[1:])
-    ids = np.fromiter(chain.from_iterable(cut), dtype=np.int64, count=int(offsets[-1]))
-    if unk_id is not None:
-        kept = ids != unk_id
-        if not kept.all():
-            # Each offset moves left by the UNKs before it.
-            kept_before = np.concatenate([[0], np.cumsum(kept)])
-            ids, offsets = ids[kept], kept_before[offsets]
-    return TokenIds(ids, offsets)
+def _first(tokens: TokenIds, count: int | None) -> TokenIds:
+    """Keep the first `count` tokens of each text."""
+    lengths = np.diff(tokens.offsets)
+    if count is None or not len(lengths) or lengths.max() <= count:
+        return tokens
+    position = np.arange(len(tokens.ids)) - np.repeat(tokens.offsets[:-1], lengths)
+    return TokenIds(tokens.ids[position < count], offsets_of(np.minimum(lengths, count)))
+
+
+def _without(tokens: TokenIds, unk_id: int | None) -> TokenIds:
+    if unk_id is None:
+        return tokens
+    kept = tokens.ids != unk_id
+    if kept.all():
+        return tokens
+    # Each offset moves left by the UNKs before it.
+    return TokenIds(tokens.ids[kept], offsets_of(kept)[tokens.offsets])
+
+
+def offsets_of(lengths: npt.NDArray[np.generic]) -> Ids:
+    """Return the int64 (n + 1,) bounds of n consecutive runs of these lengths."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
 
 
 def check_texts(texts: Sequence[object]) -> list[str]:

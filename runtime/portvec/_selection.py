@@ -1,0 +1,60 @@
+"""Which tokenizer implementation an artifact is run with."""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from typing import Final, Literal, get_args
+
+from portvec import _format as fmt
+from portvec._artifact import Artifact
+from portvec._conformance import Conformance
+from portvec._encoders import ChunkEncoder, NanotokenEncoder, PlainEncoder
+from portvec._tokens import Tokenizer
+from portvec.errors import ArtifactError, InputError, MissingExtraError
+
+TokenizerChoice = Literal["auto", "tokenizers", "nanotoken"]
+CHOICES: Final[tuple[str, ...]] = get_args(TokenizerChoice)
+
+_log = logging.getLogger("portvec")
+
+
+def choose_tokenizer(artifact: Artifact, choice: TokenizerChoice, threads: int) -> Tokenizer:
+    """Return the tokenizer asked for; for "auto" the fastest one that is installed and exact.
+
+    A faster library is used only if it gives the ids that the artifact recorded; if not, a warning is
+    logged and `tokenizers` does the work.
+
+    Raises:
+        InputError: an unknown choice.
+        MissingExtraError: the library asked for is not installed.
+        ArtifactError: the library asked for does not give this artifact's ids.
+    """
+    if choice not in CHOICES:
+        raise InputError(f"tokenizer is {choice!r}, expected one of {', '.join(CHOICES)}")
+    if choice == "nanotoken" and find_spec("nanotoken") is None:
+        raise MissingExtraError("tokenizer 'nanotoken' is not installed; run pip install 'portvec[fast]'")
+    if choice != "tokenizers" and artifact.manifest.tokenizer.model == "WordPiece" and find_spec("nanotoken"):
+        accelerated = _nanotoken(artifact, threads)
+        if accelerated is not None:
+            return accelerated
+    if choice == "nanotoken":
+        raise ArtifactError(f"{artifact.folder}: nanotoken does not give this model's token ids; use 'auto'")
+    plain = PlainEncoder(artifact.path(fmt.TOKENIZER))
+    encoder = ChunkEncoder(plain) if artifact.manifest.tokenizer.splits_at_spaces else plain
+    return Tokenizer(encoder, artifact.manifest)
+
+
+def _nanotoken(artifact: Artifact, threads: int) -> Tokenizer | None:
+    """Return nanotoken if it reproduces the recorded ids, else None."""
+    recorded = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
+    try:
+        encoder = NanotokenEncoder(artifact.path(fmt.TOKENIZER), threads)
+        tokenizer = Tokenizer(encoder, artifact.manifest)
+        same = tokenizer(recorded.texts).lists() == recorded.token_ids
+    except Exception as error:  # a component that it does not know, or a fault of its own
+        _log.info("%s: nanotoken is not used (%s)", artifact.folder, error)
+        return None
+    if not same:
+        _log.warning("%s: nanotoken is not used, its ids differ from the recorded ones", artifact.folder)
+    return tokenizer if same else None
