@@ -13,7 +13,6 @@ regroups, which is closer to the real sum but up to 3e-6 from model2vec's on rep
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,35 +22,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from portvec import _format as fmt
 from portvec._manifest import Head
+from portvec_export._tables import INT4_BLOCK, Table
 
 # What the oldest consumer in use reads (Transformers.js 2 reads IR 8; opset 14 needs IR 7).
 IR_VERSION = 8
 OPSET = 14
-
-
-@dataclass(frozen=True)
-class Table:
-    """The tensors that grow with the vocabulary of V token ids.
-
-    Attributes:
-        vectors: float32 or float16 (rows + 1, dim), the last row zero.
-        mapping: int64 (V + 1,), row of each token id, the last one the zero row; None if id = row.
-        weights: float32 (V + 1,), factor of each token id; None if all are 1.
-    """
-
-    vectors: npt.NDArray[Any]
-    mapping: npt.NDArray[np.int64] | None
-    weights: npt.NDArray[np.float32] | None
-
-    @property
-    def zero_id(self) -> int:
-        """The id past the vocabulary, whose row is zero."""
-        return len(self.vectors if self.mapping is None else self.mapping) - 1
-
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the tensors by their names in the graph."""
-        named = {"vectors": self.vectors, "mapping": self.mapping, "weights": self.weights}
-        return {name: tensor for name, tensor in named.items() if tensor is not None}
 
 
 def build_model(
@@ -67,8 +42,9 @@ def build_model(
 
     With a head of so many linear layers, its outputs take the place of last_hidden_state.
     """
-    dim = table.vectors.shape[1]
-    nodes = [*_rows(unk_id), *_vectors(table), *_mean(), *_embedding(normalize)]
+    dim = table.dim
+    summed = _integer_total(table) if table.row_weights is not None else _float_total(table)
+    nodes = [*_rows(unk_id), *summed, *_mean(), *_embedding(normalize)]
     embedding = _tensor(fmt.SENTENCE_EMBEDDING, TensorProto.FLOAT, dim)
     if head is None:
         nodes += _last_hidden_state()
@@ -85,7 +61,7 @@ def build_model(
             _tensor(fmt.ATTENTION_MASK, TensorProto.INT64, "sequence_length"),
         ],
         outputs,
-        [*initializers, *_constants(nodes, table.zero_id, unk_id, dim)],
+        [*initializers, *_constants(nodes, table, unk_id)],
     )
     return helper.make_model(
         graph,
@@ -99,9 +75,10 @@ def _tensor(name: str, kind: int, *axes: str | int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, ["batch_size", *axes])
 
 
-def _constants(nodes: list[onnx.NodeProto], zero_id: int, unk_id: int | None, dim: int) -> list[TensorProto]:
+def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) -> list[TensorProto]:
+    blocks = 1 if table.scales is None else table.scales.shape[1]
     values: dict[str, npt.NDArray[Any]] = {
-        "zero_id": np.array(zero_id, dtype=np.int64),
+        "zero_id": np.array(table.zero_id, dtype=np.int64),
         "unk_id": np.array(-1 if unk_id is None else unk_id, dtype=np.int64),
         "masked": np.array(0, dtype=np.int64),
         "axis_0": np.array([0], dtype=np.int64),
@@ -110,13 +87,21 @@ def _constants(nodes: list[onnx.NodeProto], zero_id: int, unk_id: int | None, di
         "one": np.array(1.0, dtype=np.float32),
         "epsilon": np.array(1e-32, dtype=np.float32),
         "one_row": np.array([1], dtype=np.int64),
+        "unit": np.array(table.unit, dtype=np.float32),
+        "axis_3": np.array([3], dtype=np.int64),
+        "four": np.array(4, dtype=np.uint8),
+        "eight": np.array(8, dtype=np.float32),
+        "block_shape": np.array([blocks, INT4_BLOCK], dtype=np.int64),
+        "padded_dim": np.array([blocks * INT4_BLOCK], dtype=np.int64),
+        "start": np.array([0], dtype=np.int64),
+        "dim": np.array([table.dim], dtype=np.int64),
     }
     used = {name for node in nodes for name in node.input}
     return [numpy_helper.from_array(value, name) for name, value in values.items() if name in used]
 
 
 def _rows(unk_id: int | None) -> list[onnx.NodeProto]:
-    """input_ids, attention_mask -> dropped (batch, length), ids_by_position (length, batch)."""
+    """input_ids, attention_mask -> dropped and ids (batch, length)."""
     masked = "dropped" if unk_id is None else "is_masked"
     nodes = [helper.make_node("Equal", [fmt.ATTENTION_MASK, "masked"], [masked])]
     if unk_id is not None:
@@ -127,37 +112,87 @@ def _rows(unk_id: int | None) -> list[onnx.NodeProto]:
     return [
         *nodes,
         helper.make_node("Where", ["dropped", "zero_id", fmt.INPUT_IDS], ["ids"]),
-        helper.make_node("Transpose", ["ids"], ["ids_by_position"], perm=[1, 0]),
     ]
 
 
-def _vectors(table: Table) -> list[onnx.NodeProto]:
-    """ids_by_position -> token_vectors float32 (length, batch, dim)."""
+def _integer_total(table: Table) -> list[onnx.NodeProto]:
+    """Ids -> total (batch, dim), exact in int32: row weights times values, without widening the rows."""
     nodes = []
+    rows = "ids"
+    if table.mapping is not None:
+        nodes.append(helper.make_node("Gather", ["mapping", rows], ["rows"]))
+        rows = "rows"
+    return [
+        *nodes,
+        helper.make_node("Gather", ["vectors", rows], ["values"]),
+        helper.make_node("Gather", ["row_weights", rows], ["row_weights_of_tokens"]),
+        helper.make_node("Unsqueeze", ["row_weights_of_tokens", "axis_1"], ["left"]),
+        helper.make_node("MatMulInteger", ["left", "values"], ["integer_sums"]),
+        helper.make_node("Squeeze", ["integer_sums", "axis_1"], ["integers"]),
+        helper.make_node("Cast", ["integers"], ["units"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["units", "unit"], ["total"]),
+    ]
+
+
+def _float_total(table: Table) -> list[onnx.NodeProto]:
+    """Ids -> total (batch, dim), the rows added one position after the other."""
+    nodes = [helper.make_node("Transpose", ["ids"], ["ids_by_position"], perm=[1, 0])]
     rows = "ids_by_position"
     if table.mapping is not None:
         nodes.append(helper.make_node("Gather", ["mapping", rows], ["rows"]))
         rows = "rows"
-    steps = ["gathered"]
     nodes.append(helper.make_node("Gather", ["vectors", rows], ["gathered"]))
-    if table.vectors.dtype != np.float32:  # widened after the gather: only what is used
-        nodes.append(helper.make_node("Cast", [steps[-1]], ["widened"], to=TensorProto.FLOAT))
-        steps.append("widened")
+    vectors = "gathered"
+    if table.scales is not None:
+        nodes += _unpacked(rows)
+        vectors = "unpacked"
+    elif table.vectors.dtype != np.float32:  # widened after the gather: only what is used
+        nodes.append(helper.make_node("Cast", [vectors], ["widened"], to=TensorProto.FLOAT))
+        vectors = "widened"
     if table.weights is not None:
         nodes += [
             helper.make_node("Gather", ["weights", "ids_by_position"], ["token_weights"]),
             helper.make_node("Unsqueeze", ["token_weights", "axis_2"], ["weight_columns"]),
-            helper.make_node("Mul", [steps[-1], "weight_columns"], ["weighted"]),
+            helper.make_node("Mul", [vectors, "weight_columns"], ["weighted"]),
         ]
-        steps.append("weighted")
-    nodes[-1].output[0] = "token_vectors"
-    return nodes
+        vectors = "weighted"
+    if table.scales is None:
+        return [*nodes, helper.make_node("ReduceSum", [vectors, "axis_0"], ["total"], keepdims=0)]
+    return [
+        *nodes,
+        helper.make_node("ReduceSum", [vectors, "axis_0"], ["padded"], keepdims=0),
+        helper.make_node("Slice", ["padded", "start", "dim", "axis_1"], ["units"]),
+        helper.make_node("Mul", ["units", "unit"], ["total"]),
+    ]
+
+
+def _unpacked(rows: str) -> list[onnx.NodeProto]:
+    """Gathered (length, batch, bytes) -> unpacked float32 (length, batch, padded dim), of int4.
+
+    Shifts alone separate the halves of a byte: BitwiseAnd came with opset 18.
+    """
+    return [
+        helper.make_node("BitShift", ["gathered", "four"], ["second_half"], direction="RIGHT"),
+        helper.make_node("BitShift", ["gathered", "four"], ["shifted"], direction="LEFT"),
+        helper.make_node("BitShift", ["shifted", "four"], ["first_half"], direction="RIGHT"),
+        helper.make_node("Concat", ["first_half", "second_half"], ["codes"], axis=2),
+        helper.make_node("Cast", ["codes"], ["float_codes"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["float_codes", "eight"], ["signed"]),
+        helper.make_node("Shape", ["ids_by_position"], ["positions"]),
+        helper.make_node("Concat", ["positions", "block_shape"], ["shape_in_blocks"], axis=0),
+        helper.make_node("Reshape", ["signed", "shape_in_blocks"], ["blocks"]),
+        helper.make_node("Gather", ["scales", rows], ["half_scales"]),
+        helper.make_node("Cast", ["half_scales"], ["block_scales"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["block_scales", "axis_3"], ["scale_columns"]),
+        helper.make_node("Mul", ["blocks", "scale_columns"], ["scaled"]),
+        helper.make_node("Concat", ["positions", "padded_dim"], ["flat_shape"], axis=0),
+        helper.make_node("Reshape", ["scaled", "flat_shape"], ["unpacked"]),
+    ]
 
 
 def _mean() -> list[onnx.NodeProto]:
-    """token_vectors, dropped -> mean (batch, dim)."""
+    """total, dropped -> mean (batch, dim)."""
     return [
-        helper.make_node("ReduceSum", ["token_vectors", "axis_0"], ["total"], keepdims=0),
         helper.make_node("Not", ["dropped"], ["is_kept"]),
         helper.make_node("Cast", ["is_kept"], ["kept"], to=TensorProto.FLOAT),
         helper.make_node("ReduceSum", ["kept", "axis_1"], ["count"], keepdims=1),

@@ -20,7 +20,7 @@ from portvec import _format as fmt
 from portvec._artifact import open_artifact
 from portvec._batches import batched
 from portvec._embedder import StaticEmbedder
-from portvec._manifest import Head
+from portvec._manifest import Head, Quality
 from portvec._search import search as nearest
 from portvec._text_files import embedding_file, jsonl_writer, lines, read_texts
 from portvec.errors import MissingExtraError, PortvecError
@@ -175,6 +175,7 @@ def info(folder: Path, as_json: bool) -> None:
         "table": f"{manifest.dtype}, {manifest.vocabulary_size:,} token ids",
         "truncation": limit,
         "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
+        "quality": _describe_quality(manifest.quality),
         "head": _describe_head(manifest.head),
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files) + 1} files",
         "format": f"version {manifest.format_version}",
@@ -182,6 +183,12 @@ def info(folder: Path, as_json: bool) -> None:
     for name, value in rows.items():
         if value:
             click.echo(f"{name:<14} {value}")
+
+
+def _describe_quality(quality: Quality | None) -> str:
+    if quality is None:
+        return ""
+    return f"cosine to float32 {quality.paragraphs.mean:.5f}, at the least {quality.paragraphs.min:.5f}"
 
 
 def _describe_head(head: Head | None) -> str:
@@ -239,7 +246,8 @@ def _summary(folder: Path) -> str:
     size = sum(record.size for record in manifest.files.values())
     return (
         f"{folder}: {manifest.vocabulary_size:,} x {manifest.dim} {manifest.dtype}, {size / 1e6:.1f} MB, "
-        f"verified against {manifest.reference}"
+        + (f"{_describe_quality(manifest.quality)}, " if manifest.quality else "")
+        + f"verified against {manifest.reference}"
     )
 
 

@@ -26,7 +26,7 @@ PREDICTIONS: Final = "predictions"
 Activation = Literal["softmax", "sigmoid", "identity"]
 ACTIVATIONS: Final[tuple[str, ...]] = get_args(Activation)
 
-Dtype = Literal["float32", "float16"]
+Dtype = Literal["float32", "float16", "int8", "int4"]
 DTYPES: Final[tuple[str, ...]] = get_args(Dtype)
 
 # An embedding may differ from the recorded one by this much of its norm, in any component. float32

@@ -37,6 +37,34 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Cosine:
+    """Cosines between the embeddings of an artifact and those of its source's float32 table.
+
+    Attributes:
+        texts: number of texts compared.
+        min: the lowest cosine.
+        mean: the mean cosine.
+    """
+
+    texts: int
+    min: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a smaller table costs.
+
+    Attributes:
+        conformance: on the recorded texts.
+        paragraphs: on paragraphs of Python's language reference.
+    """
+
+    conformance: Cosine
+    paragraphs: Cosine
+
+
+@dataclass(frozen=True)
 class TokenizerFacts:
     """What a reader may want to know of tokenizer.json without parsing it.
 
@@ -80,6 +108,7 @@ class Manifest:
         unk_id: token id that never contributes; None if the tokenizer has no unknown token.
         tokenizer: facts about tokenizer.json.
         head: the classifier or regressor of a pipeline; None for an embedding model.
+        quality: what the table's type costs; None if it holds the source's values exactly.
         files: size and hash of each file but the manifest, by path relative to the folder.
     """
 
@@ -94,6 +123,7 @@ class Manifest:
     unk_id: int | None
     tokenizer: TokenizerFacts
     head: Head | None = None
+    quality: Quality | None = None
     files: dict[str, FileRecord] = field(default_factory=dict)
     format_version: int = fmt.FORMAT_VERSION
 
@@ -142,6 +172,7 @@ class Manifest:
             max_characters=fields.get("max_characters", int, None),
             unk_id=fields.get("unk_id", int, None),
             tokenizer=TokenizerFacts(tokenizer.get("model", str), tokenizer.get("splits_at_spaces", bool)),
+            quality=_quality(fields.get("quality", dict, None), f"{where}: quality"),
             head=_head(fields.get("head", dict, None), f"{where}: head"),
             files={
                 path: FileRecord(*_file_record(record, f"{where}: files: {path}"))
@@ -192,6 +223,16 @@ class _Fields:
             got = type(value).__name__
             raise ArtifactError(f"{self._where}: field {name} is a {got}, expected {kind.__name__}")
         return value
+
+
+def _quality(value: dict[str, Any] | None, where: str) -> Quality | None:
+    if value is None:
+        return None
+    cosines = []
+    for name in ("conformance", "paragraphs"):
+        fields = _Fields(_Fields(value, where).get(name, dict), f"{where}: {name}")
+        cosines.append(Cosine(fields.get("texts", int), fields.get("min", float), fields.get("mean", float)))
+    return Quality(*cosines)
 
 
 def _head(value: dict[str, Any] | None, where: str) -> Head | None:
