@@ -12,11 +12,19 @@ from typing import Any
 
 import pytest
 
+import tiny_models
 from portvec import StaticEmbedder, verify
 from portvec.errors import ArtifactError
 from portvec_export import export_model
 
-LISTED = ["onnx/model.onnx", "onnx/model.onnx_data", "tokenizer.json", "conformance.json", "config.json"]
+LISTED = [
+    "onnx/model.onnx",
+    "portvec.graph",
+    "onnx/model.onnx_data",
+    "tokenizer.json",
+    "conformance.json",
+    "config.json",
+]
 
 
 @pytest.mark.parametrize("name", LISTED)
@@ -123,24 +131,30 @@ def test_graph_and_tokenizer_that_are_none(tiny: Path) -> None:
 def test_graph_that_is_none(tiny: Path) -> None:
     replace_file(tiny, "onnx/model.onnx", b"not a graph")
     with pytest.raises(ArtifactError, match=r"model\.onnx: not an ONNX graph"):
+        verify(tiny)
+    replace_file(tiny, "portvec.graph", b"not a graph")
+    with pytest.raises(ArtifactError, match=r"portvec\.graph: not an ONNX graph"):
         StaticEmbedder.load(tiny)
 
 
 def test_graph_of_another_dimension(tiny: Path, tiny_model: Path, tmp_path: Path) -> None:
     other = export_model(tiny_model, tmp_path / "other", dim=7, single_file=True)
-    replace_file(tiny, "onnx/model.onnx", (other / "onnx" / "model.onnx").read_bytes())
+    replace_file(tiny, "portvec.graph", (other / "onnx" / "model.onnx").read_bytes())
     with pytest.raises(ArtifactError, match=r"float32 output sentence_embedding of dimension 24, got .*7"):
         StaticEmbedder.load(tiny)
 
 
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "onnx/model.onnx_data", "portvec.graph"])
 def test_artifact_that_no_longer_gives_its_recorded_results(
-    tiny: Path, tiny_model: Path, tmp_path: Path
+    tiny: Path, tiny_model: Path, tmp_path: Path, name: str
 ) -> None:
-    other = export_model(tiny_model, tmp_path / "other", normalize=False)
-    for name in ("onnx/model.onnx", "onnx/model.onnx_data"):
-        shutil.copy(other / name, tiny / name)
-    manifest = json.loads((other / "portvec.json").read_text())["files"]
-    edit(tiny, lambda m: m["files"].update({k: v for k, v in manifest.items() if k.startswith("onnx/")}))
+    if name.endswith("data"):
+        other = export_model(
+            tiny_models.save(tmp_path / "x", vectors=tiny_models.vectors(801)[:800]), tmp_path / "y"
+        )
+    else:
+        other = export_model(tiny_model, tmp_path / "other", normalize=False)
+    replace_file(tiny, name, (other / name).read_bytes())
     with pytest.raises(ArtifactError, match=r"embedding of recorded text \d+ differs by .* more than 1e-06"):
         verify(tiny)
 
@@ -157,7 +171,7 @@ def test_other_recorded_ids(tiny: Path, tiny_model: Path, tmp_path: Path) -> Non
 
 
 def test_errors_are_one_line(tiny: Path) -> None:
-    replace_file(tiny, "onnx/model.onnx", b"")
+    replace_file(tiny, "portvec.graph", b"")
     with pytest.raises(ArtifactError) as caught:
         StaticEmbedder.load(tiny)
     assert not re.search(r"\n", str(caught.value))

@@ -104,6 +104,18 @@ def test_lone_surrogates(embedder: StaticEmbedder) -> None:
         embedder.encode(["fine", "ab\ud83d"])
 
 
+def test_errors_count_from_the_start_of_the_input(tiny: Path) -> None:
+    for threads in (1, 2):
+        embedder = StaticEmbedder.load(tiny, threads=threads)
+        for bad, message in (
+            (None, r"texts\[9000\] is a NoneType"),
+            ("\ud83d", r"texts\[9000\] holds the lone"),
+        ):
+            with pytest.raises(InputError, match=message):
+                embedder.encode([*["fine"] * 9000, bad, *["fine"] * 9000])
+        assert embedder.encode(["fine"]).shape == (1, 24)
+
+
 def test_input_errors_are_type_and_value_errors_too(embedder: StaticEmbedder) -> None:
     for error in (TypeError, ValueError):
         with pytest.raises(error, match=r"texts\[0\]"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +35,21 @@ def write_graph(
     head: HeadLayers | None,
     single_file: bool,
 ) -> None:
-    """Write onnx/model.onnx and, unless `single_file`, onnx/model.onnx_data below `folder`.
+    """Write onnx/model.onnx below `folder`; unless `single_file`, its data and portvec.graph beside it.
 
     Raises:
         ExportError: the table is too large for a single file.
     """
     large = {**table.tensors(), **(head.tensors() if head else {})}
     tensors = {name: _little_endian(tensor) for name, tensor in large.items()}
+    build = partial(
+        build_model,
+        table,
+        unk_id=unk_id,
+        normalize=normalize,
+        head=head.head if head else None,
+        layers=len(head.layers) if head else 0,
+    )
     path = folder / fmt.GRAPH
     path.parent.mkdir(parents=True)
     if single_file:
@@ -49,17 +59,17 @@ def write_graph(
                 f"the table takes {size:,} bytes, more than one ONNX file can hold (2 GiB); "
                 "leave out --single-file, or choose a smaller dtype"
             )
-        initializers = [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()]
-    else:
-        initializers = _write_external(folder / fmt.GRAPH_DATA, tensors)
-    model = build_model(
-        table,
-        unk_id=unk_id,
-        normalize=normalize,
-        head=head.head if head else None,
-        layers=len(head.layers) if head else 0,
-        initializers=initializers,
-    )
+        inline = [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()]
+        _write(build(initializers=inline), path)
+        return
+    _write_data(folder / fmt.GRAPH_DATA, tensors)
+    _write(build(initializers=_external(tensors, Path(fmt.GRAPH_DATA).name)), path)
+    if head is None:
+        runtime = build(initializers=_external(tensors, fmt.GRAPH_DATA), last_hidden_state=False)
+        _write(runtime, folder / fmt.RUNTIME_GRAPH)
+
+
+def _write(model: onnx.ModelProto, path: Path) -> None:
     path.write_bytes(model.SerializeToString(deterministic=True))
     onnx.checker.check_model(str(path), full_check=True)
 
@@ -68,21 +78,33 @@ def _little_endian(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(tensor, dtype=tensor.dtype.newbyteorder("<"))
 
 
-def _write_external(path: Path, tensors: dict[str, npt.NDArray[Any]]) -> list[TensorProto]:
-    protos = []
+def _offsets(tensors: dict[str, npt.NDArray[Any]]) -> Iterator[int]:
+    """Yield where each tensor starts in the data file."""
+    end = 0
+    for tensor in tensors.values():
+        alignment = _MAP_ALIGNMENT if tensor.nbytes >= _MAP_ALIGNMENT else _ALIGNMENT
+        start = -(-end // alignment) * alignment
+        yield start
+        end = start + tensor.nbytes
+
+
+def _write_data(path: Path, tensors: dict[str, npt.NDArray[Any]]) -> None:
     with path.open("wb") as file:
-        for name, tensor in tensors.items():
-            alignment = _MAP_ALIGNMENT if tensor.nbytes >= _MAP_ALIGNMENT else _ALIGNMENT
-            file.write(bytes(-file.tell() % alignment))
-            offset = file.tell()
+        for offset, tensor in zip(_offsets(tensors), tensors.values(), strict=True):
+            file.write(bytes(offset - file.tell()))
             file.write(tensor.data)
-            proto = TensorProto(
-                name=name,
-                data_type=helper.np_dtype_to_tensor_dtype(tensor.dtype.newbyteorder("=")),
-                dims=tensor.shape,
-                data_location=TensorProto.EXTERNAL,
-            )
-            for key, value in {"location": path.name, "offset": offset, "length": tensor.nbytes}.items():
-                proto.external_data.add(key=key, value=str(value))
-            protos.append(proto)
+
+
+def _external(tensors: dict[str, npt.NDArray[Any]], location: str) -> list[TensorProto]:
+    protos = []
+    for offset, (name, tensor) in zip(_offsets(tensors), tensors.items(), strict=True):
+        proto = TensorProto(
+            name=name,
+            data_type=helper.np_dtype_to_tensor_dtype(tensor.dtype.newbyteorder("=")),
+            dims=tensor.shape,
+            data_location=TensorProto.EXTERNAL,
+        )
+        for key, value in {"location": location, "offset": offset, "length": tensor.nbytes}.items():
+            proto.external_data.add(key=key, value=str(value))
+        protos.append(proto)
     return protos

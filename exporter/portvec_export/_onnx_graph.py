@@ -37,6 +37,7 @@ def build_model(
     head: Head | None,
     layers: int,
     initializers: list[TensorProto],
+    last_hidden_state: bool = True,
 ) -> onnx.ModelProto:
     """Return the model; `initializers` are the protos of its large tensors, inline or external.
 
@@ -44,12 +45,13 @@ def build_model(
     """
     dim = table.dim
     summed = _integer_total(table) if table.row_weights is not None else _float_total(table)
-    nodes = [*_rows(unk_id), *summed, *_mean(), *_embedding(normalize)]
+    nodes = [*_rows(unk_id), *_count(), *summed, *_mean(), *_embedding(normalize)]
     embedding = _tensor(fmt.SENTENCE_EMBEDDING, TensorProto.FLOAT, dim)
-    if head is None:
+    outputs = [embedding]
+    if head is None and last_hidden_state:
         nodes += _last_hidden_state()
         outputs = [_tensor(fmt.LAST_HIDDEN_STATE, TensorProto.FLOAT, "sequence_length", dim), embedding]
-    else:
+    elif head is not None:
         nodes += _head(head, layers)
         names = (fmt.LOGITS, _activated(head))
         outputs = [*(_tensor(name, TensorProto.FLOAT, head.outputs) for name in names), embedding]
@@ -130,7 +132,10 @@ def _integer_total(table: Table) -> list[onnx.NodeProto]:
         helper.make_node("MatMulInteger", ["left", "values"], ["integer_sums"]),
         helper.make_node("Squeeze", ["integer_sums", "axis_1"], ["integers"]),
         helper.make_node("Cast", ["integers"], ["units"], to=TensorProto.FLOAT),
-        helper.make_node("Mul", ["units", "unit"], ["total"]),
+        # Over no position at all, onnxruntime's MatMulInteger leaves its output as it found it.
+        helper.make_node("Min", ["count", "one"], ["is_any"]),
+        helper.make_node("Mul", ["is_any", "unit"], ["unit_or_zero"]),
+        helper.make_node("Mul", ["units", "unit_or_zero"], ["total"]),
     ]
 
 
@@ -190,12 +195,18 @@ def _unpacked(rows: str) -> list[onnx.NodeProto]:
     ]
 
 
-def _mean() -> list[onnx.NodeProto]:
-    """total, dropped -> mean (batch, dim)."""
+def _count() -> list[onnx.NodeProto]:
+    """Dropped -> count (batch, 1) of the tokens that are not."""
     return [
         helper.make_node("Not", ["dropped"], ["is_kept"]),
         helper.make_node("Cast", ["is_kept"], ["kept"], to=TensorProto.FLOAT),
         helper.make_node("ReduceSum", ["kept", "axis_1"], ["count"], keepdims=1),
+    ]
+
+
+def _mean() -> list[onnx.NodeProto]:
+    """total, count -> mean (batch, dim)."""
+    return [
         helper.make_node("Max", ["count", "one"], ["divisor"]),
         helper.make_node("Div", ["total", "divisor"], ["mean"]),
     ]

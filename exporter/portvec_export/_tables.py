@@ -16,6 +16,10 @@ INT4_BLOCK = 32
 # Sums of up to this many products of a row weight (128 at most) and a value (127) fit into int32.
 _MAX_INTEGER_SUM = (2**31 - 1) // (128 * 127)
 
+# Whole row weights serve rows whose largest values differ up to about a thousandfold. A table in which a
+# row would lose more than this part of its norm gets float scales, which take longer.
+_MAX_ROW_ERROR = 0.1
+
 
 @dataclass(frozen=True)
 class Table:
@@ -76,7 +80,9 @@ def make_table(model: StaticModel, dtype: str) -> Table:
     if dtype == "int8":
         longest = model.max_length
         if weights is None and longest is not None and longest <= _MAX_INTEGER_SUM:
-            return _int8_integer(model.embedding, rows)
+            table = _int8_integer(model.embedding, rows)
+            if _row_error(table.decoded, model.embedding) <= _MAX_ROW_ERROR:
+                return table
         return _int8_scaled(model.embedding, rows, weights)
     return _float(model.embedding, np.dtype(dtype), rows, weights)
 
@@ -117,6 +123,13 @@ def _int8_integer(vectors: npt.NDArray[np.float32], mapping: npt.NDArray[np.int6
         row_weights=np.append(row_weights, 0).astype(np.uint8),
         unit=unit,
     )
+
+
+def _row_error(decoded: npt.NDArray[np.float64], vectors: npt.NDArray[np.float32]) -> float:
+    """Return the largest distance of a decoded row from the original, over the original's norm."""
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    distances = np.linalg.norm(decoded - vectors, axis=1)
+    return float((distances / np.where(norms > 0, norms, 1)).max())
 
 
 def _int8_scaled(

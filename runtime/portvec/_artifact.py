@@ -55,8 +55,9 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
         )
     for name, record in files.items():
         _check_file(folder, name, record, links)
-    if files[fmt.GRAPH].size <= _SMALL:
-        _check_hash(artifact, fmt.GRAPH)
+    for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH):
+        if name in files and files[name].size <= _SMALL:
+            _check_hash(artifact, name)
     return artifact
 
 

@@ -36,6 +36,7 @@ class StaticEmbedder(Reloadable):
         tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         optimize: bool = True,
+        lean: bool = True,
     ) -> None:
         self.manifest: Manifest = artifact.manifest
         self._engine = Engine(
@@ -46,6 +47,7 @@ class StaticEmbedder(Reloadable):
             tokenizer=tokenizer,
             providers=providers,
             optimize=optimize,
+            lean=lean,
         )
         self._remember(artifact.folder, {"threads": threads, "tokenizer": tokenizer, "providers": providers})
 

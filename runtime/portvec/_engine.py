@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain, islice
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,6 +34,8 @@ _T = TypeVar("_T")
 class Engine:
     """Runs texts through one output of an artifact's graph. Safe to use from several threads.
 
+    `lean` takes the graph without last_hidden_state, where there is one.
+
     Attributes:
         width: columns of that output.
     """
@@ -44,11 +50,19 @@ class Engine:
         tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         optimize: bool = True,
+        lean: bool = True,
     ) -> None:
+        has_lean = lean and fmt.RUNTIME_GRAPH in artifact.manifest.files
+        graph = fmt.RUNTIME_GRAPH if has_lean else fmt.GRAPH
         self.width = width
         self._tokenizer = choose_tokenizer(artifact, tokenizer, threads)
         self._graph = Graph(
-            artifact.path(fmt.GRAPH), output=output, width=width, providers=providers, optimize=optimize
+            artifact.path(graph),
+            PurePosixPath(fmt.GRAPH_DATA).relative_to(PurePosixPath(graph).parent).as_posix(),
+            output=output,
+            width=width,
+            providers=providers,
+            optimize=optimize,
         )
         self._threads = threads
         self._executor: Executor | None = None
@@ -57,8 +71,19 @@ class Engine:
     def run(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
         """Return float32 (n, width) for n texts in input order; one row for a str."""
         if isinstance(texts, str):
-            return self._run_wave([texts])
-        parts = [self._run_wave(wave) for wave in batched(_iterable(texts), _WAVE)]
+            return self._run_wave([texts], 0, None)
+        executor = self._threads_to_use()
+        waves = batched(_iterable(texts), _WAVE)
+        head = list(islice(waves, 2))
+        if len(head) < 2 or executor is None:
+            # A single wave: its blocks are shared among the threads.
+            every = enumerate(chain(head, waves))
+            parts = [self._run_wave(wave, number * _WAVE, executor) for number, wave in every]
+        else:
+            # Several: each thread tokenizes and pools waves of its own, with nothing to wait for.
+            every = enumerate(chain(head, waves))
+            calls = (partial(self._run_wave, wave, number * _WAVE, None) for number, wave in every)
+            parts = _in_order(executor, calls, ahead=self._threads + 1)
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.zeros((0, self.width), dtype=np.float32)
@@ -74,9 +99,10 @@ class Engine:
             raise InputError("texts is a str, expected a list of str; wrap it as [text]")
         return self._tokenizer(check_texts(list(_iterable(texts))))
 
-    def _run_wave(self, texts: list[str]) -> npt.NDArray[np.float32]:
+    def _run_wave(self, texts: list[str], first: int, executor: Executor | None) -> npt.NDArray[np.float32]:
         out = np.empty((len(texts), self.width), dtype=np.float32)
-        pool(self._tokenizer(check_texts(texts)), self._graph, out, self._threads_to_use())
+        tokens = self._tokenizer(check_texts(texts, first), first)
+        pool(tokens, self._graph, out, executor, self._threads)
         return out
 
     def _threads_to_use(self) -> Executor | None:
@@ -120,6 +146,22 @@ class Reloadable:
 
 def _load(cls: Any, source: str | os.PathLike[str], arguments: dict[str, Any]) -> Any:
     return cls.load(source, **arguments)
+
+
+def _in_order(executor: Executor, calls: Iterable[Callable[[], _T]], ahead: int) -> list[_T]:
+    """Return the results of `calls` in order, with no more than `ahead` of them taken and not yet done."""
+    results: list[_T] = []
+    pending: deque[Future[_T]] = deque()
+    try:
+        for call in calls:
+            pending.append(executor.submit(call))
+            if len(pending) >= ahead:
+                results.append(pending.popleft().result())
+        results += [future.result() for future in pending]
+    finally:  # an error or Ctrl-C: what has not started need not
+        for future in pending:
+            future.cancel()
+    return results
 
 
 def _iterable(texts: Iterable[_T]) -> Iterable[_T]:

@@ -26,13 +26,14 @@ class Graph:
     def __init__(
         self,
         path: Path,
+        data: str,
         *,
         output: str,
         width: int,
         providers: Sequence[str] | None = None,
         optimize: bool = True,
     ) -> None:
-        check_graph(path)
+        check_graph(path, data)
         options = ort.SessionOptions()
         options.log_severity_level = _SEVERITY_ERROR
         # One thread a run: blocks are small, and parallelism comes from several runs at once.
@@ -50,9 +51,6 @@ class Graph:
         _check_signature(self._session, path, output, width)
         self._path = path
         self._outputs = [output]
-        self._run_options = ort.RunOptions()
-        # Other outputs are for other consumers; without this they would be computed too.
-        self._run_options.only_execute_path_to_fetches = True
 
     def run(
         self, input_ids: npt.NDArray[np.int64], attention_mask: npt.NDArray[np.int64]
@@ -64,9 +62,7 @@ class Graph:
         """
         feeds = {fmt.INPUT_IDS: input_ids, fmt.ATTENTION_MASK: attention_mask}
         try:
-            outputs: list[npt.NDArray[np.float32]] = self._session.run(
-                self._outputs, feeds, self._run_options
-            )
+            outputs: list[npt.NDArray[np.float32]] = self._session.run(self._outputs, feeds)
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise ArtifactError(
                 f"{self._path}: onnxruntime fails on this graph ({_one_line(error)}); "

@@ -12,7 +12,6 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-from portvec import _format as fmt
 from portvec.errors import ArtifactError
 
 _MODEL_GRAPH, _MODEL_OPSET_IMPORT, _MODEL_TRAINING_INFO, _MODEL_FUNCTIONS = 7, 8, 20, 25
@@ -24,22 +23,24 @@ _TENSOR_EXTERNAL_DATA = 13
 _STANDARD_DOMAINS = (b"", b"ai.onnx")
 
 
-def check_graph(path: Path) -> None:
+def check_graph(path: Path, data: str) -> None:
     """Refuse a graph that is more than standard operators over tensors in this artifact.
+
+    `data` is the path, relative to the graph's folder, of the one file that may hold external data.
 
     Raises:
         ArtifactError: it is not ONNX, or has another operator domain, a subgraph, a function, or external
-            data anywhere but in the file beside it.
+            data in another file.
     """
     try:
         with path.open("rb") as file:
             # Mapped, as a single file holds the whole table; unmapped with the last slice of it.
-            _check_model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), path)
+            _check_model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), path, data)
     except (ValueError, OSError) as error:
         raise ArtifactError(f"{path}: not an ONNX graph ({error}); export again") from error
 
 
-def _check_model(model: memoryview, path: Path) -> None:
+def _check_model(model: memoryview, path: Path, data: str) -> None:
     for number, value in _fields(model):
         if number in (_MODEL_TRAINING_INFO, _MODEL_FUNCTIONS):
             raise _refused(path, "functions or training information")
@@ -48,14 +49,14 @@ def _check_model(model: memoryview, path: Path) -> None:
         if number == _MODEL_GRAPH:
             for part, content in _fields(value):
                 if part == _GRAPH_NODE:
-                    _check_node(content, path)
+                    _check_node(content, path, data)
                 elif part == _GRAPH_INITIALIZER:
-                    _check_tensor(content, path)
+                    _check_tensor(content, path, data)
                 elif part == _GRAPH_SPARSE_INITIALIZER:
                     raise _refused(path, "sparse tensors")
 
 
-def _check_node(node: memoryview, path: Path) -> None:
+def _check_node(node: memoryview, path: Path, data: str) -> None:
     for number, value in _fields(node):
         if number == _NODE_DOMAIN:
             _check_domain(value, path)
@@ -66,7 +67,7 @@ def _check_node(node: memoryview, path: Path) -> None:
                 if part in (_ATTRIBUTE_SPARSE_TENSOR, _ATTRIBUTE_SPARSE_TENSORS):
                     raise _refused(path, "sparse tensors")
                 if part in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
-                    _check_tensor(content, path)
+                    _check_tensor(content, path, data)
 
 
 def _check_domain(domain: memoryview | bytes, path: Path) -> None:
@@ -74,13 +75,13 @@ def _check_domain(domain: memoryview | bytes, path: Path) -> None:
         raise _refused(path, f"operators of the domain {bytes(domain)!r}")
 
 
-def _check_tensor(tensor: memoryview, path: Path) -> None:
+def _check_tensor(tensor: memoryview, path: Path, data: str) -> None:
     for number, value in _fields(tensor):
         if number == _TENSOR_EXTERNAL_DATA:
             entry = dict(_fields(value))
             if bytes(entry.get(1, b"")) == b"location":
                 location = bytes(entry.get(2, b""))
-                if location != Path(fmt.GRAPH_DATA).name.encode():
+                if location != data.encode():
                     raise _refused(path, f"external data in {location!r}")
 
 

@@ -11,25 +11,31 @@ import numpy.typing as npt
 from portvec._graph import Graph
 from portvec._tokens import TokenIds
 
-# Tokens in one run of the graph, padding included. The gathered rows of a block (2048 x 256 float32
-# is 2 MiB) stay in a core's cache between the gather and the sum; both smaller and larger are slower.
-BLOCK_TOKENS = 2048
+# Tokens in one run of the graph, padding included. The gathered rows of a block (4096 x 256 float32 is 4 MiB)
+# shall stay in a processor's caches between the gather and the sum, and a run shall take long enough that
+# threads do not wait for Python's lock.
+BLOCK_TOKENS = 4096
 
 # onnxruntime sums over the first axis with its fast kernel only where that is longer than 16.
 _MIN_LENGTH = 17
 
 
 def pool(
-    tokens: TokenIds, graph: Graph, out: npt.NDArray[np.float32], executor: Executor | None = None
+    tokens: TokenIds,
+    graph: Graph,
+    out: npt.NDArray[np.float32],
+    executor: Executor | None = None,
+    threads: int = 1,
 ) -> None:
     """Write the graph's output for each text of `tokens` to the same row of `out`, float32 (n, width).
 
-    With an executor, its threads share the blocks.
+    With an executor, so many of its threads share the blocks.
     """
     lengths = np.diff(tokens.offsets)
 
-    def run(rows: npt.NDArray[np.int64]) -> None:
-        out[rows] = graph.run(*_padded(tokens, rows, lengths[rows]))
+    def run(blocks: list[npt.NDArray[np.int64]]) -> None:
+        for rows in blocks:
+            out[rows] = graph.run(*_padded(tokens, rows, lengths[rows]))
 
     empty = lengths == 0
     if empty.any():  # all alike: the zero vector, or what a head makes of it
@@ -37,10 +43,9 @@ def pool(
         out[empty] = graph.run(nothing, nothing)
     blocks = list(_blocks(lengths))
     if executor is None or len(blocks) == 1:
-        for rows in blocks:
-            run(rows)
-    else:
-        for _ in executor.map(run, blocks):
+        run(blocks)
+    else:  # one call a thread: handing over single blocks costs more than some of them
+        for _ in executor.map(run, (blocks[start::threads] for start in range(threads))):
             pass
 
 

@@ -56,8 +56,8 @@ class Tokenizer:
         self._max_length = manifest.max_length
         self._unk_id = manifest.unk_id
 
-    def __call__(self, texts: Sequence[str]) -> TokenIds:
-        """Return the token ids of `texts`.
+    def __call__(self, texts: Sequence[str], first: int = 0) -> TokenIds:
+        """Return the token ids of `texts`; errors count them from `first`.
 
         The first `max_characters` code points, then the first `max_length` tokens, then without UNK.
 
@@ -69,7 +69,7 @@ class Tokenizer:
         try:
             tokens = self._encoder.encode(texts)
         except Exception as error:  # every implementation has its own for text that is none
-            _reject_surrogates(texts)
+            _reject_surrogates(texts, first)
             raise InputError(f"texts cannot be tokenized ({error})") from error
         return _without(_first(tokens, self._max_length), self._unk_id)
 
@@ -100,13 +100,13 @@ def offsets_of(lengths: npt.NDArray[np.generic]) -> Ids:
     return offsets
 
 
-def check_texts(texts: Sequence[object]) -> list[str]:
-    """Return `texts` as a list of str.
+def check_texts(texts: Sequence[object], first: int = 0) -> list[str]:
+    """Return `texts` as a list of str; errors count them from `first`.
 
     Raises:
         InputError: an element is not a str; the message names its index and type.
     """
-    for index, text in enumerate(texts):
+    for index, text in enumerate(texts, first):
         if not isinstance(text, str):
             raise InputError(
                 f"texts[{index}] is a {type(text).__name__}, expected str; "
@@ -115,8 +115,8 @@ def check_texts(texts: Sequence[object]) -> list[str]:
     return list(texts)  # type: ignore[arg-type]
 
 
-def _reject_surrogates(texts: Sequence[str]) -> None:
-    for index, text in enumerate(texts):
+def _reject_surrogates(texts: Sequence[str], first: int) -> None:
+    for index, text in enumerate(texts, first):
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
