@@ -105,13 +105,11 @@ def test_lone_surrogates(embedder: StaticEmbedder) -> None:
 
 
 def test_errors_count_from_the_start_of_the_input(tiny: Path) -> None:
+    faults: list[tuple[Any, str]] = [(None, "is a NoneType"), ("\ud83d", "holds the lone surrogate")]
     for threads in (1, 2):
         embedder = StaticEmbedder.load(tiny, threads=threads)
-        for bad, message in (
-            (None, r"texts\[9000\] is a NoneType"),
-            ("\ud83d", r"texts\[9000\] holds the lone"),
-        ):
-            with pytest.raises(InputError, match=message):
+        for bad, message in faults:
+            with pytest.raises(InputError, match=rf"texts\[9000\] {message}"):
                 embedder.encode([*["fine"] * 9000, bad, *["fine"] * 9000])
         assert embedder.encode(["fine"]).shape == (1, 24)
 
