@@ -93,8 +93,8 @@ for call in range(20_000):
     if call == 1000:
         start = resident()
     texts = [" ".join(random.choices(words, k=random.randint(0, 40))) for _ in range(random.randint(0, 12))]
-    if call % 100 == 0:
-        texts = [" ".join(random.choices(words, k=random.randint(0, 1000))) for _ in range(100)]
+    if call % 25 == 0:  # several blocks, so that both threads have some at once
+        texts = [" ".join(random.choices(words, k=random.randint(0, 600))) for _ in range(60)]
     embedder.encode(texts)
 print(resident() / start)
 """

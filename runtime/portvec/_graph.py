@@ -39,6 +39,8 @@ class Graph:
         # One thread a run: blocks are small, and parallelism comes from several runs at once.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
+        # Blocks come in many shapes, and a plan of memory would be kept for each.
+        options.enable_mem_pattern = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         level = ort.GraphOptimizationLevel
         options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
