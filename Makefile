@@ -35,7 +35,7 @@ test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready
 .venv-lowest/ready: pyproject.toml tests/lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-lowest/bin/python -m pip install --quiet -c tests/lowest.txt --editable ".[export,milvus]" --group dev
+	.venv-lowest/bin/python -m pip install --quiet -c tests/lowest.txt --editable ".[export,fast,milvus]" --group dev
 	touch $@
 
 .venv-lowest-runtime/ready: pyproject.toml tests/lowest-runtime.txt
