@@ -49,8 +49,8 @@ def export_model(
     Args:
         source: a Model2Vec folder in any layout, or a Hub id `owner/name[@revision]`.
         output: the folder to make.
-        dtype: type of the stored table: "float32", "float16", "int8" (a quarter, and faster) or "int4" (a
-            seventh). Embeddings are float32 whatever it is.
+        dtype: type of the stored table: "float32", "float16", "int8" (a quarter) or "int4"
+            (a seventh). Embeddings are float32 whatever it is.
         dim: keep the first `dim` dimensions; all if None.
         normalize: whether embeddings get unit length; as the model says if None.
         max_length: tokens kept of a text, None for all; the model's own limit by default.

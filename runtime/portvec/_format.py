@@ -13,9 +13,9 @@ TOKENIZER: Final = "tokenizer.json"
 GRAPH: Final = "onnx/model.onnx"
 # The name that Transformers.js expects beside onnx/model.onnx.
 GRAPH_DATA: Final = "onnx/model.onnx_data"
-# The same graph without last_hidden_state, over the same data: onnxruntime computes every output of a graph,
-# asked for or not, and that one takes a quarter of the time. Not named .onnx, so that consumers that look
-# for graphs find one.
+# The same graph without last_hidden_state, over the same data: onnxruntime 1.32 computes every output of a
+# graph, asked for or not (RunOptions.only_execute_path_to_fetches changes nothing): 430 instead of 316
+# microseconds for 64 texts of 32 tokens. Not named .onnx, so that consumers that look for graphs find one.
 RUNTIME_GRAPH: Final = "portvec.graph"
 
 INPUT_IDS: Final = "input_ids"
