@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from conftest import RunPortvec
 from corpus import paragraphs
 from portvec import StaticClassifier, StaticEmbedder, verify
 from portvec._onnxruntime import onnxruntime as ort
-from portvec.errors import InputError, SourceError
+from portvec.errors import ArtifactError, InputError, SourceError
 from portvec_export import export_model
+from test_artifact import replace_file
 from test_graph import consumer_inputs
 
 TEXTS = [*paragraphs(300), "", "[UNK]", "the value " * 900]
@@ -120,6 +122,19 @@ def test_verify_finds_a_head_that_differs(tmp_path: Path) -> None:
     pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
     folder = export_model(tmp_path / "pipeline", tmp_path / "artifact")
     assert verify(folder).texts == 64
+    data = bytearray((folder / "onnx" / "model.onnx_data").read_bytes())
+    data[-4:] = np.float32(100).tobytes()  # the last layer's bias comes last
+    replace_file(folder, "onnx/model.onnx_data", bytes(data))
+    with pytest.raises(ArtifactError, match=r"the logits of recorded text \d+ differs by .* more than 1e-05"):
+        verify(folder)
+
+
+def test_classifier_pickles_as_source_and_options(tmp_path: Path) -> None:
+    pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
+    classifier = StaticClassifier.load(tmp_path / "pipeline", threads=1, token="hf_secret")
+    content = pickle.dumps(classifier)
+    assert b"hf_secret" not in content
+    np.testing.assert_array_equal(pickle.loads(content).logits(TEXTS[:9]), classifier.logits(TEXTS[:9]))
 
 
 def test_embedding_model_is_no_classifier(tiny: Path) -> None:

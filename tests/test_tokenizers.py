@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 import texts
 from corpus import paragraphs
-from matrix import CASES
+from matrix import CASES, Case
 from portvec import StaticEmbedder, _encoders, _selection
 from portvec._encoders import ChunkEncoder, NanotokenEncoder, PlainEncoder, splits_at_spaces
 from portvec._tokens import TokenIds
@@ -44,12 +44,12 @@ def test_joining_texts_changes_nothing(tokenizer_json: Path) -> None:
         assert encoder.encode(batch).lists() == plain_ids(tokenizer_json, batch)
 
 
-def test_caching_words_changes_nothing(tokenizer_json: Path) -> None:
-    if not splits_at_spaces(json.loads(tokenizer_json.read_text(encoding="utf-8"))):
-        pytest.skip("a space is no hard boundary for this tokenizer")
-    encoder = ChunkEncoder(PlainEncoder(tokenizer_json))
+@pytest.mark.parametrize("case", CASES[:3], ids=lambda case: case.name)
+def test_caching_words_changes_nothing(case: Case, tmp_path: Path) -> None:
+    path = case.build(tmp_path / "model") / "tokenizer.json"
+    encoder = ChunkEncoder(PlainEncoder(path))
     batch = [*paragraphs(1000), *texts.scripts(), *texts.ADVERSARIAL, *SEPARATED, "  two  spaces ", " "]
-    expected = plain_ids(tokenizer_json, batch)
+    expected = plain_ids(path, batch)
     for _ in range(2):  # cold and warm
         assert encoder.encode(batch).lists() == expected
 

@@ -14,6 +14,7 @@ from portvec._artifact import Artifact, check_hashes, open_artifact
 from portvec._classifier import StaticClassifier
 from portvec._conformance import Conformance
 from portvec._embedder import StaticEmbedder
+from portvec._selection import TokenizerChoice
 from portvec.errors import ArtifactError
 
 
@@ -33,7 +34,8 @@ class Verification:
 def verify(folder: str | os.PathLike[str]) -> Verification:
     """Hash every file of an artifact and embed its recorded texts on this device.
 
-    Both graphs run, with all of onnxruntime's optimizations and with none.
+    Both graphs run, with all of onnxruntime's optimizations and with none; one of them with the tokenizer
+    that loading picks here, the other with `tokenizers`, which any other device may have to use.
 
     Raises:
         ArtifactError: a file is missing or changed, token ids differ from the recorded ones, or an
@@ -58,7 +60,8 @@ def _compare(artifact: Artifact, recorded: Conformance, *, optimize: bool, lean:
     Raises:
         ArtifactError: token ids differ, or a number differs by more than the tolerance.
     """
-    embedder = StaticEmbedder(artifact, optimize=optimize, lean=lean)
+    tokenizer: TokenizerChoice = "auto" if lean else "tokenizers"
+    embedder = StaticEmbedder(artifact, tokenizer=tokenizer, optimize=optimize, lean=lean)
     token_ids = embedder.tokenize(recorded.texts).lists()
     for index, (got, expected) in enumerate(zip(token_ids, recorded.token_ids, strict=True)):
         if got != expected:
@@ -72,7 +75,7 @@ def _compare(artifact: Artifact, recorded: Conformance, *, optimize: bool, lean:
         for embeddings in (embedder.encode(recorded.texts), alone)
     )
     if recorded.logits is not None:
-        logits = StaticClassifier(artifact, optimize=optimize).logits(recorded.texts)
+        logits = StaticClassifier(artifact, tokenizer=tokenizer, optimize=optimize).logits(recorded.texts)
         differences = relative_differences(logits, recorded.logits, floor=1.0)
         _largest(differences, "logits", fmt.LOGITS_TOLERANCE, artifact)
     return largest
