@@ -54,9 +54,29 @@ def add_opset(model: onnx.ModelProto) -> None:
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 
 
-def add_loop(model: onnx.ModelProto) -> None:
+def add_branch(model: onnx.ModelProto) -> None:
     body = helper.make_graph([], "body", [], [])
     model.graph.node.append(helper.make_node("If", ["masked"], ["x"], then_branch=body, else_branch=body))
+
+
+def add_loop(model: onnx.ModelProto) -> None:
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node.append(helper.make_node("Loop", ["masked"], ["x"], body=body))
+
+
+def add_scan(*nodes: onnx.NodeProto) -> Callable[[onnx.ModelProto], object]:
+    """A Scan is allowed; what it repeats is checked like the rest."""
+
+    def change(model: onnx.ModelProto) -> None:
+        body = helper.make_graph(nodes, "body", [], [])
+        model.graph.node.append(helper.make_node("Scan", ["x"], ["y"], body=body, num_scan_inputs=1))
+
+    return change
+
+
+INNER_SCAN = helper.make_node(
+    "Scan", ["x"], ["y"], body=helper.make_graph([], "body", [], []), num_scan_inputs=1
+)
 
 
 def add_function(model: onnx.ModelProto) -> None:
@@ -88,7 +108,13 @@ HOSTILE: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "external data in a constant": (add_constant_with_external_data, "external data in b'/etc/passwd'"),
     "operator of another domain": (set_domain, "operators of the domain b'com.microsoft'"),
     "operator set of another domain": (add_opset, "operators of the domain b'com.microsoft'"),
-    "control flow": (add_loop, r"a subgraph \(a loop or condition\)"),
+    "branch": (add_branch, r"a subgraph \(a loop or condition\)"),
+    "loop": (add_loop, r"a subgraph \(a loop or condition\)"),
+    "scan within a scan": (add_scan(INNER_SCAN), r"a subgraph \(a loop or condition\)"),
+    "operator of another domain in a scan": (
+        add_scan(helper.make_node("F", ["x"], ["y"], domain="com.microsoft")),
+        "operators of the domain b'com.microsoft'",
+    ),
     "function": (add_function, "functions or training information"),
     "sparse tensor": (add_sparse, "sparse tensors"),
 }
@@ -118,11 +144,7 @@ def test_external_data_beyond_its_file(tiny: Path, key: str, value: str) -> None
 
 
 def test_table_index_out_of_range(tiny: Path) -> None:
-    def widen(model: onnx.ModelProto) -> None:
-        zero_id = next(t for t in model.graph.initializer if t.name == "zero_id")
-        zero_id.CopyFrom(numpy_helper.from_array(np.array(10**9), "zero_id"))
-
-    rewrite_graph(tiny, "portvec.graph", widen)
+    edit(tiny, lambda manifest: manifest.update(vocabulary_size=10**9))  # the id that pads
     embedder = StaticEmbedder.load(tiny)
     with pytest.raises(
         ArtifactError, match=r"onnxruntime fails on this graph \(.*; run 'portvec verify' on the"

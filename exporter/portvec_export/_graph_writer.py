@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from portvec import _format as fmt
 from portvec.errors import ExportError
 from portvec_export._head import HeadLayers
-from portvec_export._onnx_graph import build_model
+from portvec_export._onnx_graph import build_model, build_runtime_model
 from portvec_export._tables import Table
 
 # Offsets that can be memory-mapped everywhere: Windows maps at multiples of 64 KiB, the others at pages.
@@ -42,14 +41,6 @@ def write_graph(
     """
     large = {**table.tensors(), **(head.tensors() if head else {})}
     tensors = {name: _little_endian(tensor) for name, tensor in large.items()}
-    build = partial(
-        build_model,
-        table,
-        unk_id=unk_id,
-        normalize=normalize,
-        head=head.head if head else None,
-        layers=len(head.layers) if head else 0,
-    )
     path = folder / fmt.GRAPH
     path.parent.mkdir(parents=True)
     if single_file:
@@ -60,13 +51,15 @@ def write_graph(
                 "leave out --single-file, or choose a smaller dtype"
             )
         inline = [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()]
-        _write(build(initializers=inline), path)
+        _write(build_model(table, unk_id=unk_id, normalize=normalize, head=head, initializers=inline), path)
         return
     _write_data(folder / fmt.GRAPH_DATA, tensors)
-    _write(build(initializers=_external(tensors, Path(fmt.GRAPH_DATA).name)), path)
-    if head is None:
-        runtime = build(initializers=_external(tensors, fmt.GRAPH_DATA), last_hidden_state=False)
-        _write(runtime, folder / fmt.RUNTIME_GRAPH)
+    beside, below = (_external(tensors, location) for location in (Path(fmt.GRAPH_DATA).name, fmt.GRAPH_DATA))
+    _write(build_model(table, unk_id=unk_id, normalize=normalize, head=head, initializers=beside), path)
+    _write(
+        build_runtime_model(table, normalize=normalize, head=head, initializers=below),
+        folder / fmt.RUNTIME_GRAPH,
+    )
 
 
 def _write(model: onnx.ModelProto, path: Path) -> None:

@@ -13,6 +13,7 @@ regroups, which is closer to the real sum but up to 3e-6 from model2vec's on rep
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from portvec import _format as fmt
 from portvec._manifest import Head
+from portvec_export._head import HeadLayers
 from portvec_export._tables import INT4_BLOCK, Table
 
 # What the oldest consumer in use reads (Transformers.js 2 reads IR 8; opset 14 needs IR 7).
@@ -34,37 +36,90 @@ def build_model(
     *,
     unk_id: int | None,
     normalize: bool,
-    head: Head | None,
-    layers: int,
+    head: HeadLayers | None,
     initializers: list[TensorProto],
-    last_hidden_state: bool = True,
 ) -> onnx.ModelProto:
-    """Return the model; `initializers` are the protos of its large tensors, inline or external.
+    """Return the model for every consumer; `initializers` are the protos of its large tensors.
 
-    With a head of so many linear layers, its outputs take the place of last_hidden_state.
+    With a head, its outputs take the place of last_hidden_state.
     """
-    dim = table.dim
-    summed = _integer_total(table) if table.row_weights is not None else _float_total(table)
-    nodes = [*_rows(unk_id), *_count(), *summed, *_mean(), *_embedding(normalize)]
-    embedding = _tensor(fmt.SENTENCE_EMBEDDING, TensorProto.FLOAT, dim)
-    outputs = [embedding]
-    if head is None and last_hidden_state:
+    embedding = _tensor(fmt.SENTENCE_EMBEDDING, TensorProto.FLOAT, "batch_size", table.dim)
+    nodes = [
+        *_ids(unk_id),
+        *_count(),
+        *_total(table, "ids", count="count"),
+        *_embedding(normalize),
+    ]
+    if head is None:
         nodes += _last_hidden_state()
-        outputs = [_tensor(fmt.LAST_HIDDEN_STATE, TensorProto.FLOAT, "sequence_length", dim), embedding]
-    elif head is not None:
-        nodes += _head(head, layers)
-        names = (fmt.LOGITS, _activated(head))
-        outputs = [*(_tensor(name, TensorProto.FLOAT, head.outputs) for name in names), embedding]
-    graph = helper.make_graph(
-        nodes,
-        "static_embedding",
+        shape = ("batch_size", "sequence_length", table.dim)
+        outputs = [_tensor(fmt.LAST_HIDDEN_STATE, TensorProto.FLOAT, *shape), embedding]
+    else:
+        nodes += [*_logits(head), _activation(head.head)]
+        names = (fmt.LOGITS, _activated(head.head))
+        outputs = [
+            *(_tensor(name, TensorProto.FLOAT, "batch_size", head.head.outputs) for name in names),
+            embedding,
+        ]
+    inputs = [
+        _tensor(name, TensorProto.INT64, "batch_size", "sequence_length")
+        for name in (fmt.INPUT_IDS, fmt.ATTENTION_MASK)
+    ]
+    return _model(nodes, inputs, outputs, initializers, table, unk_id)
+
+
+def build_runtime_model(
+    table: Table,
+    *,
+    normalize: bool,
+    head: HeadLayers | None,
+    initializers: list[TensorProto],
+) -> onnx.ModelProto:
+    """Return the model for the runtime, which feeds whole groups of blocks.
+
+    Its token ids hold no UNK, are padded with the id of the zero row, and lie as they are summed. A Scan
+    goes over the blocks, so that the rows gathered for one are still in the processor's cache when they are
+    summed. Counts of tokens are an input only where they matter: unit vectors are the same for sum and mean.
+    """
+    pool_block = helper.make_graph(
         [
-            _tensor(fmt.INPUT_IDS, TensorProto.INT64, "sequence_length"),
-            _tensor(fmt.ATTENTION_MASK, TensorProto.INT64, "sequence_length"),
+            helper.make_node("Split", ["bounds"], ["first", "last"], axis=0),
+            helper.make_node("Slice", [fmt.TOKEN_IDS, "first", "last", "axis_0"], ["block_ids"]),
+            *_total(table, "block_ids", by_position=True),
         ],
-        outputs,
-        [*initializers, *_constants(nodes, table, unk_id)],
+        "pool_block",
+        [_tensor("bounds", TensorProto.INT64, 2)],
+        [_tensor("total", TensorProto.FLOAT, "texts", table.dim)],
     )
+    scan = helper.make_node("Scan", [fmt.BLOCK_BOUNDS], ["totals"], body=pool_block, num_scan_inputs=1)
+    nodes = [scan, helper.make_node("Reshape", ["totals", "flat_shape"], ["total"])]
+    inputs = [
+        _tensor(fmt.TOKEN_IDS, TensorProto.INT32, "positions", "texts"),
+        _tensor(fmt.BLOCK_BOUNDS, TensorProto.INT64, "blocks", 2),
+    ]
+    if normalize:
+        nodes += _normalized("total")
+    else:
+        nodes.append(helper.make_node("Div", ["total", fmt.TOKEN_COUNTS], [fmt.SENTENCE_EMBEDDING]))
+        inputs.append(_tensor(fmt.TOKEN_COUNTS, TensorProto.FLOAT, "columns", 1))
+    outputs = [_tensor(fmt.SENTENCE_EMBEDDING, TensorProto.FLOAT, "columns", table.dim)]
+    if head is not None:
+        nodes += _logits(head)
+        outputs.append(_tensor(fmt.LOGITS, TensorProto.FLOAT, "columns", head.head.outputs))
+    return _model(nodes, inputs, outputs, initializers, table, None, inner=list(pool_block.node))
+
+
+def _model(
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    initializers: list[TensorProto],
+    table: Table,
+    unk_id: int | None,
+    inner: Sequence[onnx.NodeProto] = (),
+) -> onnx.ModelProto:
+    constants = _constants([*nodes, *inner], table, unk_id)
+    graph = helper.make_graph(nodes, "static_embedding", inputs, outputs, [*initializers, *constants])
     return helper.make_model(
         graph,
         producer_name=fmt.FORMAT_NAME,
@@ -74,7 +129,7 @@ def build_model(
 
 
 def _tensor(name: str, kind: int, *axes: str | int) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, ["batch_size", *axes])
+    return helper.make_tensor_value_info(name, kind, axes)
 
 
 def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) -> list[TensorProto]:
@@ -90,6 +145,7 @@ def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) ->
         "epsilon": np.array(1e-32, dtype=np.float32),
         "one_row": np.array([1], dtype=np.int64),
         "unit": np.array(table.unit, dtype=np.float32),
+        "flat_shape": np.array([-1, table.dim], dtype=np.int64),
         "axis_3": np.array([3], dtype=np.int64),
         "four": np.array(4, dtype=np.uint8),
         "eight": np.array(8, dtype=np.float32),
@@ -102,7 +158,7 @@ def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) ->
     return [numpy_helper.from_array(value, name) for name, value in values.items() if name in used]
 
 
-def _rows(unk_id: int | None) -> list[onnx.NodeProto]:
+def _ids(unk_id: int | None) -> list[onnx.NodeProto]:
     """input_ids, attention_mask -> dropped and ids (batch, length)."""
     masked = "dropped" if unk_id is None else "is_masked"
     nodes = [helper.make_node("Equal", [fmt.ATTENTION_MASK, "masked"], [masked])]
@@ -117,32 +173,51 @@ def _rows(unk_id: int | None) -> list[onnx.NodeProto]:
     ]
 
 
-def _integer_total(table: Table) -> list[onnx.NodeProto]:
-    """Ids -> total (batch, dim), exact in int32: row weights times values, without widening the rows."""
+def _total(
+    table: Table, ids: str, *, by_position: bool = False, count: str | None = None
+) -> list[onnx.NodeProto]:
+    """Ids (batch, length), or (length, batch) if `by_position`, -> total (batch, dim).
+
+    `count` is needed where the length may be zero.
+    """
+    sum_by_position = table.row_weights is None
     nodes = []
-    rows = "ids"
+    if by_position != sum_by_position:
+        nodes.append(helper.make_node("Transpose", [ids], ["transposed_ids"], perm=[1, 0]))
+        ids = "transposed_ids"
+    return nodes + (_float_total(table, ids) if sum_by_position else _integer_total(table, ids, count))
+
+
+def _integer_total(table: Table, ids: str, count: str | None) -> list[onnx.NodeProto]:
+    """Ids (batch, length) -> total, exact in int32: row weights times values, without widening the rows."""
+    nodes = []
+    rows = ids
     if table.mapping is not None:
         nodes.append(helper.make_node("Gather", ["mapping", rows], ["rows"]))
         rows = "rows"
-    return [
-        *nodes,
+    nodes += [
         helper.make_node("Gather", ["vectors", rows], ["values"]),
         helper.make_node("Gather", ["row_weights", rows], ["row_weights_of_tokens"]),
         helper.make_node("Unsqueeze", ["row_weights_of_tokens", "axis_1"], ["left"]),
         helper.make_node("MatMulInteger", ["left", "values"], ["integer_sums"]),
         helper.make_node("Squeeze", ["integer_sums", "axis_1"], ["integers"]),
         helper.make_node("Cast", ["integers"], ["units"], to=TensorProto.FLOAT),
+    ]
+    if count is None:
+        return [*nodes, helper.make_node("Mul", ["units", "unit"], ["total"])]
+    return [
+        *nodes,
         # Over no position at all, onnxruntime's MatMulInteger leaves its output as it found it.
-        helper.make_node("Min", ["count", "one"], ["is_any"]),
+        helper.make_node("Min", [count, "one"], ["is_any"]),
         helper.make_node("Mul", ["is_any", "unit"], ["unit_or_zero"]),
         helper.make_node("Mul", ["units", "unit_or_zero"], ["total"]),
     ]
 
 
-def _float_total(table: Table) -> list[onnx.NodeProto]:
-    """Ids -> total (batch, dim), the rows added one position after the other."""
-    nodes = [helper.make_node("Transpose", ["ids"], ["ids_by_position"], perm=[1, 0])]
-    rows = "ids_by_position"
+def _float_total(table: Table, ids: str) -> list[onnx.NodeProto]:
+    """Ids (length, batch) -> total, the rows added one position after the other."""
+    nodes = []
+    rows = ids
     if table.mapping is not None:
         nodes.append(helper.make_node("Gather", ["mapping", rows], ["rows"]))
         rows = "rows"
@@ -156,7 +231,7 @@ def _float_total(table: Table) -> list[onnx.NodeProto]:
         vectors = "widened"
     if table.weights is not None:
         nodes += [
-            helper.make_node("Gather", ["weights", "ids_by_position"], ["token_weights"]),
+            helper.make_node("Gather", ["weights", ids], ["token_weights"]),
             helper.make_node("Unsqueeze", ["token_weights", "axis_2"], ["weight_columns"]),
             helper.make_node("Mul", [vectors, "weight_columns"], ["weighted"]),
         ]
@@ -183,15 +258,15 @@ def _unpacked(rows: str) -> list[onnx.NodeProto]:
         helper.make_node("Concat", ["first_half", "second_half"], ["codes"], axis=2),
         helper.make_node("Cast", ["codes"], ["float_codes"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["float_codes", "eight"], ["signed"]),
-        helper.make_node("Shape", ["ids_by_position"], ["positions"]),
+        helper.make_node("Shape", [rows], ["positions"]),
         helper.make_node("Concat", ["positions", "block_shape"], ["shape_in_blocks"], axis=0),
         helper.make_node("Reshape", ["signed", "shape_in_blocks"], ["blocks"]),
         helper.make_node("Gather", ["scales", rows], ["half_scales"]),
         helper.make_node("Cast", ["half_scales"], ["block_scales"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["block_scales", "axis_3"], ["scale_columns"]),
         helper.make_node("Mul", ["blocks", "scale_columns"], ["scaled"]),
-        helper.make_node("Concat", ["positions", "padded_dim"], ["flat_shape"], axis=0),
-        helper.make_node("Reshape", ["scaled", "flat_shape"], ["unpacked"]),
+        helper.make_node("Concat", ["positions", "padded_dim"], ["unpacked_shape"], axis=0),
+        helper.make_node("Reshape", ["scaled", "unpacked_shape"], ["unpacked"]),
     ]
 
 
@@ -204,22 +279,22 @@ def _count() -> list[onnx.NodeProto]:
     ]
 
 
-def _mean() -> list[onnx.NodeProto]:
-    """total, count -> mean (batch, dim)."""
-    return [
-        helper.make_node("Max", ["count", "one"], ["divisor"]),
-        helper.make_node("Div", ["total", "divisor"], ["mean"]),
-    ]
-
-
 def _embedding(normalize: bool) -> list[onnx.NodeProto]:
-    """Mean -> sentence_embedding (batch, dim)."""
-    if not normalize:
-        return [helper.make_node("Identity", ["mean"], [fmt.SENTENCE_EMBEDDING])]
+    """total, count (batch, 1) -> sentence_embedding (batch, dim)."""
+    mean = "mean" if normalize else fmt.SENTENCE_EMBEDDING
+    nodes = [
+        helper.make_node("Max", ["count", "one"], ["divisor"]),
+        helper.make_node("Div", ["total", "divisor"], [mean]),
+    ]
+    return nodes + (_normalized("mean") if normalize else [])
+
+
+def _normalized(vectors: str) -> list[onnx.NodeProto]:
+    """Vectors (batch, dim) -> sentence_embedding of unit length, or zero."""
     return [
-        helper.make_node("ReduceL2", ["mean"], ["norm"], axes=[1], keepdims=1),
+        helper.make_node("ReduceL2", [vectors], ["norm"], axes=[1], keepdims=1),
         helper.make_node("Add", ["norm", "epsilon"], ["positive_norm"]),
-        helper.make_node("Div", ["mean", "positive_norm"], [fmt.SENTENCE_EMBEDDING]),
+        helper.make_node("Div", [vectors, "positive_norm"], [fmt.SENTENCE_EMBEDDING]),
     ]
 
 
@@ -233,20 +308,24 @@ def _last_hidden_state() -> list[onnx.NodeProto]:
     ]
 
 
-def _head(head: Head, layers: int) -> list[onnx.NodeProto]:
-    """sentence_embedding -> logits (batch, outputs) and what the activation makes of them."""
+def _logits(head: HeadLayers) -> list[onnx.NodeProto]:
+    """sentence_embedding -> logits (batch, outputs)."""
     nodes = []
     value = fmt.SENTENCE_EMBEDDING
-    for index in range(layers):
+    for index in range(len(head.layers)):
         if index:
             nodes.append(helper.make_node("Relu", [value], [f"hidden_{index}"]))
             value = f"hidden_{index}"
         tensors = [f"head.{index}.weight", f"head.{index}.bias"]
         nodes.append(helper.make_node("Gemm", [value, *tensors], [f"layer_{index}"], transB=1))
         value = f"layer_{index}"
-    nodes.append(helper.make_node("Identity", [value], [fmt.LOGITS]))
+    return [*nodes, helper.make_node("Identity", [value], [fmt.LOGITS])]
+
+
+def _activation(head: Head) -> onnx.NodeProto:
+    """Logits -> probabilities or predictions (batch, outputs)."""
     operator = {"softmax": "Softmax", "sigmoid": "Sigmoid", "identity": "Identity"}[head.activation]
-    return [*nodes, helper.make_node(operator, [fmt.LOGITS], [_activated(head)])]
+    return helper.make_node(operator, [fmt.LOGITS], [_activated(head)])
 
 
 def _activated(head: Head) -> str:

@@ -8,17 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain, islice
-from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from portvec import _format as fmt
 from portvec._artifact import Artifact, open_artifact
 from portvec._batches import batched
 from portvec._graph import Graph
-from portvec._pooling import pool
+from portvec._pooling import pool, pool_one
 from portvec._selection import TokenizerChoice, choose_tokenizer
 from portvec._sources import ModelOptions, artifact_folder
 from portvec._threads import available_cores
@@ -26,7 +24,7 @@ from portvec._tokens import TokenIds, check_texts
 from portvec.errors import InputError
 
 # Texts tokenized and pooled together. Bounds the memory that ids take, whatever the input's length.
-_WAVE = 4096
+_WAVE = 2048
 
 _T = TypeVar("_T")
 
@@ -52,17 +50,10 @@ class Engine:
         optimize: bool = True,
         lean: bool = True,
     ) -> None:
-        has_lean = lean and fmt.RUNTIME_GRAPH in artifact.manifest.files
-        graph = fmt.RUNTIME_GRAPH if has_lean else fmt.GRAPH
         self.width = width
         self._tokenizer = choose_tokenizer(artifact, tokenizer, threads)
         self._graph = Graph(
-            artifact.path(graph),
-            PurePosixPath(fmt.GRAPH_DATA).relative_to(PurePosixPath(graph).parent).as_posix(),
-            output=output,
-            width=width,
-            providers=providers,
-            optimize=optimize,
+            artifact, output=output, width=width, providers=providers, optimize=optimize, lean=lean
         )
         self._threads = threads
         self._executor: Executor | None = None
@@ -71,7 +62,7 @@ class Engine:
     def run(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
         """Return float32 (n, width) for n texts in input order; one row for a str."""
         if isinstance(texts, str):
-            return self._run_wave([texts], 0, None)
+            return pool_one(self._tokenizer([texts]).ids, self._graph)
         executor = self._threads_to_use()
         waves = batched(_iterable(texts), _WAVE)
         head = list(islice(waves, 2))
@@ -102,7 +93,7 @@ class Engine:
     def _run_wave(self, texts: list[str], first: int, executor: Executor | None) -> npt.NDArray[np.float32]:
         out = np.empty((len(texts), self.width), dtype=np.float32)
         tokens = self._tokenizer(check_texts(texts, first), first)
-        pool(tokens, self._graph, out, executor, self._threads)
+        pool(tokens, self._graph, out, executor)
         return out
 
     def _threads_to_use(self) -> Executor | None:

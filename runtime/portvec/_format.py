@@ -13,10 +13,12 @@ TOKENIZER: Final = "tokenizer.json"
 GRAPH: Final = "onnx/model.onnx"
 # The name that Transformers.js expects beside onnx/model.onnx.
 GRAPH_DATA: Final = "onnx/model.onnx_data"
-# The same graph without last_hidden_state, over the same data: onnxruntime 1.32 computes every output of a
-# graph, asked for or not (RunOptions.only_execute_path_to_fetches changes nothing): 430 instead of 316
-# microseconds for 64 texts of 32 tokens. Not named .onnx, so that consumers that look for graphs find one.
+# The same computation as the runtime feeds it: many blocks at a time, laid out for the sum, and without
+# last_hidden_state. Not named .onnx, so that consumers that look for graphs find one.
 RUNTIME_GRAPH: Final = "portvec.graph"
+TOKEN_IDS: Final = "token_ids"
+BLOCK_BOUNDS: Final = "block_bounds"
+TOKEN_COUNTS: Final = "token_counts"
 
 INPUT_IDS: Final = "input_ids"
 ATTENTION_MASK: Final = "attention_mask"

@@ -1,7 +1,8 @@
 """What a graph may hold, read from its bytes before onnxruntime opens it.
 
 onnxruntime would follow external data to whatever file it names, run operators of any domain, and loop
-for as long as a graph says. An artifact's graph has no reason for any of that. The protobuf wire format is
+for as long as a graph says. An artifact's graph has no reason for any of that: the only subgraph is that of
+a Scan, which ends with its input. The protobuf wire format is
 read directly, because the runtime does without the onnx package. Field numbers are those of onnx.proto
 (github.com/onnx/onnx, onnx/onnx.proto, IR version 8).
 """
@@ -47,26 +48,34 @@ def _check_model(model: memoryview, path: Path, data: str) -> None:
         if number == _MODEL_OPSET_IMPORT:
             _check_domain(dict(_fields(value)).get(1, b""), path)
         if number == _MODEL_GRAPH:
-            for part, content in _fields(value):
-                if part == _GRAPH_NODE:
-                    _check_node(content, path, data)
-                elif part == _GRAPH_INITIALIZER:
-                    _check_tensor(content, path, data)
-                elif part == _GRAPH_SPARSE_INITIALIZER:
-                    raise _refused(path, "sparse tensors")
+            _check_graph(value, path, data)
 
 
-def _check_node(node: memoryview, path: Path, data: str) -> None:
-    for number, value in _fields(node):
+def _check_graph(graph: memoryview, path: Path, data: str, *, is_inner: bool = False) -> None:
+    for part, content in _fields(graph):
+        if part == _GRAPH_NODE:
+            _check_node(content, path, data, is_inner)
+        elif part == _GRAPH_INITIALIZER:
+            _check_tensor(content, path, data)
+        elif part == _GRAPH_SPARSE_INITIALIZER:
+            raise _refused(path, "sparse tensors")
+
+
+def _check_node(node: memoryview, path: Path, data: str, is_inner: bool) -> None:
+    fields = list(_fields(node))
+    is_scan = [bytes(value) for number, value in fields if number == _NODE_OP_TYPE] == [b"Scan"]
+    for number, value in fields:
         if number == _NODE_DOMAIN:
             _check_domain(value, path)
         if number == _NODE_ATTRIBUTE:
             for part, content in _fields(value):
-                if part in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
+                if part == _ATTRIBUTE_GRAPH and is_scan and not is_inner:
+                    _check_graph(content, path, data, is_inner=True)
+                elif part in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
                     raise _refused(path, "a subgraph (a loop or condition)")
-                if part in (_ATTRIBUTE_SPARSE_TENSOR, _ATTRIBUTE_SPARSE_TENSORS):
+                elif part in (_ATTRIBUTE_SPARSE_TENSOR, _ATTRIBUTE_SPARSE_TENSORS):
                     raise _refused(path, "sparse tensors")
-                if part in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
+                elif part in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
                     _check_tensor(content, path, data)
 
 

@@ -1,23 +1,23 @@
-"""Token ids to embeddings: length-sorted, padded blocks through the graph, results in input order."""
+"""Token ids to embeddings: blocks of texts of similar length through the graph, results in input order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Executor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from portvec._graph import Graph
-from portvec._tokens import TokenIds
-
-# Tokens in one run of the graph, padding included. The gathered rows of a block (4096 x 256 float32 is 4 MiB)
-# shall stay in a processor's caches between the gather and the sum, and a run shall take long enough that
-# threads do not wait for Python's lock.
-BLOCK_TOKENS = 4096
+from portvec._graph import Graph, Group
+from portvec._tokens import Ids, TokenIds, offsets_of
 
 # onnxruntime sums over the first axis with its fast kernel only where that is longer than 16.
 _MIN_LENGTH = 17
+
+# Tokens in one call of the graph: enough that what a call costs does not matter, few enough that threads
+# share the work evenly and that its memory is small.
+_GROUP_TOKENS = 1 << 15
 
 
 def pool(
@@ -25,50 +25,70 @@ def pool(
     graph: Graph,
     out: npt.NDArray[np.float32],
     executor: Executor | None = None,
-    threads: int = 1,
 ) -> None:
     """Write the graph's output for each text of `tokens` to the same row of `out`, float32 (n, width).
 
-    With an executor, so many of its threads share the blocks.
+    With an executor, its threads share the groups.
     """
+
+    def run(rows: Ids, group: Group) -> None:
+        out[rows] = graph.run(group)[: len(rows)]
+
     lengths = np.diff(tokens.offsets)
-
-    def run(blocks: list[npt.NDArray[np.int64]]) -> None:
-        for rows in blocks:
-            out[rows] = graph.run(*_padded(tokens, rows, lengths[rows]))
-
     empty = lengths == 0
     if empty.any():  # all alike: the zero vector, or what a head makes of it
-        nothing = np.zeros((1, _MIN_LENGTH), dtype=np.int64)
-        out[empty] = graph.run(nothing, nothing)
-    blocks = list(_blocks(lengths))
-    if executor is None or len(blocks) == 1:
-        run(blocks)
-    else:  # one call a thread: handing over single blocks costs more than some of them
-        for _ in executor.map(run, (blocks[start::threads] for start in range(threads))):
-            pass
+        out[empty] = pool_one(tokens.ids[:0], graph)
+    groups = _groups(tokens, lengths, graph)
+    if executor is None:
+        for rows, group in groups:
+            run(rows, group)
+    else:
+        for future in [executor.submit(partial(run, *each)) for each in groups]:
+            future.result()
 
 
-def _blocks(lengths: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the rows of each block: texts of similar length, the longest first."""
+def pool_one(ids: Ids, graph: Graph) -> npt.NDArray[np.float32]:
+    """Return the graph's output float32 (1, width) for one text, without the sorting and laying out."""
+    count = len(ids)
+    length = max(count, _MIN_LENGTH)
+    column = np.full((length, 1), graph.padding_id, dtype=np.int32)
+    column[:count, 0] = ids
+    return graph.run(Group(column, np.array([[0, length]]), np.array([[count]])))
+
+
+def _groups(tokens: TokenIds, lengths: Ids, graph: Graph) -> Iterator[tuple[Ids, Group]]:
+    """Yield every text with tokens, the longest first: rows in the input, int64 (n,), and their blocks.
+
+    The blocks of a group have 1, 2, 4, 8, ... texts each, as many as fit while lengths halve.
+    """
+    ids = tokens.ids.astype(np.int32)
     order = np.argsort(-lengths, kind="stable")
     order = order[: np.count_nonzero(lengths)]
+    negative_sizes = -np.maximum(lengths[order], _MIN_LENGTH)
     start = 0
     while start < len(order):
-        longest = max(int(lengths[order[start]]), _MIN_LENGTH)
-        stop = start + max(1, BLOCK_TOKENS // longest)
-        yield order[start:stop]
+        longest = -int(negative_sizes[start])
+        texts = 1 << max(0, (graph.block_tokens // longest).bit_length() - 1)
+        too_short = graph.block_tokens // (2 * texts)
+        stop = int(np.searchsorted(negative_sizes, -too_short))
+        stop = min(stop, start + max(texts, _GROUP_TOKENS // longest // texts * texts))
+        rows = order[start:stop]
+        yield rows, _group(ids, tokens.offsets[rows], lengths[rows], texts, graph.padding_id)
         start = stop
 
 
-def _padded(
-    tokens: TokenIds, rows: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return token ids and attention mask of a block, int64 (len(rows), longest)."""
-    width = max(int(lengths[0]), _MIN_LENGTH)
-    position = np.arange(width)
-    mask = position < lengths[:, None]
-    input_ids = np.zeros(mask.shape, dtype=np.int64)
-    source = tokens.offsets[rows][:, None] + position
-    input_ids[mask] = tokens.ids[source[mask]]
-    return input_ids, mask.astype(np.int64)
+def _group(ids: npt.NDArray[np.int32], starts: Ids, lengths: Ids, texts: int, padding_id: int) -> Group:
+    """Lay out texts, the longest first, in blocks of `texts` or somewhat fewer."""
+    blocks = -(-len(starts) // texts)
+    texts = -(-len(starts) // blocks)
+    sources = np.zeros((blocks, texts), dtype=np.int64)
+    counts = np.zeros((blocks, texts), dtype=np.int64)
+    sources.flat[: len(starts)] = starts
+    counts.flat[: len(starts)] = lengths
+    longest = np.maximum(counts[:, 0], _MIN_LENGTH)
+    edges = offsets_of(longest)
+    position = np.arange(edges[-1]) - np.repeat(edges[:-1], longest)
+    block = np.repeat(np.arange(blocks), longest)
+    token_ids = ids.take(sources[block] + position[:, None], mode="clip")
+    np.putmask(token_ids, position[:, None] >= counts[block], padding_id)
+    return Group(token_ids, np.stack([edges[:-1], edges[1:]], axis=1), counts)

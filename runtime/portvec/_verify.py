@@ -75,7 +75,8 @@ def _compare(artifact: Artifact, recorded: Conformance, *, optimize: bool, lean:
         for embeddings in (embedder.encode(recorded.texts), alone)
     )
     if recorded.logits is not None:
-        logits = StaticClassifier(artifact, tokenizer=tokenizer, optimize=optimize).logits(recorded.texts)
+        classifier = StaticClassifier(artifact, tokenizer=tokenizer, optimize=optimize, lean=lean)
+        logits = classifier.logits(recorded.texts)
         differences = relative_differences(logits, recorded.logits, floor=1.0)
         _largest(differences, "logits", fmt.LOGITS_TOLERANCE, artifact)
     return largest
