@@ -64,19 +64,22 @@ class Engine:
         if isinstance(texts, str):
             return pool_one(self._tokenizer([texts]).ids, self._graph)
         executor = self._threads_to_use()
+        whole: npt.NDArray[np.float32] | None = None
+        if isinstance(texts, (list, tuple)):  # of known length, so that nothing need be copied together
+            texts = list(texts)
+            whole = np.empty((len(texts), self.width), dtype=np.float32)
         waves = batched(_iterable(texts), _WAVE)
         head = list(islice(waves, 2))
+        every = enumerate(chain(head, waves))
         if len(head) < 2 or executor is None:
-            # A single wave: its blocks are shared among the threads.
-            every = enumerate(chain(head, waves))
-            parts = [self._run_wave(wave, number * _WAVE, executor) for number, wave in every]
+            # A single wave: its groups of blocks are shared among the threads.
+            parts = [self._run_wave(wave, number * _WAVE, whole, executor) for number, wave in every]
         else:
             # Several: each thread tokenizes and pools waves of its own, with nothing to wait for.
-            every = enumerate(chain(head, waves))
-            calls = (partial(self._run_wave, wave, number * _WAVE, None) for number, wave in every)
+            calls = (partial(self._run_wave, wave, number * _WAVE, whole) for number, wave in every)
             parts = _in_order(executor, calls, ahead=self._threads + 1)
-        if len(parts) == 1:
-            return parts[0]
+        if whole is not None:
+            return whole
         return np.concatenate(parts) if parts else np.zeros((0, self.width), dtype=np.float32)
 
     @property
@@ -90,8 +93,18 @@ class Engine:
             raise InputError("texts is a str, expected a list of str; wrap it as [text]")
         return self._tokenizer(check_texts(list(_iterable(texts))))
 
-    def _run_wave(self, texts: list[str], first: int, executor: Executor | None) -> npt.NDArray[np.float32]:
-        out = np.empty((len(texts), self.width), dtype=np.float32)
+    def _run_wave(
+        self,
+        texts: list[str],
+        first: int,
+        whole: npt.NDArray[np.float32] | None,
+        executor: Executor | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Return the output for `texts`, which start with number `first`: rows of `whole` if there is one."""
+        if whole is None:
+            out = np.empty((len(texts), self.width), dtype=np.float32)
+        else:
+            out = whole[first : first + len(texts)]
         tokens = self._tokenizer(check_texts(texts, first), first)
         pool(tokens, self._graph, out, executor)
         return out
