@@ -26,15 +26,16 @@ os.environ.update(
 
 ANSWERS = {
     "Where was Alan Turing born?": "Born in Maida Vale, London, Turing was raised in southern England.",
-    "Which planet is the largest?": "Jupiter is the fifth planet from the Sun and the largest in the Solar System.",
+    "Which planet is the largest?": "Jupiter is the fifth planet from the Sun and the largest of all.",
     "How is bread made?": "Bread is baked from a dough of flour, water, salt and yeast.",
     "What is the capital of France?": "Paris is the capital and largest city of France.",
     "Who painted the Mona Lisa?": "The Mona Lisa is a half-length portrait painting by Leonardo da Vinci.",
 }
-# Unknown to the bundled model: its embedding is the zero vector, which has no cosine.
-NO_WORDS = "😀"
-# With other documents to tell the answers from.
-DOCUMENTS = [NO_WORDS, *ANSWERS.values(), *(text for text in paragraphs(300) if text != NO_WORDS)]
+# Unknown to the bundled model: their embeddings are zero vectors, which have no cosine.
+NO_WORDS = ["😀", "☃"]
+OTHERS = [text for text in paragraphs(300) if text not in NO_WORDS]
+# The answers among others, and among documents that a store must not trip over.
+DOCUMENTS = [NO_WORDS[0], *ANSWERS.values(), NO_WORDS[1], *OTHERS]
 
 
 def need(framework: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from frameworks import ANSWERS, DOCUMENTS, NO_WORDS, cosine, in_fresh_process, need
+from frameworks import ANSWERS, NO_WORDS, OTHERS, cosine, in_fresh_process, need
 from portvec import StaticEmbedder
 from portvec.errors import InputError, SourceError
 
@@ -29,17 +29,17 @@ def embedding(bundled: Path) -> PortvecEmbedding:
 
 @pytest.fixture
 def index(embedding: PortvecEmbedding) -> VectorStoreIndex:
-    nodes = [TextNode(text=text) for text in DOCUMENTS if text != NO_WORDS]
+    nodes = [TextNode(text=text) for text in [*ANSWERS.values(), *OTHERS]]
     return VectorStoreIndex(nodes, embed_model=embedding)
 
 
 def test_vectors_are_those_of_the_embedder(embedding: PortvecEmbedding, bundled: Path) -> None:
-    rows = StaticEmbedder.load(bundled).encode(DOCUMENTS[:9]).tolist()
-    assert embedding.get_text_embedding_batch(DOCUMENTS[:9]) == rows
-    assert embedding.get_text_embedding(DOCUMENTS[0]) == rows[0]
-    assert embedding.get_query_embedding(DOCUMENTS[0]) == rows[0]
-    assert asyncio.run(embedding.aget_text_embedding_batch(DOCUMENTS[:9])) == rows
-    assert asyncio.run(embedding.aget_text_embedding(DOCUMENTS[0])) == rows[0]
+    rows = StaticEmbedder.load(bundled).encode(OTHERS[:9]).tolist()
+    assert embedding.get_text_embedding_batch(OTHERS[:9]) == rows
+    assert embedding.get_text_embedding(OTHERS[0]) == rows[0]
+    assert embedding.get_query_embedding(OTHERS[0]) == rows[0]
+    assert asyncio.run(embedding.aget_text_embedding_batch(OTHERS[:9])) == rows
+    assert asyncio.run(embedding.aget_text_embedding(OTHERS[0])) == rows[0]
 
 
 def test_index_and_retrieve(index: VectorStoreIndex, bundled: Path) -> None:
@@ -132,3 +132,16 @@ def test_errors_name_what_was_got(embedding: PortvecEmbedding, bundled: Path) ->
         PortvecEmbedding("no/such/folder")
     with pytest.raises(TypeError, match="unexpected keyword argument 'devise'"):
         PortvecEmbedding(bundled, devise="cpu")
+
+
+def test_texts_that_would_spoil_an_index_are_refused(embedding: PortvecEmbedding) -> None:
+    message = (
+        r"^texts\[1\] \('☃'\) holds no token that the model knows, so its embedding is zero, "
+        "which LlamaIndex cannot compare; leave it out$"
+    )
+    nodes = [TextNode(text=text) for text in ("a text", NO_WORDS[1])]
+    with pytest.raises(InputError, match=message):
+        VectorStoreIndex(nodes, embed_model=embedding)
+    for text in (*NO_WORDS, ""):
+        with pytest.raises(InputError, match=rf"^texts\[0\] \('{text}'\) holds no token"):
+            embedding.get_query_embedding(text)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from textwrap import shorten
 from typing import Any
 
 from portvec._embedder import StaticEmbedder
-from portvec.integrations._common import encode_documents, encode_query, missing_extra, stored
+from portvec.errors import InputError
+from portvec.integrations._common import encode_documents, missing_extra, stored
 
 try:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -20,7 +22,8 @@ class PortvecEmbedding(BaseEmbedding):
     """Embeds nodes and queries for LlamaIndex.
 
     Serializes (`to_dict`, `to_json`, pickle) as its source, its options and the fields of
-    BaseEmbedding, and loads the model again from these.
+    BaseEmbedding, and loads the model again from these. A text without a known token, whose embedding
+    would be zero, raises InputError.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -49,16 +52,17 @@ class PortvecEmbedding(BaseEmbedding):
             SourceError: see `StaticEmbedder.load`.
             ArtifactError: see `StaticEmbedder.load`.
         """
-        fields = {name: value for name, value in others.items() if name in BaseEmbedding.model_fields}
-        given = {name: value for name, value in others.items() if name not in fields}
-        given = {**(options or {}), **given}
+        base = BaseEmbedding.model_fields
+        given = {**(options or {}), **{name: value for name, value in others.items() if name not in base}}
         embedder = StaticEmbedder.load(source, **given)
-        super().__init__(
-            source=os.fspath(source),
-            options=stored(given),
-            embed_batch_size=embed_batch_size,
-            **{"model_name": os.fspath(source), **fields},
-        )
+        fields: dict[str, Any] = {
+            "model_name": os.fspath(source),
+            "embed_batch_size": embed_batch_size,
+            "source": os.fspath(source),
+            "options": stored(given),
+            **{name: value for name, value in others.items() if name in base},
+        }
+        super().__init__(**fields)
         self._embedder = embedder
 
     @classmethod
@@ -67,12 +71,19 @@ class PortvecEmbedding(BaseEmbedding):
         return "PortvecEmbedding"
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        rows: list[list[float]] = encode_documents(self._embedder, texts).tolist()
-        return rows
+        rows = encode_documents(self._embedder, texts)
+        for index, (text, row) in enumerate(zip(texts, rows, strict=True)):
+            # One such vector makes LlamaIndex's own store rank NaNs, and return wrong nodes to every query.
+            if not row.any():
+                raise InputError(
+                    f"texts[{index}] ({shorten(text, 40)!r}) holds no token that the model knows, so its "
+                    "embedding is zero, which LlamaIndex cannot compare; leave it out"
+                )
+        listed: list[list[float]] = rows.tolist()
+        return listed
 
     def _get_text_embedding(self, text: str) -> list[float]:
-        row: list[float] = encode_query(self._embedder, text).tolist()
-        return row
+        return self._get_text_embeddings([text])[0]
 
     def _get_query_embedding(self, query: str) -> list[float]:
         return self._get_text_embedding(query)
