@@ -55,7 +55,7 @@ def cosine(artifact: Path, question: str, document: str) -> float:
 def in_fresh_process(program: str, *arguments: object) -> list[str]:
     """Run Python code in a process of its own; return the lines that it prints."""
     result = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", program, *map(str, arguments)],
+        [sys.executable, "-c", program, *map(str, arguments)],
         capture_output=True,
         encoding="utf-8",
         timeout=120,

@@ -57,7 +57,8 @@ def test_a_missing_framework_names_the_command(module: str, package: str, import
 
 def test_a_framework_that_lacks_what_is_needed_names_the_command_too(tmp_path: Path) -> None:
     (tmp_path / "qdrant_client").mkdir()
-    (tmp_path / "qdrant_client" / "models.py").write_text("")
+    for name in ("__init__.py", "models.py"):
+        (tmp_path / "qdrant_client" / name).write_text("")
     result = subprocess.run(
         [sys.executable, "-c", WITHOUT, "nothing", "qdrant"],
         capture_output=True,

@@ -18,8 +18,9 @@ from portvec.errors import InputError, MissingExtraError
 
 def missing_extra(extra: str, package: str, error: ImportError) -> MissingExtraError:
     """Return the error to raise when a framework, or what is needed of it, cannot be imported."""
+    module = extra.replace("-", "_")
     return MissingExtraError(
-        f"portvec.integrations.{extra.replace('-', '_')} needs {package}, which cannot be imported ({error}); "
+        f"portvec.integrations.{module} needs {package}, which cannot be imported ({error}); "
         f"run pip install 'portvec[{extra}]'"
     )
 
