@@ -18,6 +18,7 @@ except ImportError as error:
     raise missing_extra("chroma", "chromadb", error) from error
 
 
+@register_embedding_function
 class PortvecEmbeddingFunction(EmbeddingFunction[Documents]):
     """Embeds documents and queries for Chroma, whose collections compare by cosine by default.
 
@@ -61,6 +62,3 @@ class PortvecEmbeddingFunction(EmbeddingFunction[Documents]):
     def build_from_config(config: dict[str, Any]) -> PortvecEmbeddingFunction:
         """Make a function of what `get_config` returned."""
         return PortvecEmbeddingFunction(config["source"], **config["options"])
-
-
-register_embedding_function(PortvecEmbeddingFunction)  # as a decorator, Chroma 1.0 loses the class
