@@ -5,7 +5,7 @@ MODEL := models/minilm-l6-v2-256
 # Text for the exhaustive comparison, a line each; used where it exists.
 CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
 
-.PHONY: setup demo test test-exhaustive test-lowest fuzz check clean
+.PHONY: setup demo test test-exhaustive test-lowest test-integrations test-integrations-lowest fuzz check clean
 
 setup: .venv/ready
 
@@ -44,6 +44,30 @@ test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready
 	.venv-lowest-runtime/bin/python -m pip install --quiet -c tests/lowest-runtime.txt --editable .
 	touch $@
 
+# The adapters of portvec.integrations and docs/frameworks.md against the frameworks themselves, and types
+# against theirs. They are large, so they have an environment of their own.
+test-integrations: .venv-integrations/ready
+	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations/bin/python -m pytest tests/integrations tests/test_integrations.py
+	.venv-integrations/bin/mypy --cache-dir .mypy_cache/integrations
+
+test-integrations-lowest: .venv-integrations-lowest/ready
+	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations-lowest/bin/python -m pytest tests/integrations
+
+INTEGRATIONS := chroma,haystack,lancedb,langchain,llama-index,qdrant
+
+.venv-integrations/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-integrations
+	.venv-integrations/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-integrations/bin/python -m pip install --quiet --editable ".[export,fast,milvus,$(INTEGRATIONS)]" --group dev
+	touch $@
+
+.venv-integrations-lowest/ready: pyproject.toml tests/lowest-integrations.txt
+	$(PYTHON) -m venv .venv-integrations-lowest
+	.venv-integrations-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-integrations-lowest/bin/python -m pip install --quiet -c tests/lowest-integrations.txt \
+		--editable ".[export,$(INTEGRATIONS)]" --group dev
+	touch $@
+
 # Hypothesis tests with many more examples: PORTVEC_FUZZ times the usual number.
 fuzz: setup
 	PORTVEC_FUZZ=100 $(BIN)/python -m pytest -k "fuzz or generated"
@@ -54,4 +78,4 @@ check: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .venv-lowest .venv-lowest-runtime build dist
+	rm -rf .venv .venv-lowest .venv-lowest-runtime .venv-integrations .venv-integrations-lowest build dist

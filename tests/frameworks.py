@@ -1,0 +1,64 @@
+"""What the tests of portvec.integrations share: documents, questions, and processes of their own."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from corpus import paragraphs
+from portvec import StaticEmbedder
+
+# Before a framework is imported: none of them shall report its use.
+os.environ.update(
+    {
+        "ANONYMIZED_TELEMETRY": "False",  # Chroma
+        "HAYSTACK_TELEMETRY_ENABLED": "False",
+        "LANGSMITH_TRACING": "false",  # LangChain
+        "HF_HUB_OFFLINE": "1",
+    }
+)
+
+ANSWERS = {
+    "Where was Alan Turing born?": "Born in Maida Vale, London, Turing was raised in southern England.",
+    "Which planet is the largest?": "Jupiter is the fifth planet from the Sun and the largest of all.",
+    "How is bread made?": "Bread is baked from a dough of flour, water, salt and yeast.",
+    "What is the capital of France?": "Paris is the capital and largest city of France.",
+    "Who painted the Mona Lisa?": "The Mona Lisa is a half-length portrait painting by Leonardo da Vinci.",
+}
+# Unknown to the bundled model: their embeddings are zero vectors, which have no cosine.
+NO_WORDS = ["😀", "☃"]
+OTHERS = [text for text in paragraphs(300) if text not in NO_WORDS]
+# The answers among others, and among documents that a store must not trip over.
+DOCUMENTS = [NO_WORDS[0], *ANSWERS.values(), NO_WORDS[1], *OTHERS]
+
+
+def need(framework: str) -> None:
+    """Skip the tests of a module whose framework is missing, except where all must run."""
+    if os.environ.get("PORTVEC_ALL_INTEGRATIONS"):
+        importlib.import_module(framework)
+    else:
+        pytest.importorskip(framework, reason=f"{framework} is not installed; make test-integrations")
+
+
+def cosine(artifact: Path, question: str, document: str) -> float:
+    """Return the cosine that an exact search gives; the bundled model's vectors have unit length."""
+    one, other = StaticEmbedder.load(artifact).encode([question, document])
+    return float(np.dot(one, other))
+
+
+def in_fresh_process(program: str, *arguments: object) -> list[str]:
+    """Run Python code in a process of its own; return the lines that it prints."""
+    result = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()

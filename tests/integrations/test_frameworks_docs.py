@@ -1,0 +1,48 @@
+"""The code of docs/frameworks.md, block by block as a reader would run it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from frameworks import need
+
+TEXT = (ROOT / "docs" / "frameworks.md").read_text(encoding="utf-8")
+SECTIONS = {
+    title: re.findall(r"```python\n(.*?)```", body, flags=re.DOTALL)
+    for title, body in re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", TEXT, flags=re.DOTALL | re.MULTILINE)
+}
+PACKAGES = {
+    "LangChain": "langchain_core",
+    "LlamaIndex": "llama_index.core",
+    "Haystack": "haystack",
+    "Chroma": "chromadb",
+    "LanceDB": "lancedb",
+    "Qdrant": "qdrant_client",
+}
+
+
+def test_every_framework_has_a_section_that_makes_and_one_that_reopens() -> None:
+    assert {title: len(blocks) for title, blocks in SECTIONS.items()} == dict.fromkeys(PACKAGES, 2)
+    for title in PACKAGES:
+        assert f"(#{title.lower()})" in TEXT
+
+
+@pytest.mark.parametrize("title", PACKAGES)
+def test_code_prints_what_its_comments_say(title: str, bundled: Path, tmp_path: Path) -> None:
+    need(PACKAGES[title])
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "a").symlink_to(bundled)
+    for block in SECTIONS[title]:
+        expected = re.findall(r"^ *print\(.*\)  # (.+)$", block, flags=re.MULTILINE)
+        assert expected
+        result = subprocess.run(
+            [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.splitlines() == expected
