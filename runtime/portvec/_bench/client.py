@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,7 +30,7 @@ class Worker:
     Attributes:
         name: how reports call it.
         started: seconds from the start of the process to its first vector.
-        facts: what it said about itself, among them `load`, the seconds that loading took.
+        facts: what it said about itself, among them `import` and `load`, the seconds that each took.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Worker:
         self.name = name
         bounds = {} if threads is None else dict.fromkeys(_THREAD_VARIABLES, str(threads))
         start = time.perf_counter()
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
         self._process = subprocess.Popen(
             [sys.executable, str(_FOLDER / "worker.py")],
             stdin=subprocess.PIPE,
@@ -90,11 +91,9 @@ class Worker:
     def _ask(self, value: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
+        with suppress(OSError):  # it has ended; why is told below
             self._process.stdin.write(json.dumps(value) + "\n")
             self._process.stdin.flush()
-        except OSError:  # it has ended; why is told below
-            pass
         line = self._process.stdout.readline()
         if not line:
             raise PortvecError(self._why_it_ended())
@@ -121,10 +120,8 @@ class Worker:
         """End the process."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                try:
+                with suppress(OSError):  # what was not read any more
                     pipe.close()
-                except OSError:  # what was not read any more
-                    pass
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:  # in the middle of a pass, after Ctrl-C

@@ -67,12 +67,13 @@ def measure(
         workers += [start(peer, peer_options(peer, model, facts)) for peer in peers]
         agreement = {name: _agreements(workers, name, facts["exact"], progress) for name in sets}
         throughput = {
-            name: _throughput(workers, name, texts, seconds, progress) for name, texts in sets.items()
+            name: _throughput(workers, name, len(texts), seconds, progress) for name, texts in sets.items()
         }
         queries = _queries(workers, next(iter(sets)), seconds, progress)
         implementations = {}
         for worker in workers:
             implementations[worker.name] = {
+                "import_seconds": worker.facts["import"],
                 "load_seconds": worker.facts["load"],
                 "start_to_first_vector_seconds": worker.started,
                 "resident_bytes_after_load": worker.facts["resident"],
@@ -105,8 +106,8 @@ def _agreements(
     shares = {worker.name: float(same(own, worker.vectors(texts), exact).mean()) for worker in workers[1:]}
     if shares.get("model2vec", 1.0) < 1.0:
         raise PortvecError(
-            f"{texts}: the vectors of model2vec differ for {1 - shares['model2vec']:.1%} of the texts, so its "
-            "times are none of the same work; run 'portvec verify', and check that the Model2Vec folder is "
+            f"{texts}: the vectors of model2vec differ for {1 - shares['model2vec']:.1%} of the texts, so "
+            "times cannot be compared; run 'portvec verify', and check that the Model2Vec folder is "
             "the one that the artifact was made from"
         )
     return shares
@@ -126,7 +127,7 @@ def same(own: npt.NDArray[np.float32], other: npt.NDArray[np.float32], exact: bo
 
 
 def _throughput(
-    workers: list[Worker], name: str, texts: list[str], seconds: float, progress: Callable[[str], object]
+    workers: list[Worker], name: str, count: int, seconds: float, progress: Callable[[str], object]
 ) -> dict[str, dict[str, float]]:
     """Return texts per second: the median, least and most of passes in turns."""
     passes: dict[str, list[float]] = {worker.name: [] for worker in workers}
@@ -138,9 +139,9 @@ def _throughput(
             passes[worker.name] += worker.run(name, seconds / _ROUNDS)
     return {
         name: {
-            "median": len(texts) / median(found),
-            "min": len(texts) / max(found),
-            "max": len(texts) / min(found),
+            "median": count / median(found),
+            "min": count / max(found),
+            "max": count / min(found),
             "passes": len(found),
         }
         for name, found in passes.items()

@@ -94,6 +94,7 @@ def _table_lines(document: dict[str, Any]) -> Iterator[str]:
     measures = {
         "one query, p50": (("query_seconds", "p50"), _time),
         "one query, p99": (("query_seconds", "p99"), _time),
+        "import": (("import_seconds",), _time),
         "load": (("load_seconds",), _time),
         "start to first vector": (("start_to_first_vector_seconds",), _time),
         "memory after load": (("resident_bytes_after_load",), _size),

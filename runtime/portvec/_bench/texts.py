@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sysconfig
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -57,11 +58,11 @@ def _words() -> list[str]:
 
     The docstrings are read from the source files, since -OO leaves them out of the modules.
     """
-    try:
+    paragraphs: list[str] = []
+    with suppress(ImportError):  # a stripped Python
         from pydoc_data.topics import topics
-    except ImportError:  # a stripped Python
-        topics = {}
-    paragraphs = [part for topic in topics.values() for part in re.split(r"\n\s*\n", topic)]
+
+        paragraphs += [part for topic in topics.values() for part in re.split(r"\n\s*\n", topic)]
     for source in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
         for docstring in re.findall(r'"""(.*?)"""', source.read_text("utf-8", "replace"), re.DOTALL):
             paragraphs += re.split(r"\n\s*\n", docstring)
