@@ -1,6 +1,6 @@
 """Run every measurement, and write result, plots and docs/performance.md.
 
-    python -m benchmarks [--quick]
+python -m benchmarks [--quick]
 """
 
 from __future__ import annotations

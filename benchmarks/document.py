@@ -60,9 +60,7 @@ def _throughput(document: dict[str, Any], threads: int) -> Iterator[str]:
     for contender in dict.fromkeys(result["contender"] for result in results):
         cells = []
         for column in columns:
-            found = [
-                r for r in results if (r["model"], r["texts"]) == column and r["contender"] == contender
-            ]
+            found = [r for r in results if (r["model"], r["texts"]) == column and r["contender"] == contender]
             cells.append(_cell(found[0]) if found else "")
         yield f"| {contender} | {' | '.join(cells)} |"
     yield ""

@@ -1,6 +1,6 @@
 """One process from start to end: load an implementation, encode a file's texts a line each, leave.
 
-    python once.py REQUEST.json
+python once.py REQUEST.json
 """
 
 from __future__ import annotations

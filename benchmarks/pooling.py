@@ -21,7 +21,9 @@ def measure(count: int, rounds: int, copy_bytes: int = 1 << 30) -> dict[str, Any
     paragraphs = texts.paragraphs(count)
     calls: dict[str, Callable[[], object]] = {}
     for dtype in ("float32", "int8"):
-        calls[dtype] = _pooling(StaticEmbedder.load(models.artifact("wordpiece", dtype), threads=1), paragraphs)
+        calls[dtype] = _pooling(
+            StaticEmbedder.load(models.artifact("wordpiece", dtype), threads=1), paragraphs
+        )
     source = np.ones(copy_bytes // 8)
     target = np.empty_like(source)
     calls["copy"] = lambda: np.copyto(target, source)

@@ -29,9 +29,7 @@ class Row:
     met: bool
 
 
-def warm(
-    document: Document, contender: str, model: str, texts: str, threads: int
-) -> dict[str, float] | None:
+def warm(document: Document, contender: str, model: str, texts: str, threads: int) -> dict[str, float] | None:
     """Return the spread of texts per second of a contender, or None if it did not do the same work."""
     for result in document["warm"]:
         key = (result["contender"], result["model"], result["texts"], result["threads"])

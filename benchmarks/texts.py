@@ -77,7 +77,13 @@ def _windows(length: int, step: int) -> Iterator[str]:
 
 def _fallback_languages() -> Iterator[str]:
     """Yield words over the alphabets of many scripts: no language, but the code points of some."""
-    alphabets = ["абвгдежзиклмнопрст", "αβγδεζηθικλμνοπρσ", "abcdéèêüößñçãøå", "אבגדהוזחטיכלמנ", "ابتثجحخدذرزسش"]
+    alphabets = [
+        "абвгдежзиклмнопрст",
+        "αβγδεζηθικλμνοπρσ",
+        "abcdéèêüößñçãøå",
+        "אבגדהוזחטיכלמנ",
+        "ابتثجحخدذرزسش",
+    ]
     alphabets += ["अआइईउऊकखगघचछजझ", "กขคงจฉชซญดต", "日本語中文字学校生活時間", "가나다라마바사아자차"]
     for number, text in enumerate(text_sets()["medium"]):
         alphabet = alphabets[number % len(alphabets)]

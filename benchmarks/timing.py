@@ -31,7 +31,10 @@ def in_turns(
     for _ in range(rounds):
         for key, call in measure.items():
             found[key].append(call())
-    return {key: {name: spread([r[name] for r in results]) for name in results[0]} for key, results in found.items()}
+    return {
+        key: {name: spread([r[name] for r in results]) for name in results[0]}
+        for key, results in found.items()
+    }
 
 
 def process(command: Sequence[str], threads: int | None = None) -> dict[str, float]:
