@@ -1,7 +1,4 @@
-"""Run every measurement, and write result, plots and docs/performance.md.
-
-python -m benchmarks [--quick]
-"""
+"""Run every measurement, write result, plots and docs/performance.md: `python -m benchmarks [--quick]`."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -108,7 +106,7 @@ def _warm(sizes: Sizes, sets: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
             contenders,
             {name: sets[name] for name in names},
             threads,
-            rounds=sizes.rounds,
+            rounds=sizes.rounds if model == "wordpiece" else sizes.slow_rounds,
             seconds=sizes.seconds,
             queries=queries,
         ):
@@ -122,14 +120,14 @@ def _wordpiece() -> list[Contender]:
 
 def _cold(sizes: Sizes, paragraphs: list[str]) -> dict[str, Any]:
     _say("cold: whole processes")
-    calls = {c.name: lambda c=c: once(c, paragraphs, 2) for c in _wordpiece()}
-    return in_turns(calls, sizes.rounds)
+    calls = {c.name: partial(once, c, paragraphs, 2) for c in _wordpiece()}
+    return in_turns(calls, sizes.slow_rounds)
 
 
 def _start(sizes: Sizes) -> dict[str, Any]:
     _say("interpreter start to first vector")
-    calls = {c.name: lambda c=c: once(c, ["the first vector"], 2) for c in _wordpiece()}
-    return in_turns(calls, sizes.rounds * 2)
+    calls = {c.name: partial(once, c, ["the first vector"], 2) for c in _wordpiece()}
+    return in_turns(calls, sizes.rounds)
 
 
 def _export(sizes: Sizes) -> dict[str, Any]:
@@ -141,7 +139,7 @@ def _export(sizes: Sizes) -> dict[str, Any]:
         "model2vec": models.onnx_command(source, target / "model2vec"),
     }
     return in_turns(
-        {name: lambda command=command: process(command) for name, command in commands.items()},
+        {name: partial(process, command) for name, command in commands.items()},
         sizes.slow_rounds,
     )
 
@@ -152,7 +150,7 @@ def _opened(sizes: Sizes) -> dict[str, Any]:
         _say(f"opening {name}")
         folders = {"portvec": models.artifact(name), REFERENCE: models.source(name)}
         by_model[name] = in_turns(
-            {library: lambda pair=(library, folder): opened(*pair) for library, folder in folders.items()},
+            {library: partial(opened, library, folder) for library, folder in folders.items()},
             sizes.rounds,
         )
     return {"open": by_model["huge"], "open_by_model": by_model}

@@ -31,8 +31,10 @@ def lines(document: dict[str, Any], plots: dict[str, str]) -> Iterator[str]:
     """Yield the lines: the machine, the targets, throughput, scaling, plots (title to path)."""
     device = document["device"]
     packages = ", ".join(f"{name} {number}" for name, number in device["packages"].items())
-    yield f"Run on {document['date']}: {device['cpu']}, {device['architecture']}, {device['cores_available']}"
-    yield f"cores, {device['memory_bytes'] / 2**30:.0f} GiB, {device['system']}; {device['python']}; {packages}."
+    memory = f"{device['memory_bytes'] / 2**30:.0f} GiB"
+    yield f"Run on {document['date']}: {device['cpu']}, {device['architecture']},"
+    yield f"{device['cores_available']} cores, {memory}, {device['system']}; {device['python']};"
+    yield f"{packages}."
     yield ""
     yield "| what | target | reached | |"
     yield "|---|---|---|---|"
@@ -79,7 +81,7 @@ def _round(value: float) -> str:
 
 
 def _scaling(document: dict[str, Any]) -> Iterator[str]:
-    yield "One call with so many texts of 12 words: time per text, and memory beyond the texts and the vectors."
+    yield "One call with so many texts of 12 words: time per text, and memory beyond texts and vectors."
     yield ""
     yield "| | texts | per text | memory |"
     yield "|---|--:|--:|--:|"

@@ -1,6 +1,6 @@
-"""One process from start to end: load an implementation, encode a file's texts a line each, leave.
+"""One process from start to end: load an implementation, encode a file's texts, leave.
 
-python once.py REQUEST.json
+Run as `python once.py REQUEST.json`.
 """
 
 from __future__ import annotations

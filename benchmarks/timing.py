@@ -43,9 +43,7 @@ def process(command: Sequence[str], threads: int | None = None) -> dict[str, flo
     if threads is not None:
         environment |= {"RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
     launcher = [sys.executable, "-I", "-S", str(_HERE / "launch.py")]
-    result = subprocess.run(
-        [*launcher, *command], env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    result = subprocess.run([*launcher, *command], env=environment, check=True, capture_output=True)
     found: dict[str, float] = json.loads(result.stdout)
     if found.pop("code"):
         raise RuntimeError(f"{' '.join(command)}: failed\n{result.stderr.decode()}")
@@ -80,6 +78,6 @@ def once(
 def opened(library: str, folder: Path) -> dict[str, float]:
     """Open a model in a fresh process; return seconds and private bytes of each step."""
     command = [sys.executable, str(_HERE / "opening.py"), library, str(folder)]
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    result = subprocess.run(command, check=True, capture_output=True)
     found: dict[str, float] = json.loads(result.stdout)
     return found
