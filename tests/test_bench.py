@@ -34,7 +34,8 @@ class TestCommand:
         result = portvec("bench", tiny, "--json", "--threads", "1", "--tokenizer", "tokenizers", *QUICK)
         assert (result.returncode, result.stderr) == (0, "")
         document = json.loads(result.stdout)
-        assert (document["tokenizer"], document["threads"], document["dim"]) == ("tokenizers", 1, 24)
+        assert document["tokenizer"].startswith("tokenizers")
+        assert (document["threads"], document["dim"]) == (1, 24)
         assert document["device"]["architecture"]
         assert {"portvec", "onnxruntime"} <= document["device"]["packages"].keys()
         own = document["implementations"]["portvec"]
@@ -310,7 +311,7 @@ class TestTargets:
 class TestPage:
     def test_what_is_between_the_markers_is_replaced(self, measured: dict[str, Any], tmp_path: Path) -> None:
         page = tmp_path / "page.md"
-        page.write_text(f"before\n{pages.BEGIN}\nold\n{pages.END}\nafter\n", encoding="utf-8")
+        page.write_text(f"before\n{pages.BEGIN}\nwhat was\n{pages.END}\nafter\n", encoding="utf-8")
         for _ in range(2):
             pages.write(page, measured, {"A plot": "images/plot.png"})
         text = page.read_text(encoding="utf-8")
@@ -318,7 +319,7 @@ class TestPage:
             f"before\n{pages.BEGIN}\nRun on 2026-01-02: A processor, x86_64,\n2 cores, 8 GiB"
         )
         assert text.endswith(f"![A plot](images/plot.png)\n\n{pages.END}\nafter\n")
-        assert "old" not in text
+        assert "what was" not in text
         assert "| same, int8 | >= 18x | 17.0x (1,700 texts/s, model2vec 100) | **missed** |" in text
         assert "| portvec float32 | 1,000 | 10.0 us | 5 MB |" in text
 

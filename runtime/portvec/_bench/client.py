@@ -62,7 +62,11 @@ class Worker:
             "options": options,
             "texts": str(texts),
         }
-        self.facts: dict[str, Any] = self._ask(request)
+        try:
+            self.facts: dict[str, Any] = self._ask(request)
+        except BaseException:
+            self.close()
+            raise
         self.started = time.perf_counter() - start
 
     def run(self, texts: str, budget: float) -> list[float]:
