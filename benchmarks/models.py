@@ -6,10 +6,13 @@ random float32 numbers: speed and memory do not depend on their values.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from benchmarks import texts
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "models" / "minilm-l6-v2-256"
-FOLDER = ROOT / "build" / "bench"
+FOLDER = ROOT / "build" / "bench" / ("corpora" if texts.CORPORA.is_dir() else "documentation")
 
 DTYPES = ("float32", "float16", "int8", "int4")
 DIM = 256
@@ -37,7 +40,7 @@ def source(name: str) -> Path:
 
 def artifact(name: str, dtype: str = "float32") -> Path:
     """Return the folder of an artifact of that model."""
-    folder = FOLDER / "artifacts" / f"{name}-{dtype}"
+    folder = FOLDER / "artifacts" / _exporter() / f"{name}-{dtype}"
     return _made(folder, lambda target: _run(*export_command(source(name), target, dtype)))
 
 
@@ -60,14 +63,25 @@ def onnx_command(folder: Path, target: Path) -> list[str]:
     return [sys.executable, "-c", program, str(folder), str(target)]
 
 
+@cache
+def _exporter() -> str:
+    """Return a name for the exporter as it is now: another one may write other artifacts."""
+    digest = hashlib.sha256()
+    shared = [ROOT / "runtime" / "portvec" / name for name in ("_format.py", "_manifest.py")]
+    for path in [*sorted((ROOT / "exporter").rglob("*.py")), *shared]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def _made(folder: Path, make: Callable[[Path], object]) -> Path:
     """Return `folder`, made with `make` if it is not there; never half of it."""
     if not folder.exists():
         staging = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(staging, ignore_errors=True)  # of a run that was interrupted
         staging.parent.mkdir(parents=True, exist_ok=True)
         make(staging)
         staging.rename(folder)
