@@ -29,7 +29,7 @@ def _peers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> l
 @click.option("--compare", "peers", callback=_peers, metavar=",".join(PEERS), help="Peers to run as well.")
 @click.option(
     "--seconds",
-    default=4.0,
+    default=8.0,
     show_default=True,
     type=click.FloatRange(min=0),
     help="Time for each measurement of each implementation.",

@@ -34,7 +34,7 @@ def measure(
     threads: int | None = None,
     tokenizer: str = "auto",
     peers: Sequence[str] = (),
-    seconds: float = 2.0,
+    seconds: float = 8.0,
     progress: Callable[[str], object] = lambda _: None,
 ) -> dict[str, Any]:
     """Measure a model, and peers on the same texts; return a document of JSON values.
