@@ -5,7 +5,7 @@ MODEL := models/minilm-l6-v2-256
 # Text for the exhaustive comparison, a line each; used where it exists.
 CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
 
-.PHONY: setup demo test test-exhaustive test-lowest test-integrations test-integrations-lowest fuzz check clean
+.PHONY: setup demo test test-exhaustive test-lowest test-integrations test-integrations-lowest fuzz check clean bench
 
 setup: .venv/ready
 
@@ -72,10 +72,21 @@ INTEGRATIONS := chroma,haystack,lancedb,langchain,llama-index,qdrant
 fuzz: setup
 	PORTVEC_FUZZ=100 $(BIN)/python -m pytest -k "fuzz or generated"
 
+# Against every peer, in about a quarter of an hour; QUICK=1 shows in a few minutes that it runs.
+# Writes benchmarks/results, docs/images and the tables of docs/performance.md.
+bench: .venv-bench/ready
+	.venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick)
+
+.venv-bench/ready: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-bench/bin/python -m pip install --quiet --editable ".[export,fast]" --group bench
+	touch $@
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .venv-lowest .venv-lowest-runtime .venv-integrations .venv-integrations-lowest build dist
+	rm -rf .venv .venv-lowest .venv-lowest-runtime .venv-integrations .venv-integrations-lowest build dist .venv-bench

@@ -19,6 +19,7 @@ import portvec
 from portvec import _format as fmt
 from portvec._artifact import open_artifact
 from portvec._batches import batched
+from portvec._bench.command import bench
 from portvec._embedder import StaticEmbedder
 from portvec._manifest import Head, Quality
 from portvec._search import search as nearest
@@ -44,6 +45,9 @@ def cli() -> None:
     MODEL is an artifact folder, a Model2Vec folder, or a Hub id owner/name[@revision]; the last two
     are converted once, into a cache.
     """
+
+
+cli.add_command(bench)
 
 
 def _max_length(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | str | None:

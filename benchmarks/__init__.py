@@ -1,0 +1,1 @@
+"""Portvec against its peers, in one run on one machine: `make bench`."""

@@ -1,0 +1,154 @@
+"""The models that are measured, made once into build/bench.
+
+One is real: the bundled WordPiece model. The others have tokenizers trained on the same texts, and tables of
+random float32 numbers: speed and memory do not depend on their values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from model2vec import StaticModel
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from benchmarks import texts
+
+ROOT = Path(__file__).parents[1]
+BUNDLED = ROOT / "models" / "minilm-l6-v2-256"
+FOLDER = ROOT / "build" / "bench" / ("corpora" if texts.CORPORA.is_dir() else "documentation")
+
+DTYPES = ("float32", "float16", "int8", "int4")
+DIM = 256
+VOCABULARY = 30_000
+HUGE_VOCABULARY = 500_000
+
+
+def source(name: str) -> Path:
+    """Return the folder of a Model2Vec model: wordpiece, unlimited, unigram, bpe or huge."""
+    return _made(FOLDER / "models" / name, lambda folder: _BUILDERS[name]().save_pretrained(folder))
+
+
+def artifact(name: str, dtype: str = "float32") -> Path:
+    """Return the folder of an artifact of that model."""
+    folder = FOLDER / "artifacts" / _exporter() / f"{name}-{dtype}"
+    return _made(folder, lambda target: _run(*export_command(source(name), target, dtype)))
+
+
+def onnx_export(name: str) -> Path:
+    """Return the folder of what model2vec's own exporter makes of that model."""
+    return _made(FOLDER / "model2vec-onnx" / name, lambda target: _run(*onnx_command(source(name), target)))
+
+
+def export_command(folder: Path, target: Path, dtype: str = "float32") -> list[str]:
+    """Return the command of portvec's exporter."""
+    return [sys.executable, "-m", "portvec", "export", str(folder), "-o", str(target), "--dtype", dtype]
+
+
+def onnx_command(folder: Path, target: Path) -> list[str]:
+    """Return the command of model2vec's exporter, which has none of its own."""
+    program = (
+        "import sys; from model2vec import StaticModel; from model2vec.onnx import export_model_to_onnx; "
+        "export_model_to_onnx(StaticModel.from_pretrained(sys.argv[1], force_download=False), sys.argv[2])"
+    )
+    return [sys.executable, "-c", program, str(folder), str(target)]
+
+
+@cache
+def _exporter() -> str:
+    """Return a name for the exporter as it is now: another one may write other artifacts."""
+    digest = hashlib.sha256()
+    shared = [ROOT / "runtime" / "portvec" / name for name in ("_format.py", "_manifest.py")]
+    for path in [*sorted((ROOT / "exporter").rglob("*.py")), *shared]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def _made(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Return `folder`, made with `make` if it is not there; never half of it."""
+    if not folder.exists():
+        staging = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(staging, ignore_errors=True)  # of a run that was interrupted
+        staging.parent.mkdir(parents=True, exist_ok=True)
+        make(staging)
+        staging.rename(folder)
+    return folder
+
+
+def _bundled(**options: Any) -> StaticModel:
+    # In float32, as fastembed and model2vec otherwise compute in the float16 that it is published in.
+    return StaticModel.from_pretrained(BUNDLED, quantize_to="float32", force_download=False, **options)
+
+
+def _with_random_table(tokenizer: Tokenizer) -> StaticModel:
+    rows = tokenizer.get_vocab_size()
+    table = np.random.default_rng(0).standard_normal((rows, DIM), dtype=np.float32)
+    return StaticModel(table, tokenizer, normalize=True)
+
+
+def _training() -> Iterator[str]:
+    yield from texts.paragraphs(20_000)
+    yield from texts.languages(5_000)
+
+
+def _unigram() -> Tokenizer:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "<unk>"]
+    trainer = trainers.UnigramTrainer(
+        vocab_size=VOCABULARY, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(_training(), trainer)
+    return tokenizer
+
+
+def _bpe() -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_training(), trainer)
+    return tokenizer
+
+
+def _huge() -> Tokenizer:
+    """A Unigram tokenizer with the 500,000 pieces of a multilingual model, most of them made up."""
+    state = json.loads(Tokenizer.from_file(str(source("unigram") / "tokenizer.json")).to_str())
+    vocabulary = state["model"]["vocab"]
+    known = {piece for piece, _ in vocabulary}
+    consonants, vowels = "bcdfghjklmnprstvz", "aeiou"
+    syllables = ["".join(pair) for pair in product(consonants, vowels)]
+    invented = ("▁" + "".join(parts) for parts in product(syllables, repeat=3))
+    for piece in invented:
+        if len(vocabulary) == HUGE_VOCABULARY:
+            break
+        if piece not in known:
+            vocabulary.append([piece, -20.0])
+    return Tokenizer.from_str(json.dumps(state))
+
+
+_BUILDERS: dict[str, Callable[[], StaticModel]] = {
+    "wordpiece": _bundled,
+    "unlimited": lambda: _bundled(max_length=None),
+    "unigram": lambda: _with_random_table(_unigram()),
+    "bpe": lambda: _with_random_table(_bpe()),
+    "huge": lambda: _with_random_table(_huge()),
+}

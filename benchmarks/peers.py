@@ -1,0 +1,104 @@
+"""How each implementation is loaded, with its own defaults but for the number of threads.
+
+Processes that measure load this file by its path, so that a peer's holds nothing of portvec.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Loaded = tuple[Callable[[list[str]], Any], dict[str, Any]]
+
+# Texts in a batch of the ONNX export. 8, 16, 32, 64 and 128 were tried; this was the fastest for paragraphs.
+_ONNX_BATCH = 16
+
+
+def _on_cores(load: Callable[..., Loaded]) -> Callable[..., Loaded]:
+    """Let a loader's process use so many cores, whatever pools of threads it starts."""
+
+    def bound(*, threads: int, **options: Any) -> Loaded:
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+        return load(threads=threads, **options)
+
+    return bound
+
+
+def _sentence_transformers(folder: str, threads: int) -> Loaded:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import StaticEmbedding
+
+    torch.set_num_threads(threads)
+    model = SentenceTransformer(modules=[StaticEmbedding.from_model2vec(folder)], device="cpu")
+    return lambda texts: model.encode(texts, normalize_embeddings=True, show_progress_bar=False), {}
+
+
+def _model2vec_onnx(folder: str, max_length: int | None, threads: int) -> Loaded:
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+    path = Path(folder)
+    tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+    tokenizer.enable_padding()
+    if max_length is None:
+        tokenizer.no_truncation()
+    else:
+        tokenizer.enable_truncation(max_length)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(
+        str(path / "model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+
+    def encode(texts: list[str]) -> Any:
+        import numpy as np
+
+        # Texts of like length together, so that little of a batch is padding.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        vectors = []
+        for start in range(0, len(texts), _ONNX_BATCH):
+            batch = [texts[index] for index in order[start : start + _ONNX_BATCH]]
+            encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            feeds = {
+                "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
+                "attention_mask": np.array(
+                    [encoding.attention_mask for encoding in encodings], dtype=np.int64
+                ),
+            }
+            vectors.append(session.run(None, feeds)[0])
+        out = np.empty((len(texts), vectors[0].shape[1]), dtype=np.float32)
+        out[order] = np.concatenate(vectors)
+        return out
+
+    return encode, {}
+
+
+def _contenders() -> dict[str, tuple[str, Callable[..., Loaded]]]:
+    """Return the loaders of `portvec bench`, without importing the package that they are in."""
+    found = importlib.util.find_spec("portvec")
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    path = Path(found.submodule_search_locations[0]) / "_bench" / "contenders.py"
+    loaders: dict[str, tuple[str, Callable[..., Loaded]]] = runpy.run_path(str(path))["LOADERS"]
+    return loaders
+
+
+def _without_threads(load: Callable[..., Loaded]) -> Callable[..., Loaded]:
+    return lambda threads, **options: load(**options)
+
+
+_OWN = _contenders()
+
+LOADERS: dict[str, tuple[str, Callable[..., Loaded]]] = {
+    "portvec": ("portvec", _on_cores(_OWN["portvec"][1])),
+    "model2vec": ("model2vec", _on_cores(_without_threads(_OWN["model2vec"][1]))),
+    "fastembed": ("fastembed", _on_cores(_without_threads(_OWN["fastembed"][1]))),
+    "sentence-transformers": ("sentence_transformers", _on_cores(_sentence_transformers)),
+    "model2vec ONNX": ("onnxruntime", _on_cores(_model2vec_onnx)),
+}

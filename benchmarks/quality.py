@@ -1,0 +1,36 @@
+"""What a smaller table costs and saves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks import models, texts
+from portvec import StaticEmbedder
+from portvec import _format as fmt
+
+
+def measure(count: int) -> list[dict[str, Any]]:
+    """Return size and cosine to float32 of each type of table of the bundled model, over paragraphs."""
+    paragraphs = texts.paragraphs(count)
+    rows = []
+    for dtype in models.DTYPES:
+        folder = models.artifact("wordpiece", dtype)
+        vectors = StaticEmbedder.load(folder).encode(paragraphs).astype(np.float64)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-300)
+        if dtype == "float32":
+            exact = vectors
+            kept = np.linalg.norm(exact, axis=1) > 0  # a text of unknown words has no direction
+        cosines = (exact * vectors).sum(axis=1)[kept]
+        size = (folder / fmt.GRAPH_DATA).stat().st_size
+        rows.append(
+            {
+                "dtype": dtype,
+                "table_bytes": size,
+                "texts": int(kept.sum()),
+                "cosine_min": float(min(cosines.min(), 1.0)),
+                "cosine_mean": float(min(cosines.mean(), 1.0)),
+            }
+        )
+    return rows

@@ -1,0 +1,90 @@
+"""The texts that are measured: corpora where they are there, else what every Python brings."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+from collections.abc import Iterator
+from functools import cache
+from itertools import chain, islice
+from pathlib import Path
+
+from portvec._bench.texts import text_sets
+
+CORPORA = Path(os.environ.get("PORTVEC_CORPORA") or Path(__file__).parents[2] / "shared" / "corpora")
+
+_WORDS_OF_A_DOCUMENT = 750
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+def paragraphs(count: int) -> list[str]:
+    """Return English paragraphs of about 37 words."""
+    return list(_corpus("english_paragraphs", "medium")[:count])
+
+
+def sentences(count: int) -> list[str]:
+    """Return English sentences of 5 to 20 words, about 11."""
+    return list(islice(_sentences(), count))
+
+
+def documents(count: int) -> list[str]:
+    """Return long English texts, each of 750 words from consecutive paragraphs."""
+    return list(islice(_windows(_WORDS_OF_A_DOCUMENT, _WORDS_OF_A_DOCUMENT), count))
+
+
+def languages(count: int) -> list[str]:
+    """Return lines in many languages and scripts, taken evenly from the corpus."""
+    lines = _corpus("udhr_lines", None) or list(_fallback_languages())
+    step = max(1, len(lines) // count)
+    return lines[::step][:count]
+
+
+def many(count: int) -> Iterator[str]:
+    """Yield distinct English texts of 12 words; a small corpus is repeated with a number in each text."""
+    first = _windows(12, 2)
+    again = (f"{text} {number}" for number in range(count) for text in _windows(12, 2))
+    return islice(chain(first, again), count)
+
+
+def _corpus(name: str, fallback: str | None) -> list[str]:
+    path = CORPORA / f"{name}.txt.gz"
+    if path.exists():
+        return _lines(path)
+    return text_sets()[fallback] if fallback else []
+
+
+@cache
+def _lines(path: Path) -> list[str]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return list(dict.fromkeys(line.rstrip("\n") for line in file))
+
+
+def _sentences() -> Iterator[str]:
+    seen = set()
+    for paragraph in paragraphs(10**9):
+        for sentence in _SENTENCE_END.split(paragraph):
+            if 5 <= len(sentence.split()) <= 20 and sentence not in seen:
+                seen.add(sentence)
+                yield sentence
+
+
+def _windows(length: int, step: int) -> Iterator[str]:
+    words = [word for paragraph in paragraphs(10**9) for word in paragraph.split()]
+    for start in range(0, len(words) - length, step):
+        yield " ".join(words[start : start + length])
+
+
+def _fallback_languages() -> Iterator[str]:
+    """Yield words over the alphabets of many scripts: no language, but the code points of some."""
+    alphabets = [
+        "абвгдежзиклмнопрст",
+        "αβγδεζηθικλμνοπρσ",
+        "abcdéèêüößñçãøå",
+        "אבגדהוזחטיכלמנ",
+        "ابتثجحخدذرزسش",
+    ]
+    alphabets += ["अआइईउऊकखगघचछजझ", "กขคงจฉชซญดต", "日本語中文字学校生活時間", "가나다라마바사아자차"]
+    for number, text in enumerate(text_sets()["medium"]):
+        alphabet = alphabets[number % len(alphabets)]
+        yield "".join(c if c == " " else alphabet[ord(c) % len(alphabet)] for c in text)

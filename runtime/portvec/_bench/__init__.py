@@ -1,0 +1,1 @@
+"""`portvec bench`: speed and memory on this device, each implementation in a process of its own."""

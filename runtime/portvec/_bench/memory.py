@@ -1,0 +1,42 @@
+"""How much memory this process takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def resident() -> int | None:
+    """Return the bytes of this process that are in memory now; None where that cannot be told."""
+    if sys.platform == "linux":
+        return _status("VmRSS")
+    if sys.platform == "win32":
+        return None
+    listed = subprocess.run(
+        ["ps", "-o", "rss=", "-p", str(os.getpid())], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return int(listed) * 1024 if listed.isdecimal() else None
+
+
+def peak() -> int | None:
+    """Return the most bytes that were in memory at once; None where that cannot be told."""
+    if sys.platform == "linux":  # what getrusage gives there includes the parent's, from before exec
+        return _status("VmHWM")
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _status(field: str) -> int | None:
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024
+    except OSError:  # a sandbox without /proc
+        pass
+    return None

@@ -1,0 +1,334 @@
+"""`portvec bench`, and what `make bench` makes of its results."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tiny_models
+from benchmarks import document as pages
+from benchmarks import targets
+from conftest import ROOT, RunPortvec
+from portvec._bench import memory, report, texts
+from portvec._bench.client import Worker
+from portvec._bench.measure import measure, same
+from portvec._bench.sources import check_installed
+from portvec.errors import InputError, MissingExtraError, PortvecError
+from portvec_export import export_model
+
+SETS = ("short", "medium", "long")
+QUICK = ("--seconds", "0")
+FILE = "a text\nanother text\nthe third\n"
+
+
+class TestCommand:
+    def test_json_has_every_measure(self, portvec: RunPortvec, tiny: Path) -> None:
+        result = portvec("bench", tiny, "--json", "--threads", "1", "--tokenizer", "tokenizers", *QUICK)
+        assert (result.returncode, result.stderr) == (0, "")
+        document = json.loads(result.stdout)
+        assert document["tokenizer"].startswith("tokenizers")
+        assert (document["threads"], document["dim"]) == (1, 24)
+        assert document["device"]["architecture"]
+        assert {"portvec", "onnxruntime"} <= document["device"]["packages"].keys()
+        own = document["implementations"]["portvec"]
+        assert tuple(own["texts_per_second"]) == SETS
+        for rate in own["texts_per_second"].values():
+            assert 0 < rate["min"] <= rate["median"] <= rate["max"]
+        assert 0 < own["query_seconds"]["p50"] <= own["query_seconds"]["p99"]
+        assert 0 < own["load_seconds"] < own["start_to_first_vector_seconds"]
+        if sys.platform == "linux":
+            assert 1e7 < own["resident_bytes_after_load"] < own["peak_bytes"] < 1e9
+
+    def test_prints_a_table_and_a_row_for_the_documentation(
+        self, portvec: RunPortvec, tiny: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "texts.txt").write_text(FILE)
+        result = portvec("bench", tiny, "-i", "texts.txt", *QUICK)
+        assert result.returncode == 0
+        lines = result.stdout.splitlines()
+        starts = ("model  ", "device  ", "versions  ", "in use  ", "texts, texts/s", "one query, p50", "load")
+        assert all(any(line.startswith(start) for line in lines) for start in starts)
+        assert "texts: 3 texts of 2 words" in lines
+        assert lines[-1].count("|") == len(report.DEVICE_COLUMNS) + 1
+        page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+        assert f"| {' | '.join(report.DEVICE_COLUMNS)} |\n" in page
+
+    @pytest.mark.parametrize("dtype", ["float32", "int8"])
+    def test_compares_with_the_model_that_an_artifact_was_made_from(
+        self, portvec: RunPortvec, tiny_model: Path, tmp_path: Path, dtype: str
+    ) -> None:
+        export_model(tiny_model, tmp_path / "artifact", dtype=dtype)
+        (tmp_path / "texts.txt").write_text(FILE)
+        for model in ("artifact", "tiny-model") if dtype == "float32" else ("artifact",):
+            arguments = ["-i", "texts.txt", "--compare", "model2vec", *QUICK]
+            result = portvec("bench", model, *arguments, cwd=tmp_path)
+            assert result.returncode == 0, result.stderr
+            header, rate, *_ = (line for line in result.stdout.split("\n\n")[1].splitlines())
+            assert header.split() == ["portvec", "model2vec", "ratio"]
+            assert rate.endswith("x")
+        document = json.loads(portvec("bench", model, "--json", *arguments, cwd=tmp_path).stdout)
+        assert document["implementations"]["model2vec"]["agreement"] == {"texts": 1.0}
+
+    def test_source_that_is_not_here(self, portvec: RunPortvec, tiny: Path) -> None:
+        result = portvec("bench", tiny, "--compare", "model2vec", *QUICK)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == (
+            f"portvec: error: {tiny}: peers need the Model2Vec model that it was made from, model, which is "
+            "not in this folder; give the Model2Vec folder itself as MODEL\n"
+        )
+
+    def test_no_time_counts_where_vectors_differ(
+        self, portvec: RunPortvec, tiny_model: Path, tmp_path: Path
+    ) -> None:
+        export_model(tiny_model, tmp_path / "artifact")
+        tiny_models.save(tiny_model, vectors=tiny_models.vectors(800) + 1)
+        (tmp_path / "texts.txt").write_text(FILE)
+        arguments = ["artifact", "-i", "texts.txt", "--compare", "model2vec", *QUICK]
+        result = portvec("bench", *arguments, cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.startswith(
+            "portvec: error: texts: the vectors of model2vec differ for 100.0% of the texts, so times cannot "
+            "be compared; run 'portvec verify', and check that the Model2Vec folder is the one"
+        )
+
+    @pytest.mark.skipif(find_spec("fastembed") is not None, reason="fastembed is installed")
+    def test_peer_that_is_not_installed(self, portvec: RunPortvec, tiny: Path) -> None:
+        result = portvec("bench", tiny, "--compare", "fastembed")
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == (
+            "portvec: error: --compare fastembed: fastembed is not installed; run pip install fastembed\n"
+        )
+
+    def test_wrong_use(self, portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
+        unknown = portvec("bench", tiny, "--compare", "torch")
+        assert unknown.returncode == 2
+        assert "'torch' is unknown, expected some of model2vec,fastembed" in unknown.stderr
+        missing = portvec("bench", tiny, "-i", "nowhere.txt")
+        assert missing.returncode == 1
+        assert missing.stderr.startswith("portvec: error: nowhere.txt: cannot be read")
+        (tmp_path / "empty.txt").write_text("\n")
+        assert "empty.txt: holds no text to measure with" in portvec("bench", tiny, "-i", "empty.txt").stderr
+        model = portvec("bench", "no-such-model", *QUICK)
+        assert model.returncode == 1
+        assert model.stderr.startswith("portvec: error: no-such-model: no such folder")
+
+
+class TestTexts:
+    def test_sets_are_distinct_texts_of_the_length_they_say(self) -> None:
+        sets = texts.text_sets()
+        assert tuple(sets) == SETS
+        for name, words in zip(SETS, (10, 30, 300), strict=True):
+            assert len(sets[name]) == len(set(sets[name])) > 100
+            assert {len(text.split()) for text in sets[name]} == {words}
+
+    def test_python_without_docstrings_has_the_same(self) -> None:
+        program = "from portvec._bench.texts import text_sets; print(text_sets()['long'][0])"
+        printed = subprocess.run(
+            [sys.executable, "-OO", "-c", program], check=True, stdout=subprocess.PIPE, encoding="utf-8"
+        ).stdout
+        assert printed.strip() == texts.text_sets()["long"][0]
+
+    def test_python_without_documentation(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+        monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+        with pytest.raises(PortvecError, match=r"comes without its documentation.* give a file of texts"):
+            texts.text_sets()
+
+    def test_of_a_long_file_the_first_texts(self, tmp_path: Path) -> None:
+        (tmp_path / "many.txt").write_text("\n".join(f"text {i}" for i in range(10_001)))
+        assert len(texts.text_sets(tmp_path / "many.txt")["texts"]) == 10_000
+        (tmp_path / "wide.txt").write_text("\n".join("word " * 200_000 for _ in range(10)))
+        assert len(texts.text_sets(tmp_path / "wide.txt")["texts"]) == 5
+        with pytest.raises(InputError, match=r"none.txt: cannot be read"):
+            texts.text_sets(tmp_path / "none.txt")
+
+
+class TestWorker:
+    def start(self, folder: Path, load: str) -> Worker:
+        (folder / "loaders.py").write_text(
+            f"import os\ndef load():\n    {load}\nLOADERS = {{'it': ('json', load)}}\n"
+        )
+        (folder / "texts.json").write_text('{"some": ["a", "b"]}')
+        return Worker("it", "it", {}, folder / "texts.json", loaders=folder / "loaders.py")
+
+    def test_output_of_libraries_does_not_mix_with_answers(self, tmp_path: Path) -> None:
+        load = "os.system('echo noise'); print('noise'); return lambda texts: [[1.0]] * len(texts), {'x': 1}"
+        with self.start(tmp_path, load) as worker:
+            assert worker.facts["x"] == 1
+            assert worker.vectors("some").tolist() == [[1.0], [1.0]]
+            assert len(worker.run("some", 0)) == 1
+            assert len(worker.queries("some", 0)) == 100
+
+    def test_process_that_dies(self, tmp_path: Path) -> None:
+        with pytest.raises(PortvecError, match=r"^it: its process ended with code 3 \(last words\)$"):
+            self.start(tmp_path, r"os.write(2, b'first\nlast words\n'); os._exit(3)")
+
+    def test_error_of_a_library(self, tmp_path: Path) -> None:
+        with pytest.raises(PortvecError, match=r"^it: ValueError: no good$"):
+            self.start(tmp_path, "raise ValueError('no good')")
+
+    def test_peer_s_process_holds_nothing_of_portvec(self, tmp_path: Path) -> None:
+        load = "import sys; return lambda texts: [[0.0]], {'portvec': 'portvec' in sys.modules}"
+        with self.start(tmp_path, load) as worker:
+            assert worker.facts["portvec"] is False
+
+
+def test_peer_that_is_not_installed() -> None:
+    with pytest.raises(MissingExtraError, match=r"^--compare nopeer: .*; run pip install nopeer$"):
+        check_installed("nopeer")
+
+
+def test_same_vectors() -> None:
+    own = np.array([[3, 4], [3, 4], [0, 0], [3, 4]], dtype=np.float32)
+    other = own + np.array([[0, 4e-6], [0, 8e-6], [0, 0], [-6, 0]], dtype=np.float32)
+    assert same(own, other, exact=True).tolist() == [True, False, True, False]
+    assert same(own, other, exact=False).tolist() == [True, True, True, False]
+    assert not same(own, other[:, :1], exact=True).any()
+
+
+def test_memory_that_cannot_be_told(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = measure(str(tiny), {"texts": ["a text"]}, seconds=0)
+    own = document["implementations"]["portvec"]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", "win32")
+        own["resident_bytes_after_load"], own["peak_bytes"] = memory.resident(), memory.peak()
+    lines = list(report.lines(document))
+    assert "peak memory             not measured on this system" in lines
+    assert "| unknown / unknown |" in lines[-1]
+
+
+def result(contender: str, rate: float, *, model: str = "wordpiece", texts: str = "paragraphs") -> Any:
+    return {
+        "contender": contender,
+        "model": model,
+        "texts": texts,
+        "threads": 2,
+        "agreement": 1.0,
+        "texts_per_second": {"median": rate, "min": rate / 2, "max": rate * 2, "repeats": 3},
+    }
+
+
+def spread(**values: float) -> dict[str, dict[str, float]]:
+    return {
+        name: {"median": value, "min": value, "max": value, "repeats": 1} for name, value in values.items()
+    }
+
+
+@pytest.fixture
+def measured() -> dict[str, Any]:
+    """What `python -m benchmarks` measures, with round numbers."""
+    sets = [("wordpiece", "paragraphs"), ("wordpiece", "languages"), ("unigram", "paragraphs")]
+    sets.append(("bpe", "paragraphs"))
+    rates = {"portvec float32": 1200.0, "portvec int8": 1700.0, "portvec float32, tokenizers": 300.0}
+    rates |= {"model2vec": 100.0, "fastembed": 50.0}
+    warm = [
+        result(name, rate, model=model, texts=texts) for model, texts in sets for name, rate in rates.items()
+    ]
+    queries = [("portvec float32", 20e-6), ("model2vec", 100e-6)]
+    warm += [
+        {**result(name, 1), "texts": "queries", "query_seconds": {"p50": p50, "p99": 1}}
+        for name, p50 in queries
+    ]
+    for found in warm:
+        if found["texts"] == "queries":
+            del found["texts_per_second"]
+    own, peer = spread(seconds=1.0, peak_bytes=60e6), spread(seconds=8.0, peak_bytes=100e6)
+    whole = {"portvec float32": own, "portvec float32, tokenizers": own, "model2vec": peer, "fastembed": peer}
+    return {
+        "date": "2026-01-02",
+        "device": {
+            "cpu": "A processor",
+            "architecture": "x86_64",
+            "cores_available": 2,
+            "memory_bytes": 2**33,
+            "system": "Linux",
+            "python": "CPython 3.11",
+            "packages": {"portvec": "0.1"},
+        },
+        "threads": 2,
+        "peers": ["model2vec", "fastembed"],
+        "texts": {"cold": {"texts": 50_000, "words": 1}},
+        "models": {"huge": {"rows": 500_000, "dim": 256}},
+        "warm": warm,
+        "cold": whole,
+        "start": whole,
+        "export": {"portvec": own, "model2vec": peer},
+        "open": {"portvec": spread(session_seconds=0.004, session_private_bytes=2e6)},
+        "scaling": [
+            {"contender": "portvec float32", "count": 1000, "seconds": 0.01, "working_bytes": 5_000_000}
+        ],
+        "quality": [
+            {"dtype": dtype, "table_bytes": size, "texts": 20_000, "cosine_min": cosine, "cosine_mean": 1.0}
+            for dtype, size, cosine in (("float32", 1000, 1.0), ("int8", 251, 0.99992), ("int4", 150, 0.98))
+        ],
+        "pooling": {
+            "float32_table_bytes_per_second": 9e9,
+            "copied_bytes_per_second": 1e10,
+            "float32_tokens_per_second": 1e7,
+            "int8_tokens_per_second": 1.7e7,
+        },
+    }
+
+
+class TestTargets:
+    def test_reached_and_missed(self, measured: dict[str, Any]) -> None:
+        rows = {row.what: row for row in targets.rows(measured)}
+        assert len(rows) == 19
+        first = rows["paragraphs, warm, 2 threads, float32"]
+        assert (first.target, first.met) == (">= 12x", True)
+        assert first.reached == "12.0x (1,200 texts/s, model2vec 100)"
+        missed = [what for what, row in rows.items() if not row.met]
+        assert missed == [
+            "same, int8",
+            "start to first vector, peak memory",
+            "int4: cosine to float32 at the least, over 20,000 paragraphs; size",
+        ]
+
+    def test_peer_with_other_vectors_is_no_peer(self, measured: dict[str, Any]) -> None:
+        for found in measured["warm"]:
+            if found["contender"] == "model2vec" and found["texts"] == "languages":
+                found["agreement"] = 0.9
+        assert targets.best_peer(measured, "wordpiece", "languages", 2) == ("fastembed", 50.0)
+        assert targets.best_peer(measured, "wordpiece", "paragraphs", 2) == ("model2vec", 100.0)
+        assert "other vectors: 10%" in "\n".join(pages.lines(measured, {}))
+
+    def test_slowest_set_without_the_fast_extra(self, measured: dict[str, Any]) -> None:
+        for found in measured["warm"]:
+            if found["contender"] == "portvec float32, tokenizers" and found["model"] == "bpe":
+                found["texts_per_second"]["median"] = 90.0
+        row = next(row for row in targets.rows(measured) if "slowest" in row.what)
+        assert (row.reached, row.met) == ("0.9x (paragraphs, bpe)", False)
+
+
+class TestPage:
+    def test_what_is_between_the_markers_is_replaced(self, measured: dict[str, Any], tmp_path: Path) -> None:
+        page = tmp_path / "page.md"
+        page.write_text(f"before\n{pages.BEGIN}\nwhat was\n{pages.END}\nafter\n", encoding="utf-8")
+        for _ in range(2):
+            pages.write(page, measured, {"A plot": "images/plot.png"})
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith(
+            f"before\n{pages.BEGIN}\nRun on 2026-01-02: A processor, x86_64,\n2 cores, 8 GiB"
+        )
+        assert text.endswith(f"![A plot](images/plot.png)\n\n{pages.END}\nafter\n")
+        assert "what was" not in text
+        assert "| same, int8 | >= 18x | 17.0x (1,700 texts/s, model2vec 100) | **missed** |" in text
+        assert "| portvec float32 | 1,000 | 10.0 us | 5 MB |" in text
+
+    def test_page_without_markers(self, measured: dict[str, Any], tmp_path: Path) -> None:
+        (tmp_path / "page.md").write_text(f"{pages.END}\n")
+        with pytest.raises(ValueError, match="lacks the lines"):
+            pages.write(tmp_path / "page.md", measured, {})
+        assert (tmp_path / "page.md").read_text() == f"{pages.END}\n"
+
+    def test_the_documentation_has_the_markers(self) -> None:
+        page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+        assert page.count(pages.BEGIN) == page.count(pages.END) == 1
