@@ -5,7 +5,10 @@ MODEL := models/minilm-l6-v2-256
 # Text for the exhaustive comparison, a line each; used where it exists.
 CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
 
-.PHONY: setup demo test test-exhaustive test-lowest fuzz check clean
+# A machine of another kind, emulated, and kept for the next run.
+ARM64 := build/arm64
+
+.PHONY: setup demo test test-exhaustive test-lowest test-arm64 fuzz check clean
 
 setup: .venv/ready
 
@@ -42,6 +45,14 @@ test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready
 	$(PYTHON) -m venv .venv-lowest-runtime
 	.venv-lowest-runtime/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-lowest-runtime/bin/python -m pip install --quiet -c tests/lowest-runtime.txt --editable .
+	touch $@
+
+# The runtime on emulated 64-bit ARM, on artifacts made here, as a table: docs/edge.md
+test-arm64: setup $(ARM64)/ready
+	PYTHONPATH=tests $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
+
+$(ARM64)/ready: pyproject.toml tests/arm64/prepare.py | .venv/ready
+	PYTHONPATH=tests $(BIN)/python -m arm64.prepare $(ARM64)
 	touch $@
 
 # Hypothesis tests with many more examples: PORTVEC_FUZZ times the usual number.

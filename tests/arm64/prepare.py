@@ -52,8 +52,8 @@ def main(folder: str) -> None:
     missing = [tool for tool in ("apt-get", "dpkg-deb") if shutil.which(tool) is None]
     if missing:
         sys.exit(
-            f"make test-arm64 needs {' and '.join(missing)}, which Debian and Ubuntu have; run it there (in a "
-            "container: debian:12), or run 'make test' on a 64-bit ARM machine"
+            f"make test-arm64 needs {' and '.join(missing)}, which Debian and Ubuntu have; run it there "
+            "(in a container: debian:12), or run 'make test' on a 64-bit ARM machine"
         )
     start = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
@@ -92,7 +92,9 @@ def _sources() -> Path:
     for name in ("sources.list.d/debian.sources", "sources.list.d/ubuntu.sources", "sources.list"):
         if (etc / name).is_file():
             return etc / name
-    sys.exit(f"{etc}: neither sources.list nor sources.list.d/debian.sources, so there is no source of packages")
+    sys.exit(
+        f"{etc}: neither sources.list nor sources.list.d/debian.sources, so there is no source of packages"
+    )
 
 
 def _unpack_packages(machine: Machine, packages: list[Path], qemu: Path) -> None:

@@ -50,9 +50,7 @@ def compare(got: Path, expected: Path) -> tuple[int, int, float]:
     count = len(theirs["offsets"]) - 1
     if ours["embeddings"].shape != theirs["embeddings"].shape or len(ours["offsets"]) != count + 1:
         raise ValueError(f"{got} holds {ours['embeddings'].shape}, expected {theirs['embeddings'].shape}")
-    other_ids = sum(
-        not np.array_equal(_ids(ours, index), _ids(theirs, index)) for index in range(count)
-    )
+    other_ids = sum(not np.array_equal(_ids(ours, index), _ids(theirs, index)) for index in range(count))
     return count, other_ids, float(relative_differences(ours["embeddings"], theirs["embeddings"]).max())
 
 
