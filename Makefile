@@ -6,6 +6,10 @@ MODEL := models/minilm-l6-v2-256
 CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
 
 .PHONY: setup demo test test-exhaustive test-lowest test-integrations test-integrations-lowest fuzz check clean bench
+# A machine of another kind, emulated, and kept for the next run.
+ARM64 := build/arm64
+
+.PHONY: setup demo test test-exhaustive test-lowest test-arm64 fuzz check clean
 
 setup: .venv/ready
 
@@ -66,6 +70,12 @@ INTEGRATIONS := chroma,haystack,lancedb,langchain,llama-index,qdrant
 	.venv-integrations-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-integrations-lowest/bin/python -m pip install --quiet -c tests/lowest-integrations.txt \
 		--editable ".[export,$(INTEGRATIONS)]" --group dev
+# The runtime on emulated 64-bit ARM, on artifacts made here, as a table: docs/edge.md
+test-arm64: setup $(ARM64)/ready
+	PYTHONPATH=tests $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
+
+$(ARM64)/ready: pyproject.toml tests/arm64/prepare.py | .venv/ready
+	PYTHONPATH=tests $(BIN)/python -m arm64.prepare $(ARM64)
 	touch $@
 
 # Hypothesis tests with many more examples: PORTVEC_FUZZ times the usual number.

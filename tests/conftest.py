@@ -8,15 +8,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from model2vec import StaticModel
 
-import tiny_models
 from hub_server import LocalHub
-from portvec_export import export_model
 
+if TYPE_CHECKING:
+    from model2vec import StaticModel
+
+# The exporter is imported where it is needed: tests/arm64 runs tests where there is none, on the artifacts
+# in this folder.
+PREBUILT = os.environ.get("PORTVEC_TEST_ARTIFACTS")
 ROOT = Path(__file__).parent.parent
 # How many times the usual number of generated examples to try; `make fuzz` sets it.
 FUZZ = int(os.environ.get("PORTVEC_FUZZ", "1"))
@@ -41,17 +44,28 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled model as an artifact; read-only by agreement."""
+    if PREBUILT:
+        return Path(PREBUILT) / "float32"
+    from portvec_export import export_model
+
     return export_model(BUNDLED, tmp_path_factory.mktemp("bundled") / "artifact")
 
 
 @pytest.fixture(scope="session")
 def reference() -> StaticModel:
     """The bundled model under model2vec, as the exporter's promise has it."""
+    from model2vec import StaticModel
+
     return StaticModel.from_pretrained(BUNDLED, quantize_to="float32", force_download=False)
 
 
 @pytest.fixture(scope="session")
 def _tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if PREBUILT:
+        return Path(PREBUILT) / "tiny"
+    import tiny_models
+    from portvec_export import export_model
+
     folder = tmp_path_factory.mktemp("tiny")
     return export_model(tiny_models.save(folder / "model"), folder / "artifact")
 
@@ -59,6 +73,10 @@ def _tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_model(tmp_path: Path) -> Path:
     """A small WordPiece model in model2vec's layout, free to change."""
+    if PREBUILT:
+        pytest.skip("needs the exporter")
+    import tiny_models
+
     return tiny_models.save(tmp_path / "tiny-model")
 
 

@@ -1,0 +1,67 @@
+"""The emulated machine: its files, and how a program is run on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+from pathlib import Path
+
+from arm64.cpus import Cpu
+
+PROJECT = Path(__file__).parent.parent.parent
+PROJECT_PATH = os.pathsep.join(str(PROJECT / name) for name in ("runtime", "tests"))
+
+
+def is_this_one() -> bool:
+    """Tell whether the machine that runs this is 64-bit ARM itself."""
+    return platform.machine() in ("aarch64", "arm64")
+
+
+class Machine:
+    """Where `prepare` puts things, all below one folder.
+
+    Attributes:
+        root: what qemu takes for the root folder, where it has the file that a program asks for.
+        wheels: where its Python looks for packages.
+        qemu: the emulator.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.root = self.folder / "root"
+        self.wheels = self.root / "usr" / "lib" / "python3" / "dist-packages"
+        self.qemu = self.folder / "qemu-aarch64"
+
+    @property
+    def python(self) -> Path:
+        """The Python that the distribution has for it."""
+        return min(self.root.glob("usr/bin/python3.*"), key=lambda path: len(path.name))
+
+    @property
+    def python_version(self) -> str:
+        """Like "3.11"."""
+        return self.python.name.removeprefix("python")
+
+    def start(self, cpu: Cpu) -> Path:
+        """Make it a machine with this processor; return a command that stands for its Python."""
+        cpuinfo = self.root / "proc" / "cpuinfo"
+        cpuinfo.parent.mkdir(exist_ok=True)
+        # onnxruntime reads it, and dies on the host's, which has no ARM processor in it; or where it
+        # promises instructions that the emulated processor lacks.
+        cpuinfo.write_text(cpu.cpuinfo(os.cpu_count() or 1))
+        launcher = self.folder / cpu.model
+        emulate = shlex.join(map(str, (self.qemu, "-L", self.root, "-0", launcher, self.python)))
+        # As argument 0 the launcher becomes sys.executable, so that child processes are emulated too.
+        launcher.write_text(f'#!/bin/sh\nQEMU_CPU={cpu.model} exec {emulate} "$@"\n')
+        launcher.chmod(0o755)
+        return launcher
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        """Return the environment of its programs: this one's without what concerns this Python."""
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTHON", "LD_", "VIRTUAL_ENV", "QEMU_"))
+        }
+        return {**kept, "PYTHONPATH": PROJECT_PATH, "HF_HUB_OFFLINE": "1", **variables}
