@@ -34,8 +34,10 @@ def write_graph(
     normalize: bool,
     head: HeadLayers | None,
     single_file: bool,
+    graph: str = fmt.GRAPH,
+    token_type_ids: bool = False,
 ) -> None:
-    """Write onnx/model.onnx below `folder`; unless `single_file`, its data and portvec.graph beside it.
+    """Write `graph` below `folder`; unless `single_file`, its data and, for the main one, portvec.graph.
 
     Raises:
         ExportError: the table is too large for a single file.
@@ -50,8 +52,8 @@ def write_graph(
         head=head.head if head else None,
         layers=len(head.layers) if head else 0,
     )
-    path = folder / fmt.GRAPH
-    path.parent.mkdir(parents=True)
+    path = folder / graph
+    path.parent.mkdir(parents=True, exist_ok=True)
     if single_file:
         size = sum(tensor.nbytes for tensor in tensors.values())
         if size > _PROTOBUF_LIMIT:
@@ -60,11 +62,13 @@ def write_graph(
                 "leave out --single-file, or choose a smaller dtype"
             )
         inline = [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()]
-        _write(build(initializers=inline), path)
+        _write(build(initializers=inline, token_type_ids=token_type_ids), path)
         return
-    _write_data(folder / fmt.GRAPH_DATA, tensors)
-    _write(build(initializers=_external(tensors, Path(fmt.GRAPH_DATA).name)), path)
-    if head is None:
+    data = graph + fmt.DATA_SUFFIX
+    _write_data(folder / data, tensors)
+    external = _external(tensors, Path(data).name)
+    _write(build(initializers=external, token_type_ids=token_type_ids), path)
+    if head is None and graph == fmt.GRAPH:
         runtime = build(initializers=_external(tensors, fmt.GRAPH_DATA), last_hidden_state=False)
         _write(runtime, folder / fmt.RUNTIME_GRAPH)
 

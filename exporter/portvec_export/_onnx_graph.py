@@ -38,10 +38,13 @@ def build_model(
     layers: int,
     initializers: list[TensorProto],
     last_hidden_state: bool = True,
+    token_type_ids: bool = False,
 ) -> onnx.ModelProto:
     """Return the model; `initializers` are the protos of its large tensors, inline or external.
 
-    With a head of so many linear layers, its outputs take the place of last_hidden_state.
+    With a head of so many linear layers, its outputs take the place of last_hidden_state. `token_type_ids`
+    declares that input as well, for consumers that always feed it: without effect, and optional, as it has
+    a default.
     """
     dim = table.dim
     summed = _integer_total(table) if table.row_weights is not None else _float_total(table)
@@ -55,15 +58,17 @@ def build_model(
         nodes += _head(head, layers)
         names = (fmt.LOGITS, _activated(head))
         outputs = [*(_tensor(name, TensorProto.FLOAT, head.outputs) for name in names), embedding]
+    inputs = [fmt.INPUT_IDS, fmt.ATTENTION_MASK]
+    defaults = []
+    if token_type_ids:
+        inputs.append(fmt.TOKEN_TYPE_IDS)
+        defaults.append(numpy_helper.from_array(np.zeros((1, 1), np.int64), fmt.TOKEN_TYPE_IDS))
     graph = helper.make_graph(
         nodes,
         "static_embedding",
-        [
-            _tensor(fmt.INPUT_IDS, TensorProto.INT64, "sequence_length"),
-            _tensor(fmt.ATTENTION_MASK, TensorProto.INT64, "sequence_length"),
-        ],
+        [_tensor(name, TensorProto.INT64, "sequence_length") for name in inputs],
         outputs,
-        [*initializers, *_constants(nodes, table, unk_id)],
+        [*initializers, *_constants(nodes, table, unk_id), *defaults],
     )
     return helper.make_model(
         graph,

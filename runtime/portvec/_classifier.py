@@ -36,6 +36,7 @@ class StaticClassifier(Reloadable):
         tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         optimize: bool = True,
+        graph: str | None = None,
     ) -> None:
         head = artifact.manifest.head
         if head is None:
@@ -54,6 +55,7 @@ class StaticClassifier(Reloadable):
             tokenizer=tokenizer,
             providers=providers,
             optimize=optimize,
+            graph=graph,
         )
         self._remember(artifact.folder, {"threads": threads, "tokenizer": tokenizer, "providers": providers})
 

@@ -34,7 +34,8 @@ _T = TypeVar("_T")
 class Engine:
     """Runs texts through one output of an artifact's graph. Safe to use from several threads.
 
-    `lean` takes the graph without last_hidden_state, where there is one.
+    `graph` is the path of one of the artifact's graphs; None takes the main one, without
+    last_hidden_state where there is such a graph.
 
     Attributes:
         width: columns of that output.
@@ -50,15 +51,15 @@ class Engine:
         tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         optimize: bool = True,
-        lean: bool = True,
+        graph: str | None = None,
     ) -> None:
-        has_lean = lean and fmt.RUNTIME_GRAPH in artifact.manifest.files
-        graph = fmt.RUNTIME_GRAPH if has_lean else fmt.GRAPH
+        if graph is None:
+            graph = fmt.RUNTIME_GRAPH if fmt.RUNTIME_GRAPH in artifact.manifest.files else fmt.GRAPH
         self.width = width
         self._tokenizer = choose_tokenizer(artifact, tokenizer, threads)
         self._graph = Graph(
             artifact.path(graph),
-            PurePosixPath(fmt.GRAPH_DATA).relative_to(PurePosixPath(graph).parent).as_posix(),
+            fmt.GRAPH_DATA if graph == fmt.RUNTIME_GRAPH else PurePosixPath(graph).name + fmt.DATA_SUFFIX,
             output=output,
             width=width,
             providers=providers,
