@@ -221,6 +221,7 @@ def _write_type(
         head=source.head,
         single_file=single_file,
         graph=graph,
+        max_length=model.max_length,
         token_type_ids=token_type_ids,
     )
     texts = conformance_texts(model.max_length, source.max_characters)

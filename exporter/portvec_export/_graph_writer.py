@@ -35,6 +35,7 @@ def write_graph(
     head: HeadLayers | None,
     single_file: bool,
     graph: str = fmt.GRAPH,
+    max_length: int | None = None,
     token_type_ids: bool = False,
 ) -> None:
     """Write `graph` below `folder`; unless `single_file`, its data and, for the main one, portvec.graph.
@@ -52,6 +53,10 @@ def write_graph(
         head=head.head if head else None,
         layers=len(head.layers) if head else 0,
     )
+    # tokenizer.json puts an UNK before the text and one after. Transformers.js cuts after it has added
+    # them, so that it keeps one token of the text too many; here it goes.
+    positions = max_length if max_length is None or unk_id is None else max_length + 1
+    build_for_all = partial(build, token_type_ids=token_type_ids, positions=positions)
     path = folder / graph
     path.parent.mkdir(parents=True, exist_ok=True)
     if single_file:
@@ -62,12 +67,12 @@ def write_graph(
                 "leave out --single-file, or choose a smaller dtype"
             )
         inline = [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()]
-        _write(build(initializers=inline, token_type_ids=token_type_ids), path)
+        _write(build_for_all(initializers=inline), path)
         return
     data = graph + fmt.DATA_SUFFIX
     _write_data(folder / data, tensors)
     external = _external(tensors, Path(data).name)
-    _write(build(initializers=external, token_type_ids=token_type_ids), path)
+    _write(build_for_all(initializers=external), path)
     if head is None and graph == fmt.GRAPH:
         runtime = build(initializers=_external(tensors, fmt.GRAPH_DATA), last_hidden_state=False)
         _write(runtime, folder / fmt.RUNTIME_GRAPH)

@@ -39,16 +39,17 @@ def build_model(
     initializers: list[TensorProto],
     last_hidden_state: bool = True,
     token_type_ids: bool = False,
+    positions: int | None = None,
 ) -> onnx.ModelProto:
     """Return the model; `initializers` are the protos of its large tensors, inline or external.
 
     With a head of so many linear layers, its outputs take the place of last_hidden_state. `token_type_ids`
     declares that input as well, for consumers that always feed it: without effect, and optional, as it has
-    a default.
+    a default. Positions beyond the first `positions` are ignored.
     """
     dim = table.dim
     summed = _integer_total(table) if table.row_weights is not None else _float_total(table)
-    nodes = [*_rows(unk_id), *_count(), *summed, *_mean(), *_embedding(normalize)]
+    nodes = [*_rows(unk_id, positions), *_count(), *summed, *_mean(), *_embedding(normalize)]
     embedding = _tensor(fmt.SENTENCE_EMBEDDING, TensorProto.FLOAT, dim)
     outputs = [embedding]
     if head is None and last_hidden_state:
@@ -68,7 +69,7 @@ def build_model(
         "static_embedding",
         [_tensor(name, TensorProto.INT64, "sequence_length") for name in inputs],
         outputs,
-        [*initializers, *_constants(nodes, table, unk_id), *defaults],
+        [*initializers, *_constants(nodes, table, unk_id, positions), *defaults],
     )
     return helper.make_model(
         graph,
@@ -82,7 +83,9 @@ def _tensor(name: str, kind: int, *axes: str | int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, ["batch_size", *axes])
 
 
-def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) -> list[TensorProto]:
+def _constants(
+    nodes: list[onnx.NodeProto], table: Table, unk_id: int | None, positions: int | None
+) -> list[TensorProto]:
     blocks = 1 if table.scales is None else table.scales.shape[1]
     values: dict[str, npt.NDArray[Any]] = {
         "zero_id": np.array(table.zero_id, dtype=np.int64),
@@ -100,6 +103,7 @@ def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) ->
         "eight": np.array(8, dtype=np.float32),
         "block_shape": np.array([blocks, INT4_BLOCK], dtype=np.int64),
         "padded_dim": np.array([blocks * INT4_BLOCK], dtype=np.int64),
+        "limit": np.array([positions or 0], dtype=np.int64),
         "start": np.array([0], dtype=np.int64),
         "dim": np.array([table.dim], dtype=np.int64),
     }
@@ -107,18 +111,27 @@ def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) ->
     return [numpy_helper.from_array(value, name) for name, value in values.items() if name in used]
 
 
-def _rows(unk_id: int | None) -> list[onnx.NodeProto]:
+def _rows(unk_id: int | None, positions: int | None) -> list[onnx.NodeProto]:
     """input_ids, attention_mask -> dropped and ids (batch, length)."""
+    given, mask = fmt.INPUT_IDS, fmt.ATTENTION_MASK
+    nodes = []
+    if positions is not None:
+        first = {given: "first_ids", mask: "first_mask"}
+        nodes = [
+            helper.make_node("Slice", [name, "start", "limit", "axis_1"], [cut])
+            for name, cut in first.items()
+        ]
+        given, mask = first.values()
     masked = "dropped" if unk_id is None else "is_masked"
-    nodes = [helper.make_node("Equal", [fmt.ATTENTION_MASK, "masked"], [masked])]
+    nodes.append(helper.make_node("Equal", [mask, "masked"], [masked]))
     if unk_id is not None:
         nodes += [
-            helper.make_node("Equal", [fmt.INPUT_IDS, "unk_id"], ["is_unknown"]),
+            helper.make_node("Equal", [given, "unk_id"], ["is_unknown"]),
             helper.make_node("Or", [masked, "is_unknown"], ["dropped"]),
         ]
     return [
         *nodes,
-        helper.make_node("Where", ["dropped", "zero_id", fmt.INPUT_IDS], ["ids"]),
+        helper.make_node("Where", ["dropped", "zero_id", given], ["ids"]),
     ]
 
 

@@ -25,7 +25,8 @@ def main(script: str, folder: str, package: str, *options: str) -> None:
     socket.getaddrinfo = refuse
     # Not from its folder, where its name would hide a package's.
     spec = importlib.util.spec_from_file_location(f"consumer_{Path(script).stem}", script)
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     texts = json.load(sys.stdin)

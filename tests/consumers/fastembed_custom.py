@@ -6,7 +6,9 @@ from fastembed import TextEmbedding
 from fastembed.common.model_description import ModelSource, PoolingType
 
 
-def embed(folder: str, texts: list[str], graph: str = "model.onnx", pooling: str = "MEAN") -> list[np.ndarray]:
+def embed(
+    folder: str, texts: list[str], graph: str = "model.onnx", pooling: str = "MEAN"
+) -> list[np.ndarray]:
     name = f"my/{graph}-{pooling}"
     TextEmbedding.add_custom_model(
         model=name,

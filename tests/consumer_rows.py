@@ -37,7 +37,7 @@ class Consumer:
         name: the consumer.
         package: what its registry calls it.
         environment: folder of its environment; a node_modules if the script is one of JavaScript.
-        script: beside this file.
+        script: in tests/consumers.
         called: what of the consumer is called, for the table.
         runs: for each call the dtype whose vectors it must give, and its options.
         folder: the artifact to call it with.
@@ -191,16 +191,6 @@ CONSUMERS = [
         "node-4",
         "transformers_js_pipeline.mjs",
         "pipeline, fp32; --token-type-ids",
-        _MAIN,
-        folder="token-type-ids",
-        tolerance=MEAN,
-    ),
-    Consumer(
-        "sentence-transformers",
-        "sentence-transformers",
-        "torch",
-        "sentence_transformers_onnx.py",
-        'backend="onnx"; --token-type-ids',
         _MAIN,
         folder="token-type-ids",
         tolerance=MEAN,

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from consumers import CONSUMERS, VARIANTS, Consumer
+from consumer_rows import CONSUMERS, VARIANTS, Consumer
 from portvec import StaticEmbedder
 from portvec_export import export_model
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
+ROOT = Path(__file__).parent.parent
+SCRIPTS = ROOT / "tests" / "consumers"
 BUILD = ROOT / "build" / "consumers"
 MODEL = ROOT / "models" / "minilm-l6-v2-256"
 TIMEOUT = 300  # seconds
@@ -99,8 +99,8 @@ def run(consumer: Consumer, texts: list[str], expected: dict[str, npt.NDArray[np
         return Row(consumer, problem=f"failed: took more than {TIMEOUT} seconds")
     if result.returncode:
         said = [line for line in result.stderr.splitlines() if line.strip()]
-        error = next((line for line in reversed(said) if "rror" in line), said[-1] if said else "no message")
-        return Row(consumer, problem=f"failed: exit code {result.returncode}, {error.strip()}")
+        last = next((line for line in reversed(said) if "rror" in line), said[-1] if said else "no message")
+        return Row(consumer, problem=f"failed: exit code {result.returncode}, {last.strip()}")
     got = json.loads(result.stdout.splitlines()[-1])
     try:
         worst = max(
@@ -123,15 +123,17 @@ def _command(consumer: Consumer) -> list[str]:
         python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
         if not python.exists():
             raise FileNotFoundError(f"{python.relative_to(ROOT)} missing, run make test-consumers")
-        return [str(python), str(HERE / "call.py"), str(HERE / consumer.script)]
+        return [str(python), str(SCRIPTS / "call.py"), str(SCRIPTS / consumer.script)]
     node = shutil.which("node")
     if node is None:
         raise FileNotFoundError("node missing, install Node.js 20 or newer with npm")
     if not (environment / "node_modules").is_dir():
-        raise FileNotFoundError(f"{(environment / 'node_modules').relative_to(ROOT)} missing, install npm")
+        raise FileNotFoundError(
+            f"{(environment / 'node_modules').relative_to(ROOT)} missing, run make test-consumers"
+        )
     # Modules are looked for beside the script that imports them.
     for name in ("call.mjs", consumer.script):
-        shutil.copy(HERE / name, environment)
+        shutil.copy(SCRIPTS / name, environment)
     return [node, str(environment / "call.mjs"), consumer.script]
 
 
@@ -145,7 +147,9 @@ def _difference(vectors: npt.NDArray[Any], expected: npt.NDArray[np.float32], ze
     if vectors.shape != expected.shape:
         raise ValueError(f"gave vectors of shape {vectors.shape}, expected {expected.shape}")
     if zero_is_nan:
-        vectors = np.where(np.isnan(vectors) & (np.abs(expected).max(axis=-1, keepdims=True) == 0), 0, vectors)
+        vectors = np.where(
+            np.isnan(vectors) & (np.abs(expected).max(axis=-1, keepdims=True) == 0), 0, vectors
+        )
     return float(np.abs(vectors.astype(np.float64) - expected).max())
 
 
@@ -182,7 +186,7 @@ def main() -> int:
     failed = [row for row in rows if row.problem and not row.missing]
     missing = [row for row in rows if row.missing]
     text = table(rows)
-    print(text)
+    print(text, flush=True)
     print(f"{len(rows) - len(failed) - len(missing)} passed, {len(failed)} failed, {len(missing)} not run")
     if options.write:
         write(options.write, text)
