@@ -48,7 +48,8 @@ test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready
 # docs/consumers.md. CONSUMERS=--allow-missing forgives those that cannot run here,
 # CONSUMERS="--write docs/consumers.md" puts the table there.
 CONSUMERS_IN := build/consumers
-test-consumers: setup $(patsubst %,$(CONSUMERS_IN)/%/ready,light torch node-3 node-4)
+test-consumers: setup
+	$(MAKE) -j4 $(patsubst %,$(CONSUMERS_IN)/%/ready,light torch node-3 node-4)
 	$(BIN)/python tests/run_consumers.py $(CONSUMERS)
 
 $(CONSUMERS_IN)/node-%/ready: tests/consumers/node-%.json

@@ -5,12 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-# What portvec promises of itself: float32 rounding of the norm.
-EXACT = 1e-6
-# Who takes a mean over positions adds up to 514 equal float32 numbers, and may lose half a unit in the last
-# place at every step: at most 514 / 2 ** 24 of the vector's norm, which a mean in float64 does not.
-MEAN = 514 / 2**24
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -41,7 +35,6 @@ class Consumer:
         called: what of the consumer is called, for the table.
         runs: for each call the dtype whose vectors it must give, and its options.
         folder: the artifact to call it with.
-        tolerance: of any vector's component.
         zero_is_nan: whether it divides by the norm, so that texts without tokens come out as NaN.
     """
 
@@ -52,7 +45,6 @@ class Consumer:
     called: str
     runs: list[tuple[str, dict[str, Any]]]
     folder: str = "artifact"
-    tolerance: float = EXACT
     zero_is_nan: bool = False
 
 
@@ -72,7 +64,6 @@ def _transformers_js(major: int) -> list[Consumer]:
             "transformers_js_pipeline.mjs",
             f"pipeline, {one.js}; mean, cls, none",
             [(one.dtype, {"dtype": one.js, "pooling": pooling}) for pooling in ("mean", "cls", "none")],
-            tolerance=MEAN,
         )
         for one in VARIANTS
     ]
@@ -115,7 +106,6 @@ CONSUMERS = [
         "sentence_transformers_onnx.py",
         f'backend="onnx"; {_FILES}',
         _GRAPHS,
-        tolerance=MEAN,
     ),
     Consumer(
         "Optimum",
@@ -132,7 +122,6 @@ CONSUMERS = [
         "txtai_onnx.py",
         'method="sentence-transformers", ONNX',
         _MAIN,
-        tolerance=MEAN,
         zero_is_nan=True,
     ),
     Consumer(
@@ -146,7 +135,6 @@ CONSUMERS = [
             for one in VARIANTS
             for pooling in ("MEAN", "CLS")
         ],
-        tolerance=MEAN,
     ),
     Consumer(
         "onnxruntime, transformers",
@@ -172,7 +160,6 @@ CONSUMERS = [
         "ONNXMiniLM_L6_V2; --token-type-ids",
         _MAIN,
         folder="token-type-ids",
-        tolerance=MEAN,
     ),
     Consumer(
         "pymilvus",
@@ -182,7 +169,6 @@ CONSUMERS = [
         "OnnxEmbeddingFunction; --token-type-ids --single-file",
         _MAIN,
         folder="portvec/token-type-ids",
-        tolerance=MEAN,
         zero_is_nan=True,
     ),
     Consumer(
@@ -193,6 +179,5 @@ CONSUMERS = [
         "pipeline, fp32; --token-type-ids",
         _MAIN,
         folder="token-type-ids",
-        tolerance=MEAN,
     ),
 ]
