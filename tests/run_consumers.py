@@ -2,7 +2,7 @@
 
 The environments lie below build/consumers; `make test-consumers` makes them. Exit code 1 if a consumer
 fails, differs, or could not be run; --allow-missing forgives the last. --write FILE puts the table into FILE,
-between the lines `<!-- table -->` and `<!-- end of table -->`.
+between the lines `<!-- table -->` and `<!-- end of table -->`, if all is well.
 """
 
 from __future__ import annotations
@@ -112,12 +112,13 @@ def run(consumer: Consumer, texts: list[str], expected: dict[str, npt.NDArray[np
         return Row(consumer, problem=f"failed: exit code {result.returncode}, {last.strip()}")
     got = json.loads(result.stdout.splitlines()[-1])
     try:
-        worst = max(
+        differences = [
             _difference(np.array(vectors), expected[dtype], consumer.zero_is_nan)
             for (dtype, _), vectors in zip(consumer.runs, got["vectors"], strict=True)
-        )
+        ]
     except ValueError as error:
         return Row(consumer, got["version"], problem=f"failed: {error}")
+    worst = float(np.max(differences))  # NaN if any is, unlike max()
     problem = "" if worst <= TOLERANCE else f"differs by more than {TOLERANCE:.0e}"
     return Row(consumer, got["version"], worst, problem)
 
@@ -127,12 +128,12 @@ def _folder(consumer: Consumer) -> str:
 
 
 def _command(consumer: Consumer) -> list[str]:
-    environment = BUILD / consumer.environment
     if not consumer.script.endswith(".mjs"):
-        python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+        python = python_of(consumer.environment)
         if not python.exists():
             raise FileNotFoundError(f"{python.relative_to(ROOT)} missing, run make test-consumers")
         return [str(python), str(SCRIPTS / "call.py"), str(SCRIPTS / consumer.script)]
+    environment = BUILD / consumer.environment
     node = shutil.which("node")
     if node is None:
         raise FileNotFoundError("node missing, install Node.js 20 or newer with npm")
@@ -144,6 +145,11 @@ def _command(consumer: Consumer) -> list[str]:
     for name in ("call.mjs", consumer.script):
         shutil.copy(SCRIPTS / name, environment)
     return [node, str(environment / "call.mjs"), consumer.script]
+
+
+def python_of(environment: str) -> Path:
+    """Return the interpreter of a virtual environment."""
+    return BUILD / environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
 
 def _difference(vectors: npt.NDArray[Any], expected: npt.NDArray[np.float32], zero_is_nan: bool) -> float:
@@ -205,7 +211,7 @@ def main() -> int:
     text = table(rows)
     print(text, flush=True)
     print(f"{len(rows) - len(failed) - len(missing)} passed, {len(failed)} failed, {len(missing)} not run")
-    if options.write:
+    if options.write and not failed and not missing:
         write(options.write, text)
     return 1 if failed or (missing and not options.allow_missing) else 0
 
