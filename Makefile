@@ -10,6 +10,7 @@ CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
 ARM64 := build/arm64
 
 .PHONY: setup demo test test-exhaustive test-lowest test-arm64 fuzz check clean
+.PHONY: setup demo test test-exhaustive test-lowest test-consumers fuzz check clean
 
 setup: .venv/ready
 
@@ -76,6 +77,25 @@ test-arm64: setup $(ARM64)/ready
 
 $(ARM64)/ready: pyproject.toml tests/arm64/prepare.py | .venv/ready
 	PYTHONPATH=tests $(BIN)/python -m arm64.prepare $(ARM64)
+# Other runtimes on one artifact, each in its own environment (Python 3.11 or newer, Node 20 or newer, 3 GB):
+# docs/consumers.md. CONSUMERS=--allow-missing forgives those that cannot run here,
+# CONSUMERS="--write docs/consumers.md" puts the table there.
+CONSUMERS_IN := build/consumers
+test-consumers: setup
+	$(MAKE) -j4 $(patsubst %,$(CONSUMERS_IN)/%/ready,light torch node-3 node-4)
+	$(BIN)/python tests/run_consumers.py $(CONSUMERS)
+
+$(CONSUMERS_IN)/node-%/ready: tests/consumers/node-%.json
+	mkdir -p $(@D)
+	cp $< $(@D)/package.json
+	if command -v npm >/dev/null; then \
+		cd $(@D) && npm install --ignore-scripts --no-audit --no-fund --loglevel=error && touch ready; \
+	else echo "npm is missing, so consumers in $(@D) will not run; install Node.js 20 or newer" >&2; fi
+
+$(CONSUMERS_IN)/%/ready: tests/consumers/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(@D)/bin/python -m pip install --quiet -r $<
 	touch $@
 
 # Hypothesis tests with many more examples: PORTVEC_FUZZ times the usual number.

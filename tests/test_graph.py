@@ -118,3 +118,24 @@ def test_a_model_without_padding_or_unknown_token_gets_a_padding_token(tmp_path:
     assert tokenizer["padding"]["pad_id"] == 0
     assert tokenizer["padding"]["pad_token"] == "<|endoftext|>"
     assert tokenizer["post_processor"] is None
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe"])  # with an UNK around the text, and without
+@pytest.mark.parametrize("max_length", [10, 40])
+def test_a_cut_after_the_special_tokens_keeps_no_token_too_many(
+    kind: tiny_models.Kind, max_length: int, tmp_path: Path
+) -> None:
+    source = tiny_models.save(tmp_path / "model", kind)
+    folder = export_model(source, tmp_path / "artifact", max_length=max_length)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    limit = json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"]
+    tokenizer.no_truncation()
+    text = " ".join("aeioutsnrlcdmpbfgh" * 9)  # its tokens run out before its characters
+    ids = tokenizer.encode(text).ids[:limit]  # as Transformers.js cuts
+    assert len(ids) == limit
+    feeds = {"input_ids": np.array([ids]), "attention_mask": np.ones((1, limit), dtype=np.int64)}
+    session = ort.InferenceSession(str(folder / "onnx" / "model.onnx"))
+    hidden, embedding = session.run(None, feeds)
+    assert hidden.shape == (1, limit, 24)
+    expected = StaticEmbedder.load(folder).encode([text])
+    np.testing.assert_allclose(embedding, expected, rtol=0, atol=1e-6)

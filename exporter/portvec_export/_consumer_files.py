@@ -14,8 +14,11 @@ from portvec_export._source_model import SourceModel
 _UNLIMITED = 1_000_000
 
 
-def write_consumer_files(folder: Path, source: SourceModel, *, single_file: bool) -> None:
-    """Write tokenizer.json and the configuration files of transformers and sentence-transformers."""
+def write_consumer_files(folder: Path, source: SourceModel, *, graphs: list[str], single_file: bool) -> None:
+    """Write tokenizer.json and the configuration files of transformers and sentence-transformers.
+
+    `graphs` are the paths of all graphs in the folder.
+    """
     tokenizer = json.loads(source.tokenizer_path.read_text(encoding="utf-8"))
     unk = _token(source, source.static_model.unk_token_id)
     pad = _pad_token(source, tokenizer)
@@ -56,7 +59,11 @@ def write_consumer_files(folder: Path, source: SourceModel, *, single_file: bool
         "pad_token_id": pad[1],
         "transformers.js_config": {
             "dtype": "fp32",
-            **({} if single_file else {"use_external_data_format": {Path(fmt.GRAPH).name: True}}),
+            **(
+                {}
+                if single_file
+                else {"use_external_data_format": {Path(graph).name: True for graph in graphs}}
+            ),
         },
     }
     if source.head is not None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from portvec import _format as fmt
 from portvec._artifact import sha256_of
 from portvec._conformance import Conformance
 from portvec._encoders import splits_at_spaces
-from portvec._manifest import FileRecord, Manifest, TokenizerFacts
+from portvec._manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
 from portvec._staging import exclusive, staged_folder
 from portvec._verify import verify
 from portvec.errors import ExportError
@@ -40,6 +43,8 @@ def export_model(
     subfolder: str | None = None,
     single_file: bool = False,
     overwrite: bool = False,
+    variants: Sequence[str] = (),
+    token_type_ids: bool = False,
 ) -> Path:
     """Export a Model2Vec model to an artifact folder.
 
@@ -59,6 +64,11 @@ def export_model(
         subfolder: folder inside the repository or local folder.
         single_file: put the table inside model.onnx, for consumers that load a graph from bytes.
         overwrite: replace `output` if it is an artifact.
+        variants: further types to store in the same folder, under the names by which other runtimes look
+            for them: onnx/model_fp16.onnx, model_quantized.onnx (int8) and model_q4.onnx (int4).
+            onnx/model.onnx, and what portvec loads, has `dtype`; it may be listed too.
+        token_type_ids: let the graphs accept this third input, which changes nothing, for consumers that
+            always feed it.
 
     Returns:
         The path of the artifact folder.
@@ -69,6 +79,7 @@ def export_model(
         ArtifactError: the written artifact does not reproduce model2vec; nothing was kept.
     """
     _check_arguments(dtype, dim, max_length)
+    further = _further_types(dtype, variants)
     target = Path(output).expanduser().resolve()
     _check_target(target, overwrite)
     with tqdm(total=4, desc="export", unit="step", disable=None, leave=False, delay=0.5) as progress:
@@ -92,7 +103,7 @@ def export_model(
                 _check_target(target, overwrite)
                 with staged_folder(target) as staging:
                     step("write")
-                    _write(staging, model, dtype, single_file)
+                    _write(staging, model, dtype, further, single_file, token_type_ids)
                     step("check")
                     verify(staging)
                     step("done")
@@ -111,6 +122,23 @@ def _check_arguments(dtype: str, dim: object, max_length: object) -> None:
             raise ExportError(f"{name} is {value!r}, expected a whole number of 1 or more")
 
 
+def _further_types(dtype: str, variants: Sequence[str]) -> list[str]:
+    """Return the types beside `dtype`, each once."""
+    if isinstance(variants, str):
+        raise ExportError(f"variants is {variants!r}, expected a list of types, as [{variants!r}]")
+    for variant in variants:
+        if variant not in fmt.DTYPES:
+            known = ", ".join(fmt.DTYPES)
+            raise ExportError(f"variants has {variant!r}, which is unknown, expected some of {known}")
+    further = [known for known in fmt.DTYPES if known in variants and known != dtype]
+    if "float32" in further:
+        raise ExportError(
+            f"variants has float32, which consumers look for in {fmt.GRAPH}, where dtype {dtype} would be; "
+            "leave out one of them"
+        )
+    return further
+
+
 def _check_target(target: Path, overwrite: bool) -> None:
     if not target.exists():
         return
@@ -127,32 +155,26 @@ def _check_target(target: Path, overwrite: bool) -> None:
         )
 
 
-def _write(folder: Path, source: SourceModel, dtype: str, single_file: bool) -> None:
+def _write(
+    folder: Path,
+    source: SourceModel,
+    dtype: str,
+    further: list[str],
+    single_file: bool,
+    token_type_ids: bool,
+) -> None:
     """Write a whole artifact into the empty `folder`."""
     model = source.static_model
-    table = make_table(model, dtype)
-    write_graph(
-        folder,
-        table,
-        unk_id=model.unk_token_id,
-        normalize=model.normalize,
-        head=source.head,
-        single_file=single_file,
+    write = partial(
+        _write_type, folder, source, model.embedding, single_file=single_file, token_type_ids=token_type_ids
     )
-    write_consumer_files(folder, source, single_file=single_file)
-
-    texts = conformance_texts(model.max_length, source.max_characters)
-    exact = np.array_equal(table.decoded, model.embedding)
-    larger = [] if exact else paragraphs()
-    original = [model.encode(some) for some in (texts, larger) if some]
-    # The reference is model2vec on the values that the table really holds.
-    model.embedding = table.decoded
-    stored = [model.encode(some).astype(np.float32) for some in (texts, larger) if some]
-    embeddings = stored[0]
-    cost = None if exact else quality(*zip(original, stored, strict=True))
-    logits = source.head.reference(embeddings) if source.head else None
-    recorded = Conformance(texts, source.token_ids(texts), embeddings, logits)
-    (folder / fmt.CONFORMANCE).write_text(recorded.to_json(REFERENCE), encoding="utf-8")
+    cost = write(dtype, fmt.GRAPH, fmt.CONFORMANCE)
+    variants = {}
+    for name in further:
+        graph, conformance = fmt.VARIANT_GRAPHS[name], f"conformance.{name}.json"
+        variants[name] = Variant(graph, conformance, write(name, graph, conformance))
+    graphs = [fmt.GRAPH, *(variant.graph for variant in variants.values())]
+    write_consumer_files(folder, source, graphs=graphs, single_file=single_file)
 
     manifest = Manifest(
         source=source.origin,
@@ -167,12 +189,53 @@ def _write(folder: Path, source: SourceModel, dtype: str, single_file: bool) -> 
         tokenizer=_tokenizer_facts(source),
         head=source.head.head if source.head else None,
         quality=cost,
+        variants=variants,
     )
     (folder / "README.md").write_text(model_card(manifest, model.language), encoding="utf-8")
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         record = FileRecord(path.stat().st_size, sha256_of(path))
         manifest.files[path.relative_to(folder).as_posix()] = record
     (folder / fmt.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _write_type(
+    folder: Path,
+    source: SourceModel,
+    embedding: npt.NDArray[np.float32],
+    dtype: str,
+    graph: str,
+    conformance: str,
+    *,
+    single_file: bool,
+    token_type_ids: bool,
+) -> Quality | None:
+    """Write the graph with its table in one type, and the vectors recorded for it; return what it costs."""
+    model = source.static_model
+    model.embedding = embedding
+    table = make_table(model, dtype)
+    write_graph(
+        folder,
+        table,
+        unk_id=model.unk_token_id,
+        normalize=model.normalize,
+        head=source.head,
+        single_file=single_file,
+        graph=graph,
+        max_length=model.max_length,
+        token_type_ids=token_type_ids,
+    )
+    texts = conformance_texts(model.max_length, source.max_characters)
+    exact = np.array_equal(table.decoded, model.embedding)
+    larger = [] if exact else paragraphs()
+    original = [model.encode(some) for some in (texts, larger) if some]
+    # The reference is model2vec on the values that the table really holds.
+    model.embedding = table.decoded
+    stored = [model.encode(some).astype(np.float32) for some in (texts, larger) if some]
+    embeddings = stored[0]
+    logits = source.head.reference(embeddings) if source.head else None
+    recorded = Conformance(texts, source.token_ids(texts), embeddings, logits)
+    (folder / conformance).write_text(recorded.to_json(REFERENCE), encoding="utf-8")
+    return None if exact else quality(*zip(original, stored, strict=True))
 
 
 def _tokenizer_facts(source: SourceModel) -> TokenizerFacts:

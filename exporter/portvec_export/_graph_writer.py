@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,31 @@ def write_graph(
     normalize: bool,
     head: HeadLayers | None,
     single_file: bool,
+    graph: str = fmt.GRAPH,
+    max_length: int | None = None,
+    token_type_ids: bool = False,
 ) -> None:
-    """Write onnx/model.onnx below `folder`; unless `single_file`, its data and portvec.graph beside it.
+    """Write `graph` below `folder`; unless `single_file`, its data and, for the main one, portvec.graph.
 
     Raises:
         ExportError: the table is too large for a single file.
     """
     large = {**table.tensors(), **(head.tensors() if head else {})}
     tensors = {name: _little_endian(tensor) for name, tensor in large.items()}
-    path = folder / fmt.GRAPH
-    path.parent.mkdir(parents=True)
+    # tokenizer.json puts an UNK before the text and one after. Transformers.js cuts after it has added
+    # them, so that it keeps one token of the text too many; here it goes.
+    positions = max_length if max_length is None or unk_id is None else max_length + 1
+    build = partial(
+        build_model,
+        table,
+        unk_id=unk_id,
+        normalize=normalize,
+        head=head,
+        token_type_ids=token_type_ids,
+        positions=positions,
+    )
+    path = folder / graph
+    path.parent.mkdir(parents=True, exist_ok=True)
     if single_file:
         size = sum(tensor.nbytes for tensor in tensors.values())
         if size > _PROTOBUF_LIMIT:
@@ -51,15 +67,15 @@ def write_graph(
                 "leave out --single-file, or choose a smaller dtype"
             )
         inline = [numpy_helper.from_array(tensor, name) for name, tensor in tensors.items()]
-        _write(build_model(table, unk_id=unk_id, normalize=normalize, head=head, initializers=inline), path)
+        _write(build(initializers=inline), path)
         return
-    _write_data(folder / fmt.GRAPH_DATA, tensors)
-    beside, below = (_external(tensors, location) for location in (Path(fmt.GRAPH_DATA).name, fmt.GRAPH_DATA))
-    _write(build_model(table, unk_id=unk_id, normalize=normalize, head=head, initializers=beside), path)
-    _write(
-        build_runtime_model(table, normalize=normalize, head=head, initializers=below),
-        folder / fmt.RUNTIME_GRAPH,
-    )
+    data = graph + fmt.DATA_SUFFIX
+    _write_data(folder / data, tensors)
+    _write(build(initializers=_external(tensors, Path(data).name)), path)
+    if graph == fmt.GRAPH:
+        external = _external(tensors, fmt.GRAPH_DATA)
+        runtime = build_runtime_model(table, normalize=normalize, head=head, initializers=external)
+        _write(runtime, folder / fmt.RUNTIME_GRAPH)
 
 
 def _write(model: onnx.ModelProto, path: Path) -> None:

@@ -13,7 +13,6 @@ regroups, which is closer to the real sum but up to 3e-6 from model2vec's on rep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,14 +37,18 @@ def build_model(
     normalize: bool,
     head: HeadLayers | None,
     initializers: list[TensorProto],
+    token_type_ids: bool = False,
+    positions: int | None = None,
 ) -> onnx.ModelProto:
     """Return the model for every consumer; `initializers` are the protos of its large tensors.
 
-    With a head, its outputs take the place of last_hidden_state.
+    With a head, its outputs take the place of last_hidden_state. `token_type_ids` declares that input as
+    well, for consumers that always feed it: without effect, and optional, as it has a default. Positions
+    beyond the first `positions` are ignored.
     """
     embedding = _tensor(fmt.SENTENCE_EMBEDDING, TensorProto.FLOAT, "batch_size", table.dim)
     nodes = [
-        *_ids(unk_id),
+        *_ids(unk_id, positions),
         *_count(),
         *_total(table, "ids", count="count"),
         *_embedding(normalize),
@@ -61,11 +64,14 @@ def build_model(
             *(_tensor(name, TensorProto.FLOAT, "batch_size", head.head.outputs) for name in names),
             embedding,
         ]
-    inputs = [
-        _tensor(name, TensorProto.INT64, "batch_size", "sequence_length")
-        for name in (fmt.INPUT_IDS, fmt.ATTENTION_MASK)
-    ]
-    return _model(nodes, inputs, outputs, initializers, table, unk_id)
+    input_names = [fmt.INPUT_IDS, fmt.ATTENTION_MASK]
+    if token_type_ids:
+        input_names.append(fmt.TOKEN_TYPE_IDS)
+        default = numpy_helper.from_array(np.zeros((1, 1), np.int64), fmt.TOKEN_TYPE_IDS)
+        initializers = [*initializers, default]
+    inputs = [_tensor(name, TensorProto.INT64, "batch_size", "sequence_length") for name in input_names]
+    constants = _constants(nodes, table, unk_id, positions)
+    return _model(nodes, inputs, outputs, [*initializers, *constants])
 
 
 def build_runtime_model(
@@ -106,7 +112,8 @@ def build_runtime_model(
     if head is not None:
         nodes += _logits(head)
         outputs.append(_tensor(fmt.LOGITS, TensorProto.FLOAT, "columns", head.head.outputs))
-    return _model(nodes, inputs, outputs, initializers, table, None, inner=list(pool_block.node))
+    constants = _constants([*nodes, *pool_block.node], table)
+    return _model(nodes, inputs, outputs, [*initializers, *constants])
 
 
 def _model(
@@ -114,12 +121,8 @@ def _model(
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
     initializers: list[TensorProto],
-    table: Table,
-    unk_id: int | None,
-    inner: Sequence[onnx.NodeProto] = (),
 ) -> onnx.ModelProto:
-    constants = _constants([*nodes, *inner], table, unk_id)
-    graph = helper.make_graph(nodes, "static_embedding", inputs, outputs, [*initializers, *constants])
+    graph = helper.make_graph(nodes, "static_embedding", inputs, outputs, initializers)
     return helper.make_model(
         graph,
         producer_name=fmt.FORMAT_NAME,
@@ -132,7 +135,9 @@ def _tensor(name: str, kind: int, *axes: str | int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, axes)
 
 
-def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) -> list[TensorProto]:
+def _constants(
+    nodes: list[onnx.NodeProto], table: Table, unk_id: int | None = None, positions: int | None = None
+) -> list[TensorProto]:
     blocks = 1 if table.scales is None else table.scales.shape[1]
     values: dict[str, npt.NDArray[Any]] = {
         "zero_id": np.array(table.zero_id, dtype=np.int64),
@@ -151,6 +156,7 @@ def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) ->
         "eight": np.array(8, dtype=np.float32),
         "block_shape": np.array([blocks, INT4_BLOCK], dtype=np.int64),
         "padded_dim": np.array([blocks * INT4_BLOCK], dtype=np.int64),
+        "limit": np.array([positions or 0], dtype=np.int64),
         "start": np.array([0], dtype=np.int64),
         "dim": np.array([table.dim], dtype=np.int64),
     }
@@ -158,18 +164,27 @@ def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) ->
     return [numpy_helper.from_array(value, name) for name, value in values.items() if name in used]
 
 
-def _ids(unk_id: int | None) -> list[onnx.NodeProto]:
+def _ids(unk_id: int | None, positions: int | None) -> list[onnx.NodeProto]:
     """input_ids, attention_mask -> dropped and ids (batch, length)."""
+    given, mask = fmt.INPUT_IDS, fmt.ATTENTION_MASK
+    nodes = []
+    if positions is not None:
+        first = {given: "first_ids", mask: "first_mask"}
+        nodes = [
+            helper.make_node("Slice", [name, "start", "limit", "axis_1"], [cut])
+            for name, cut in first.items()
+        ]
+        given, mask = first.values()
     masked = "dropped" if unk_id is None else "is_masked"
-    nodes = [helper.make_node("Equal", [fmt.ATTENTION_MASK, "masked"], [masked])]
+    nodes.append(helper.make_node("Equal", [mask, "masked"], [masked]))
     if unk_id is not None:
         nodes += [
-            helper.make_node("Equal", [fmt.INPUT_IDS, "unk_id"], ["is_unknown"]),
+            helper.make_node("Equal", [given, "unk_id"], ["is_unknown"]),
             helper.make_node("Or", [masked, "is_unknown"], ["dropped"]),
         ]
     return [
         *nodes,
-        helper.make_node("Where", ["dropped", "zero_id", fmt.INPUT_IDS], ["ids"]),
+        helper.make_node("Where", ["dropped", "zero_id", given], ["ids"]),
     ]
 
 

@@ -97,8 +97,7 @@ def _float(
         stored = _with_zero_row(vectors, dtype)
     if not np.isfinite(stored).all():
         raise ExportError(
-            f"the table has values beyond {dtype} (up to {np.finfo(dtype).max:.4g}); "
-            "export with --dtype float32"
+            f"the table has values beyond {dtype} (up to {np.finfo(dtype).max:.4g}); choose float32"
         )
     return Table(vectors.shape[1], stored, mapping, weights, decoded=stored[:-1].astype(np.float32))
 

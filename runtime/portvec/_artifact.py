@@ -49,10 +49,12 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
         raise ArtifactError(f"{manifest_path}: cannot be read ({error})") from error
     artifact = Artifact(folder, Manifest.from_json(text, str(manifest_path)))
     files = artifact.manifest.files
-    if fmt.GRAPH_DATA not in files and os.path.lexists(folder / fmt.GRAPH_DATA):
-        raise ArtifactError(
-            f"{folder / fmt.GRAPH_DATA}: not listed in {fmt.MANIFEST}; copy the folder again, or export again"
-        )
+    for graph in (fmt.GRAPH, *(variant.graph for variant in artifact.manifest.variants.values())):
+        data = graph + fmt.DATA_SUFFIX
+        if data not in files and os.path.lexists(folder / data):
+            raise ArtifactError(
+                f"{folder / data}: not listed in {fmt.MANIFEST}; copy the folder again, or export again"
+            )
     for name, record in files.items():
         _check_file(folder, name, record, links)
     for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH):

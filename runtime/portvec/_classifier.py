@@ -36,7 +36,7 @@ class StaticClassifier(Reloadable):
         tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         optimize: bool = True,
-        lean: bool = True,
+        graph: str | None = None,
     ) -> None:
         head = artifact.manifest.head
         if head is None:
@@ -55,7 +55,7 @@ class StaticClassifier(Reloadable):
             tokenizer=tokenizer,
             providers=providers,
             optimize=optimize,
-            lean=lean,
+            graph=graph,
         )
         self._remember(artifact.folder, {"threads": threads, "tokenizer": tokenizer, "providers": providers})
 

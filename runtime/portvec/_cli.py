@@ -21,7 +21,7 @@ from portvec._artifact import open_artifact
 from portvec._batches import batched
 from portvec._bench.command import bench
 from portvec._embedder import StaticEmbedder
-from portvec._manifest import Head, Quality
+from portvec._manifest import Head, Manifest, Quality
 from portvec._search import search as nearest
 from portvec._text_files import embedding_file, jsonl_writer, lines, read_texts
 from portvec.errors import MissingExtraError, PortvecError
@@ -80,6 +80,14 @@ def _max_length(_ctx: click.Context, _param: click.Parameter, value: str | None)
 @click.option("--token", help="Hub access token. [default: the one huggingface_hub finds]")
 @click.option("--single-file", is_flag=True, help="Put the table inside model.onnx.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it is an artifact.")
+@click.option(
+    "--variants",
+    metavar="LIST",
+    default="",
+    callback=lambda _ctx, _param, value: [name.strip() for name in value.split(",") if name.strip()],
+    help="Further types in the same folder for other runtimes, as float16,int8,int4.",
+)
+@click.option("--token-type-ids", is_flag=True, help="Accept this third input, for consumers that feed it.")
 def export(source: str, output: Path, **options: Any) -> None:
     """Export the Model2Vec model SOURCE (folder or Hub id) to an artifact."""
     try:
@@ -180,6 +188,7 @@ def info(folder: Path, as_json: bool) -> None:
         "truncation": limit,
         "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
         "quality": _describe_quality(manifest.quality),
+        **{f"also {dtype}": _describe_variant(manifest, dtype) for dtype in manifest.variants},
         "head": _describe_head(manifest.head),
         "size": f"{size / 1e6:.1f} MB in {len(manifest.files) + 1} files",
         "format": f"version {manifest.format_version}",
@@ -193,6 +202,13 @@ def _describe_quality(quality: Quality | None) -> str:
     if quality is None:
         return ""
     return f"cosine to float32 {quality.paragraphs.mean:.5f}, at the least {quality.paragraphs.min:.5f}"
+
+
+def _describe_variant(manifest: Manifest, dtype: str) -> str:
+    variant = manifest.variants[dtype]
+    size = sum(record.size for name, record in manifest.files.items() if name.startswith(variant.graph))
+    parts = [variant.graph, f"{size / 1e6:.1f} MB", _describe_quality(variant.quality)]
+    return ", ".join(filter(None, parts))
 
 
 def _describe_head(head: Head | None) -> str:
@@ -249,7 +265,8 @@ def _summary(folder: Path) -> str:
     manifest = open_artifact(folder).manifest
     size = sum(record.size for record in manifest.files.values())
     return (
-        f"{folder}: {manifest.vocabulary_size:,} x {manifest.dim} {manifest.dtype}, {size / 1e6:.1f} MB, "
+        f"{folder}: {manifest.vocabulary_size:,} x {manifest.dim} "
+        f"{' + '.join([manifest.dtype, *manifest.variants])}, {size / 1e6:.1f} MB, "
         + (f"{_describe_quality(manifest.quality)}, " if manifest.quality else "")
         + f"verified against {manifest.reference}"
     )

@@ -36,7 +36,7 @@ class StaticEmbedder(Reloadable):
         tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         optimize: bool = True,
-        lean: bool = True,
+        graph: str | None = None,
     ) -> None:
         self.manifest: Manifest = artifact.manifest
         self._engine = Engine(
@@ -47,7 +47,7 @@ class StaticEmbedder(Reloadable):
             tokenizer=tokenizer,
             providers=providers,
             optimize=optimize,
-            lean=lean,
+            graph=graph,
         )
         self._remember(artifact.folder, {"threads": threads, "tokenizer": tokenizer, "providers": providers})
 

@@ -32,7 +32,8 @@ _T = TypeVar("_T")
 class Engine:
     """Runs texts through one output of an artifact's graph. Safe to use from several threads.
 
-    `lean` takes the graph without last_hidden_state, where there is one.
+    `graph` is the path of one of the artifact's graphs; None takes the main one, without
+    last_hidden_state where there is such a graph.
 
     Attributes:
         width: columns of that output.
@@ -48,12 +49,12 @@ class Engine:
         tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
         optimize: bool = True,
-        lean: bool = True,
+        graph: str | None = None,
     ) -> None:
         self.width = width
         self._tokenizer = choose_tokenizer(artifact, tokenizer, threads)
         self._graph = Graph(
-            artifact, output=output, width=width, providers=providers, optimize=optimize, lean=lean
+            artifact, graph, output=output, width=width, providers=providers, optimize=optimize
         )
         self._threads = threads
         self._executor: Executor | None = None

@@ -11,7 +11,6 @@ MANIFEST: Final = "portvec.json"
 CONFORMANCE: Final = "conformance.json"
 TOKENIZER: Final = "tokenizer.json"
 GRAPH: Final = "onnx/model.onnx"
-# The name that Transformers.js expects beside onnx/model.onnx.
 GRAPH_DATA: Final = "onnx/model.onnx_data"
 # The same computation as the runtime feeds it: many blocks at a time, laid out for the sum, and without
 # last_hidden_state. Not named .onnx, so that consumers that look for graphs find one.
@@ -19,9 +18,18 @@ RUNTIME_GRAPH: Final = "portvec.graph"
 TOKEN_IDS: Final = "token_ids"
 BLOCK_BOUNDS: Final = "block_bounds"
 TOKEN_COUNTS: Final = "token_counts"
+# Graphs of further types, as Transformers.js looks for its dtypes fp16, q8 and q4; float32 is GRAPH there.
+VARIANT_GRAPHS: Final = {
+    "float16": "onnx/model_fp16.onnx",
+    "int8": "onnx/model_quantized.onnx",
+    "int4": "onnx/model_q4.onnx",
+}
+# What Transformers.js expects external data to be called: the graph's name and this.
+DATA_SUFFIX: Final = "_data"
 
 INPUT_IDS: Final = "input_ids"
 ATTENTION_MASK: Final = "attention_mask"
+TOKEN_TYPE_IDS: Final = "token_type_ids"
 LAST_HIDDEN_STATE: Final = "last_hidden_state"
 SENTENCE_EMBEDDING: Final = "sentence_embedding"
 # Of the artifact of a pipeline, besides SENTENCE_EMBEDDING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,20 +55,19 @@ class Graph:
     def __init__(
         self,
         artifact: Artifact,
+        name: str | None,
         *,
         output: str,
         width: int,
         providers: Sequence[str] | None = None,
         optimize: bool = True,
-        lean: bool = True,
     ) -> None:
-        """Load portvec.graph; without `lean`, or where there is none, the graph that others run."""
-        self._is_lean = lean and fmt.RUNTIME_GRAPH in artifact.manifest.files
-        name = fmt.RUNTIME_GRAPH if self._is_lean else fmt.GRAPH
+        """Load the graph of that name; if None, portvec.graph, or model.onnx where there is none."""
+        if name is None:
+            name = fmt.RUNTIME_GRAPH if fmt.RUNTIME_GRAPH in artifact.manifest.files else fmt.GRAPH
+        self._is_lean = name == fmt.RUNTIME_GRAPH
         self._path = artifact.path(name)
-        check_graph(
-            self._path, PurePosixPath(fmt.GRAPH_DATA).relative_to(PurePosixPath(name).parent).as_posix()
-        )
+        check_graph(self._path, fmt.GRAPH_DATA if self._is_lean else f"{self._path.name}{fmt.DATA_SUFFIX}")
         self.padding_id = artifact.manifest.vocabulary_size
         self.block_tokens = _block_tokens(artifact.manifest)
         self._outputs = [output]

@@ -65,6 +65,21 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A further graph whose table has another type.
+
+    Attributes:
+        graph: its path; its external data is beside it.
+        conformance: path of the recorded texts, with the embeddings of this graph.
+        quality: what the type costs; None if the table holds the source's values exactly.
+    """
+
+    graph: str
+    conformance: str
+    quality: Quality | None
+
+
+@dataclass(frozen=True)
 class TokenizerFacts:
     """What a reader may want to know of tokenizer.json without parsing it.
 
@@ -109,6 +124,7 @@ class Manifest:
         tokenizer: facts about tokenizer.json.
         head: the classifier or regressor of a pipeline; None for an embedding model.
         quality: what the table's type costs; None if it holds the source's values exactly.
+        variants: further graphs by the type of their table, for other runtimes.
         files: size and hash of each file but the manifest, by path relative to the folder.
     """
 
@@ -124,6 +140,7 @@ class Manifest:
     tokenizer: TokenizerFacts
     head: Head | None = None
     quality: Quality | None = None
+    variants: dict[str, Variant] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
     format_version: int = fmt.FORMAT_VERSION
 
@@ -174,6 +191,7 @@ class Manifest:
             tokenizer=TokenizerFacts(tokenizer.get("model", str), tokenizer.get("splits_at_spaces", bool)),
             quality=_quality(fields.get("quality", dict, None), f"{where}: quality"),
             head=_head(fields.get("head", dict, None), f"{where}: head"),
+            variants=_variants(fields.get("variants", dict, default={}), f"{where}: variants"),
             files={
                 path: FileRecord(*_file_record(record, f"{where}: files: {path}"))
                 for path, record in fields.get("files", dict).items()
@@ -199,7 +217,8 @@ class Manifest:
                 raise ArtifactError(
                     f"{where}: file path {path!r} leaves the artifact folder; do not use this artifact"
                 )
-        for path in (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE):
+        of_variants = [path for one in self.variants.values() for path in (one.graph, one.conformance)]
+        for path in (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE, *of_variants):
             if path not in self.files:
                 raise ArtifactError(f"{where}: files does not list {path}; export the model again")
 
@@ -211,9 +230,11 @@ class _Fields:
         self._values = values
         self._where = where
 
-    def get(self, name: str, kind: type, *null: None) -> Any:
+    def get(self, name: str, kind: type, *null: None, default: Any = None) -> Any:
         """Return field `name`, which must be a `kind`, or null if a None is passed as well."""
         if name not in self._values:
+            if default is not None:
+                return default
             raise ArtifactError(f"{self._where}: field {name} is missing; export the model again")
         value = self._values[name]
         if value is None and null:
@@ -233,6 +254,21 @@ def _quality(value: dict[str, Any] | None, where: str) -> Quality | None:
         fields = _Fields(_Fields(value, where).get(name, dict), f"{where}: {name}")
         cosines.append(Cosine(fields.get("texts", int), fields.get("min", float), fields.get("mean", float)))
     return Quality(*cosines)
+
+
+def _variants(value: dict[str, Any], where: str) -> dict[str, Variant]:
+    variants = {}
+    for dtype in value:
+        if dtype not in fmt.DTYPES:
+            known = ", ".join(fmt.DTYPES)
+            raise ArtifactError(f"{where}: dtype {dtype!r} is unknown, expected one of {known}")
+        fields = _Fields(_Fields(value, where).get(dtype, dict), f"{where}: {dtype}")
+        variants[dtype] = Variant(
+            fields.get("graph", str),
+            fields.get("conformance", str),
+            _quality(fields.get("quality", dict, None), f"{where}: {dtype}: quality"),
+        )
+    return variants
 
 
 def _head(value: dict[str, Any] | None, where: str) -> Head | None:

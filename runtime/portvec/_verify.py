@@ -34,8 +34,8 @@ class Verification:
 def verify(folder: str | os.PathLike[str]) -> Verification:
     """Hash every file of an artifact and embed its recorded texts on this device.
 
-    Both graphs run, with all of onnxruntime's optimizations and with none; one of them with the tokenizer
-    that loading picks here, the other with `tokenizers`, which any other device may have to use.
+    Every graph runs, with all of onnxruntime's optimizations and with none; the one that is loaded with the
+    tokenizer that loading picks here, the others with `tokenizers`, which any other device may have to use.
 
     Raises:
         ArtifactError: a file is missing or changed, token ids differ from the recorded ones, or an
@@ -43,16 +43,20 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
     """
     artifact = open_artifact(Path(folder))
     check_hashes(artifact)
-    recorded = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
+    main = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
+    graphs: list[tuple[str | None, Conformance]] = [(None, main), (fmt.GRAPH, main)]
+    for variant in artifact.manifest.variants.values():
+        recorded = Conformance.read(artifact.path(variant.conformance), artifact.manifest)
+        graphs.append((variant.graph, recorded))
     largest = max(
-        _compare(artifact, recorded, optimize=optimize, lean=lean)
+        _compare(artifact, recorded, graph, optimize=optimize)
+        for graph, recorded in graphs
         for optimize in (True, False)
-        for lean in (True, False)
     )
-    return Verification(len(recorded.texts), largest)
+    return Verification(len(main.texts), largest)
 
 
-def _compare(artifact: Artifact, recorded: Conformance, *, optimize: bool, lean: bool) -> float:
+def _compare(artifact: Artifact, recorded: Conformance, graph: str | None, *, optimize: bool) -> float:
     """Return the largest relative difference between an artifact's vectors and the recorded ones.
 
     The texts are embedded together and one by one, since block shapes choose different kernels.
@@ -60,8 +64,8 @@ def _compare(artifact: Artifact, recorded: Conformance, *, optimize: bool, lean:
     Raises:
         ArtifactError: token ids differ, or a number differs by more than the tolerance.
     """
-    tokenizer: TokenizerChoice = "auto" if lean else "tokenizers"
-    embedder = StaticEmbedder(artifact, tokenizer=tokenizer, optimize=optimize, lean=lean)
+    tokenizer: TokenizerChoice = "auto" if graph is None else "tokenizers"
+    embedder = StaticEmbedder(artifact, tokenizer=tokenizer, optimize=optimize, graph=graph)
     token_ids = embedder.tokenize(recorded.texts).lists()
     for index, (got, expected) in enumerate(zip(token_ids, recorded.token_ids, strict=True)):
         if got != expected:
@@ -75,7 +79,7 @@ def _compare(artifact: Artifact, recorded: Conformance, *, optimize: bool, lean:
         for embeddings in (embedder.encode(recorded.texts), alone)
     )
     if recorded.logits is not None:
-        classifier = StaticClassifier(artifact, tokenizer=tokenizer, optimize=optimize, lean=lean)
+        classifier = StaticClassifier(artifact, tokenizer=tokenizer, optimize=optimize, graph=graph)
         logits = classifier.logits(recorded.texts)
         differences = relative_differences(logits, recorded.logits, floor=1.0)
         _largest(differences, "logits", fmt.LOGITS_TOLERANCE, artifact)
