@@ -22,7 +22,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from portvec import _format as fmt
 from portvec._manifest import Head
-from portvec_export._tables import INT4_BLOCK, Table
+from portvec_export import _onnx_int4
+from portvec_export._table import Table
 
 # What the oldest consumer in use reads (Transformers.js 2 reads IR 8; opset 14 needs IR 7).
 IR_VERSION = 8
@@ -44,7 +45,12 @@ def build_model(
     With a head of so many linear layers, its outputs take the place of last_hidden_state.
     """
     dim = table.dim
-    summed = _integer_total(table) if table.row_weights is not None else _float_total(table)
+    if table.row_weights is not None:
+        summed = _integer_total(table)
+    elif table.block_weights is not None:
+        summed = _int4_total(table)
+    else:
+        summed = _float_total(table)
     nodes = [*_rows(unk_id), *_count(), *summed, *_mean(), *_embedding(normalize)]
     embedding = _tensor(fmt.SENTENCE_EMBEDDING, TensorProto.FLOAT, dim)
     outputs = [embedding]
@@ -78,7 +84,6 @@ def _tensor(name: str, kind: int, *axes: str | int) -> onnx.ValueInfoProto:
 
 
 def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) -> list[TensorProto]:
-    blocks = 1 if table.scales is None else table.scales.shape[1]
     values: dict[str, npt.NDArray[Any]] = {
         "zero_id": np.array(table.zero_id, dtype=np.int64),
         "unk_id": np.array(-1 if unk_id is None else unk_id, dtype=np.int64),
@@ -91,12 +96,9 @@ def _constants(nodes: list[onnx.NodeProto], table: Table, unk_id: int | None) ->
         "one_row": np.array([1], dtype=np.int64),
         "unit": np.array(table.unit, dtype=np.float32),
         "axis_3": np.array([3], dtype=np.int64),
-        "four": np.array(4, dtype=np.uint8),
-        "eight": np.array(8, dtype=np.float32),
-        "block_shape": np.array([blocks, INT4_BLOCK], dtype=np.int64),
-        "padded_dim": np.array([blocks * INT4_BLOCK], dtype=np.int64),
         "start": np.array([0], dtype=np.int64),
         "dim": np.array([table.dim], dtype=np.int64),
+        **_onnx_int4.constants(table),
     }
     used = {name for node in nodes for name in node.input}
     return [numpy_helper.from_array(value, name) for name, value in values.items() if name in used]
@@ -146,14 +148,15 @@ def _float_total(table: Table) -> list[onnx.NodeProto]:
     if table.mapping is not None:
         nodes.append(helper.make_node("Gather", ["mapping", rows], ["rows"]))
         rows = "rows"
-    nodes.append(helper.make_node("Gather", ["vectors", rows], ["gathered"]))
-    vectors = "gathered"
     if table.scales is not None:
-        nodes += _unpacked(rows)
+        nodes += _onnx_int4.unpacked(rows)
         vectors = "unpacked"
-    elif table.vectors.dtype != np.float32:  # widened after the gather: only what is used
-        nodes.append(helper.make_node("Cast", [vectors], ["widened"], to=TensorProto.FLOAT))
-        vectors = "widened"
+    else:
+        nodes.append(helper.make_node("Gather", ["vectors", rows], ["gathered"]))
+        vectors = "gathered"
+        if table.vectors.dtype != np.float32:  # widened after the gather: only what is used
+            nodes.append(helper.make_node("Cast", [vectors], ["widened"], to=TensorProto.FLOAT))
+            vectors = "widened"
     if table.weights is not None:
         nodes += [
             helper.make_node("Gather", ["weights", "ids_by_position"], ["token_weights"]),
@@ -171,27 +174,17 @@ def _float_total(table: Table) -> list[onnx.NodeProto]:
     ]
 
 
-def _unpacked(rows: str) -> list[onnx.NodeProto]:
-    """Gathered (length, batch, bytes) -> unpacked float32 (length, batch, padded dim), of int4.
-
-    Shifts alone separate the halves of a byte: BitwiseAnd came with opset 18.
-    """
+def _int4_total(table: Table) -> list[onnx.NodeProto]:
+    """Ids -> total (batch, dim) of int4 with whole block weights."""
+    nodes = []
+    rows = "ids"
+    if table.mapping is not None:
+        nodes.append(helper.make_node("Gather", ["mapping", rows], ["rows"]))
+        rows = "rows"
     return [
-        helper.make_node("BitShift", ["gathered", "four"], ["second_half"], direction="RIGHT"),
-        helper.make_node("BitShift", ["gathered", "four"], ["shifted"], direction="LEFT"),
-        helper.make_node("BitShift", ["shifted", "four"], ["first_half"], direction="RIGHT"),
-        helper.make_node("Concat", ["first_half", "second_half"], ["codes"], axis=2),
-        helper.make_node("Cast", ["codes"], ["float_codes"], to=TensorProto.FLOAT),
-        helper.make_node("Sub", ["float_codes", "eight"], ["signed"]),
-        helper.make_node("Shape", ["ids_by_position"], ["positions"]),
-        helper.make_node("Concat", ["positions", "block_shape"], ["shape_in_blocks"], axis=0),
-        helper.make_node("Reshape", ["signed", "shape_in_blocks"], ["blocks"]),
-        helper.make_node("Gather", ["scales", rows], ["half_scales"]),
-        helper.make_node("Cast", ["half_scales"], ["block_scales"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["block_scales", "axis_3"], ["scale_columns"]),
-        helper.make_node("Mul", ["blocks", "scale_columns"], ["scaled"]),
-        helper.make_node("Concat", ["positions", "padded_dim"], ["flat_shape"], axis=0),
-        helper.make_node("Reshape", ["scaled", "flat_shape"], ["unpacked"]),
+        *nodes,
+        *_onnx_int4.integer_sums(rows),
+        helper.make_node("Slice", ["padded", "start", "dim", "axis_1"], ["total"]),
     ]
 
 
