@@ -106,7 +106,7 @@ def test_long_texts_cannot_overflow_int8_sums(tmp_path: Path) -> None:
     np.testing.assert_allclose(often, once, rtol=0, atol=1e-3)
 
 
-class DequantizeLinear(OpRun):  # type: ignore[misc]  # onnx's own starts at opset 19
+class DequantizeLinear(OpRun):  # onnx's own starts at opset 19
     op_domain = ""
 
     def _run(self, x: Any, scale: Any, zero_point: Any, **_attributes: Any) -> Any:

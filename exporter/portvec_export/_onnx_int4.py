@@ -1,6 +1,7 @@
 """The int4 part of the graph: from row numbers to the sum of the rows. Two values share a byte, see `_int4`.
 
-Bytes are split with DequantizeLinear and Cast, which truncates: onnxruntime's shifts take several times as long.
+Bytes are split with DequantizeLinear and Cast, which truncates: in onnxruntime shifts take several times as
+long.
 """
 
 from __future__ import annotations

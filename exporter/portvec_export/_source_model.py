@@ -133,12 +133,14 @@ def _static_model(content: SourceFiles, normalize: bool, max_length: int | None)
 
 
 def _cut(model: StaticModel, dim: int | None) -> None:
-    """Keep `dim` dimensions, in float32."""
+    """Keep `dim` dimensions; vectors and weights in float32, as they will be stored."""
     model.embedding = widened(model.embedding[:, :dim])
     if model.weights is not None and model.token_mapping is None:
         # A row for each id: the weights can be part of it.
         model.embedding = (model.embedding[:] * model.weights[:, None]).astype(np.float32)
         model.weights = None
+    elif model.weights is not None:
+        model.weights = model.weights.astype(np.float32)
 
 
 def _check(model: StaticModel, tensors: Path, tokenizer: Path) -> None:
