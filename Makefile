@@ -18,7 +18,7 @@ setup: .venv/ready
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "portvec needs Python 3.10 or newer, got " + sys.version.split()[0] + "; set PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[export,fast,milvus]" --group dev
+	$(BIN)/python -m pip install --quiet --editable ".[vocabulary,fast,milvus]" --group dev
 	touch $@
 
 demo: setup
@@ -40,7 +40,7 @@ test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready
 .venv-lowest/ready: pyproject.toml tests/lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-lowest/bin/python -m pip install --quiet -c tests/lowest.txt --editable ".[export,fast,milvus]" --group dev
+	.venv-lowest/bin/python -m pip install --quiet -c tests/lowest.txt --editable ".[vocabulary,fast,milvus]" --group dev
 	touch $@
 
 .venv-lowest-runtime/ready: pyproject.toml tests/lowest-runtime.txt

@@ -7,10 +7,9 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 from portvec import _format as fmt
@@ -20,7 +19,7 @@ from portvec._encoders import splits_at_spaces
 from portvec._manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
 from portvec._staging import exclusive, staged_folder
 from portvec._verify import verify
-from portvec.errors import ExportError
+from portvec.errors import ArtifactError, ExportError
 from portvec_export._conformance_texts import conformance_texts
 from portvec_export._consumer_files import write_consumer_files
 from portvec_export._graph_writer import write_graph
@@ -36,6 +35,7 @@ def export_model(
     *,
     dtype: str = "float32",
     dim: int | None = None,
+    vocabulary_size: int | None = None,
     normalize: bool | None = None,
     max_length: int | Literal["model"] | None = "model",
     revision: str | None = None,
@@ -57,6 +57,8 @@ def export_model(
         dtype: type of the stored table: "float32", "float16", "int8" (a quarter) or "int4"
             (a seventh). Embeddings are float32 whatever it is.
         dim: keep the first `dim` dimensions; all if None.
+        vocabulary_size: number of vectors that all token ids share, found by model2vec's k-means; each id has
+            its own if None. Takes minutes for large models, and the extra `vocabulary`.
         normalize: whether embeddings get unit length; as the model says if None.
         max_length: tokens kept of a text, None for all; the model's own limit by default.
         revision: branch, tag or commit on the Hub.
@@ -75,10 +77,11 @@ def export_model(
 
     Raises:
         SourceError: the source does not exist, cannot be fetched or is no sound Model2Vec model.
+        MissingExtraError: `vocabulary_size` is given, and scikit-learn is not installed.
         ExportError: an argument is out of range, `output` is taken or cannot be written.
         ArtifactError: the written artifact does not reproduce model2vec; nothing was kept.
     """
-    _check_arguments(dtype, dim, max_length)
+    _check_arguments(dtype, dim=dim, vocabulary_size=vocabulary_size, max_length=max_length)
     further = _further_types(dtype, variants)
     target = Path(output).expanduser().resolve()
     _check_target(target, overwrite)
@@ -92,6 +95,7 @@ def export_model(
         model = load_source(
             source,
             dim=dim,
+            vocabulary_size=vocabulary_size,
             normalize=normalize,
             max_length=max_length,
             revision=revision,
@@ -104,18 +108,19 @@ def export_model(
                 with staged_folder(target) as staging:
                     step("write")
                     _write(staging, model, dtype, further, single_file, token_type_ids)
+                    del model  # the check maps what was written
                     step("check")
-                    verify(staging)
+                    _check(staging, output)
                     step("done")
         except OSError as error:
             raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
     return Path(output)
 
 
-def _check_arguments(dtype: str, dim: object, max_length: object) -> None:
+def _check_arguments(dtype: str, **numbers: object) -> None:
     if dtype not in fmt.DTYPES:
         raise ExportError(f"dtype {dtype!r} is unknown, expected one of {', '.join(fmt.DTYPES)}")
-    for name, value in {"dim": dim, "max_length": max_length}.items():
+    for name, value in numbers.items():
         if value is None or value == "model":
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -186,6 +191,7 @@ def _write(
         max_length=model.max_length,
         max_characters=source.max_characters,
         unk_id=model.unk_token_id,
+        vocabulary_quantization=None if model.token_mapping is None else len(model.embedding),
         tokenizer=_tokenizer_facts(source),
         head=source.head.head if source.head else None,
         quality=cost,
@@ -201,7 +207,7 @@ def _write(
 def _write_type(
     folder: Path,
     source: SourceModel,
-    embedding: npt.NDArray[np.float32],
+    embedding: Any,
     dtype: str,
     graph: str,
     conformance: str,
@@ -225,9 +231,9 @@ def _write_type(
         token_type_ids=token_type_ids,
     )
     texts = conformance_texts(model.max_length, source.max_characters)
-    exact = np.array_equal(table.decoded, model.embedding)
+    exact = model is source.original and table.holds(embedding)
     larger = [] if exact else paragraphs()
-    original = [model.encode(some) for some in (texts, larger) if some]
+    original = [source.original.encode(some) for some in (texts, larger) if some and not exact]
     # The reference is model2vec on the values that the table really holds.
     model.embedding = table.decoded
     stored = [model.encode(some).astype(np.float32) for some in (texts, larger) if some]
@@ -236,6 +242,13 @@ def _write_type(
     recorded = Conformance(texts, source.token_ids(texts), embeddings, logits)
     (folder / conformance).write_text(recorded.to_json(REFERENCE), encoding="utf-8")
     return None if exact else quality(*zip(original, stored, strict=True))
+
+
+def _check(staging: Path, output: str | os.PathLike[str]) -> None:
+    try:
+        verify(staging)
+    except ArtifactError as error:  # the staging folder is gone when this is read
+        raise ArtifactError(str(error).replace(str(staging), str(output))) from error
 
 
 def _tokenizer_facts(source: SourceModel) -> TokenizerFacts:

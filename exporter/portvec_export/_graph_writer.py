@@ -16,7 +16,7 @@ from portvec import _format as fmt
 from portvec.errors import ExportError
 from portvec_export._head import HeadLayers
 from portvec_export._onnx_graph import build_model, build_runtime_model
-from portvec_export._tables import Table
+from portvec_export._table import Table
 
 # Offsets that can be memory-mapped everywhere: Windows maps at multiples of 64 KiB, the others at pages.
 # Tensors smaller than that are read, so they need no such offset.

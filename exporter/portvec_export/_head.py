@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from model2vec.inference.mlp import Activation, Layer, MLPHead
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -40,6 +39,9 @@ class HeadLayers:
 
     def reference(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the logits float32 (n, outputs) that model2vec computes from embeddings (n, dim)."""
+        # Takes as long to import as the rest of an export, and most models have no head.
+        from model2vec.inference.mlp import Activation, Layer, MLPHead
+
         layers = [Layer(weight, bias) for weight, bias in self.layers]
         return MLPHead(layers, Activation.IDENTITY).predict_regression(embeddings)
 

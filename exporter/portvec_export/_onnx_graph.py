@@ -22,8 +22,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from portvec import _format as fmt
 from portvec._manifest import Head
+from portvec_export import _onnx_int4
 from portvec_export._head import HeadLayers
-from portvec_export._tables import INT4_BLOCK, Table
+from portvec_export._onnx_total import total
+from portvec_export._table import Table
 
 # What the oldest consumer in use reads (Transformers.js 2 reads IR 8; opset 14 needs IR 7).
 IR_VERSION = 8
@@ -50,7 +52,7 @@ def build_model(
     nodes = [
         *_ids(unk_id, positions),
         *_count(),
-        *_total(table, "ids", count="count"),
+        *total(table, "ids", count="count"),
         *_embedding(normalize),
     ]
     if head is None:
@@ -91,7 +93,7 @@ def build_runtime_model(
         [
             helper.make_node("Split", ["bounds"], ["first", "last"], axis=0),
             helper.make_node("Slice", [fmt.TOKEN_IDS, "first", "last", "axis_0"], ["block_ids"]),
-            *_total(table, "block_ids", by_position=True),
+            *total(table, "block_ids", by_position=True),
         ],
         "pool_block",
         [_tensor("bounds", TensorProto.INT64, 2)],
@@ -138,7 +140,6 @@ def _tensor(name: str, kind: int, *axes: str | int) -> onnx.ValueInfoProto:
 def _constants(
     nodes: list[onnx.NodeProto], table: Table, unk_id: int | None = None, positions: int | None = None
 ) -> list[TensorProto]:
-    blocks = 1 if table.scales is None else table.scales.shape[1]
     values: dict[str, npt.NDArray[Any]] = {
         "zero_id": np.array(table.zero_id, dtype=np.int64),
         "unk_id": np.array(-1 if unk_id is None else unk_id, dtype=np.int64),
@@ -152,13 +153,10 @@ def _constants(
         "unit": np.array(table.unit, dtype=np.float32),
         "flat_shape": np.array([-1, table.dim], dtype=np.int64),
         "axis_3": np.array([3], dtype=np.int64),
-        "four": np.array(4, dtype=np.uint8),
-        "eight": np.array(8, dtype=np.float32),
-        "block_shape": np.array([blocks, INT4_BLOCK], dtype=np.int64),
-        "padded_dim": np.array([blocks * INT4_BLOCK], dtype=np.int64),
         "limit": np.array([positions or 0], dtype=np.int64),
         "start": np.array([0], dtype=np.int64),
         "dim": np.array([table.dim], dtype=np.int64),
+        **_onnx_int4.constants(table),
     }
     used = {name for node in nodes for name in node.input}
     return [numpy_helper.from_array(value, name) for name, value in values.items() if name in used]
@@ -185,103 +183,6 @@ def _ids(unk_id: int | None, positions: int | None) -> list[onnx.NodeProto]:
     return [
         *nodes,
         helper.make_node("Where", ["dropped", "zero_id", given], ["ids"]),
-    ]
-
-
-def _total(
-    table: Table, ids: str, *, by_position: bool = False, count: str | None = None
-) -> list[onnx.NodeProto]:
-    """Ids (batch, length), or (length, batch) if `by_position`, -> total (batch, dim).
-
-    `count` is needed where the length may be zero.
-    """
-    sum_by_position = table.row_weights is None
-    nodes = []
-    if by_position != sum_by_position:
-        nodes.append(helper.make_node("Transpose", [ids], ["transposed_ids"], perm=[1, 0]))
-        ids = "transposed_ids"
-    return nodes + (_float_total(table, ids) if sum_by_position else _integer_total(table, ids, count))
-
-
-def _integer_total(table: Table, ids: str, count: str | None) -> list[onnx.NodeProto]:
-    """Ids (batch, length) -> total, exact in int32: row weights times values, without widening the rows."""
-    nodes = []
-    rows = ids
-    if table.mapping is not None:
-        nodes.append(helper.make_node("Gather", ["mapping", rows], ["rows"]))
-        rows = "rows"
-    nodes += [
-        helper.make_node("Gather", ["vectors", rows], ["values"]),
-        helper.make_node("Gather", ["row_weights", rows], ["row_weights_of_tokens"]),
-        helper.make_node("Unsqueeze", ["row_weights_of_tokens", "axis_1"], ["left"]),
-        helper.make_node("MatMulInteger", ["left", "values"], ["integer_sums"]),
-        helper.make_node("Squeeze", ["integer_sums", "axis_1"], ["integers"]),
-        helper.make_node("Cast", ["integers"], ["units"], to=TensorProto.FLOAT),
-    ]
-    if count is None:
-        return [*nodes, helper.make_node("Mul", ["units", "unit"], ["total"])]
-    return [
-        *nodes,
-        # Over no position at all, onnxruntime's MatMulInteger leaves its output as it found it.
-        helper.make_node("Min", [count, "one"], ["is_any"]),
-        helper.make_node("Mul", ["is_any", "unit"], ["unit_or_zero"]),
-        helper.make_node("Mul", ["units", "unit_or_zero"], ["total"]),
-    ]
-
-
-def _float_total(table: Table, ids: str) -> list[onnx.NodeProto]:
-    """Ids (length, batch) -> total, the rows added one position after the other."""
-    nodes = []
-    rows = ids
-    if table.mapping is not None:
-        nodes.append(helper.make_node("Gather", ["mapping", rows], ["rows"]))
-        rows = "rows"
-    nodes.append(helper.make_node("Gather", ["vectors", rows], ["gathered"]))
-    vectors = "gathered"
-    if table.scales is not None:
-        nodes += _unpacked(rows)
-        vectors = "unpacked"
-    elif table.vectors.dtype != np.float32:  # widened after the gather: only what is used
-        nodes.append(helper.make_node("Cast", [vectors], ["widened"], to=TensorProto.FLOAT))
-        vectors = "widened"
-    if table.weights is not None:
-        nodes += [
-            helper.make_node("Gather", ["weights", ids], ["token_weights"]),
-            helper.make_node("Unsqueeze", ["token_weights", "axis_2"], ["weight_columns"]),
-            helper.make_node("Mul", [vectors, "weight_columns"], ["weighted"]),
-        ]
-        vectors = "weighted"
-    if table.scales is None:
-        return [*nodes, helper.make_node("ReduceSum", [vectors, "axis_0"], ["total"], keepdims=0)]
-    return [
-        *nodes,
-        helper.make_node("ReduceSum", [vectors, "axis_0"], ["padded"], keepdims=0),
-        helper.make_node("Slice", ["padded", "start", "dim", "axis_1"], ["units"]),
-        helper.make_node("Mul", ["units", "unit"], ["total"]),
-    ]
-
-
-def _unpacked(rows: str) -> list[onnx.NodeProto]:
-    """Gathered (length, batch, bytes) -> unpacked float32 (length, batch, padded dim), of int4.
-
-    Shifts alone separate the halves of a byte: BitwiseAnd came with opset 18.
-    """
-    return [
-        helper.make_node("BitShift", ["gathered", "four"], ["second_half"], direction="RIGHT"),
-        helper.make_node("BitShift", ["gathered", "four"], ["shifted"], direction="LEFT"),
-        helper.make_node("BitShift", ["shifted", "four"], ["first_half"], direction="RIGHT"),
-        helper.make_node("Concat", ["first_half", "second_half"], ["codes"], axis=2),
-        helper.make_node("Cast", ["codes"], ["float_codes"], to=TensorProto.FLOAT),
-        helper.make_node("Sub", ["float_codes", "eight"], ["signed"]),
-        helper.make_node("Shape", [rows], ["positions"]),
-        helper.make_node("Concat", ["positions", "block_shape"], ["shape_in_blocks"], axis=0),
-        helper.make_node("Reshape", ["signed", "shape_in_blocks"], ["blocks"]),
-        helper.make_node("Gather", ["scales", rows], ["half_scales"]),
-        helper.make_node("Cast", ["half_scales"], ["block_scales"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["block_scales", "axis_3"], ["scale_columns"]),
-        helper.make_node("Mul", ["blocks", "scale_columns"], ["scaled"]),
-        helper.make_node("Concat", ["positions", "padded_dim"], ["unpacked_shape"], axis=0),
-        helper.make_node("Reshape", ["scaled", "unpacked_shape"], ["unpacked"]),
     ]
 
 

@@ -1,11 +1,18 @@
-"""The files of a Model2Vec model, checked one by one, so that an error can name the one at fault."""
+"""The files of a Model2Vec model, read and checked one by one, so that an error can name the one at fault.
+
+Not by model2vec's loader, whose imports take longer than the rest of an export.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
+import yaml
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
@@ -15,23 +22,44 @@ from portvec.errors import SourceError
 _AGAIN = "fetch the model again, as a download may have been cut short"
 
 
-def check_files(folder: Path, layout: Layout) -> dict[str, Any]:
-    """Return the configuration; refuse files that are damaged or belong to another kind of model.
+@dataclass(frozen=True)
+class SourceFiles:
+    """What the files of a model hold, as they hold it.
+
+    Attributes:
+        config: config.json.
+        tokenizer: tokenizer.json.
+        table: (rows, dim) of any type.
+        weights: (V,) factor of each token id, or None.
+        mapping: (V,) row of each token id, or None.
+        language: what the model card names, or None.
+    """
+
+    config: dict[str, Any]
+    tokenizer: Tokenizer
+    table: npt.NDArray[Any]
+    weights: npt.NDArray[Any] | None
+    mapping: npt.NDArray[Any] | None
+    language: str | list[str] | None
+
+
+def read_files(folder: Path, layout: Layout) -> SourceFiles:
+    """Read a model; refuse files that are damaged or belong to another kind of model.
 
     Raises:
         SourceError: names the file, what was expected of it and what was found.
     """
     config = _read_json(folder / layout.config)
     _check_config(config, folder / layout.config)
-    tensors, tokenizer = folder / layout.embeddings, folder / layout.tokenizer
-    rows = _count_rows(tensors, layout)
-    tokens = _count_tokens(tokenizer)
-    if rows is not None and rows != tokens:
+    tokenizer = _read_tokenizer(folder / layout.tokenizer)
+    tensors = _read_tensors(folder / layout.embeddings, layout.tensor)
+    rows, tokens = len(tensors["table"]), len(tokenizer.get_vocab())
+    if tensors["mapping"] is None and rows != tokens:
         raise SourceError(
-            f"{tokenizer.name} has {tokens} tokens, but {tensors} has {rows} rows; the two files belong to "
-            "different models"
+            f"{Path(layout.tokenizer).name} has {tokens} tokens, but {folder / layout.embeddings} has {rows} "
+            "rows; the two files belong to different models"
         )
-    return config
+    return SourceFiles(config, tokenizer, language=_language(folder / "README.md"), **tensors)
 
 
 def _check_config(config: dict[str, Any], path: Path) -> None:
@@ -47,22 +75,24 @@ def _check_config(config: dict[str, Any], path: Path) -> None:
         )
 
 
-def _count_rows(path: Path, layout: Layout) -> int | None:
-    """Return the rows of the table; None where a mapping leads to them."""
-    expected = layout.tensor
+def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             names = set(file.keys())
-            shape = file.get_slice(expected).get_shape() if expected in names else []
+            wanted = {"table": expected, "weights": "weights", "mapping": "mapping"}
+            tensors = {key: file.get_tensor(name) if name in names else None for key, name in wanted.items()}
     except (SafetensorError, OSError) as error:
         raise SourceError(f"{path}: not a whole safetensors file ({error}); {_AGAIN}") from error
-    if expected in names:
-        if len(shape) != 2 or 0 in shape:
+    except (TypeError, AttributeError, KeyError) as error:  # a type that numpy does not have, as bfloat16
+        raise SourceError(f"{path}: tensors of a type that numpy cannot read ({error})") from error
+    table = tensors["table"]
+    if table is not None:
+        if table.ndim != 2 or 0 in table.shape:
             raise SourceError(
-                f"{path}: the embeddings have shape {tuple(shape)}, expected (rows, dimensions); is it a "
+                f"{path}: the embeddings have shape {table.shape}, expected (rows, dimensions); is it a "
                 "Model2Vec model?"
             )
-        return None if "mapping" in names else int(shape[0])
+        return tensors
     has = ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
     if any(".layer." in name or ".layers." in name or ".h.0." in name for name in names):
         raise SourceError(
@@ -74,12 +104,22 @@ def _count_rows(path: Path, layout: Layout) -> int | None:
     )
 
 
-def _count_tokens(path: Path) -> int:
+def _read_tokenizer(path: Path) -> Tokenizer:
     _read_json(path)
     try:
-        return len(Tokenizer.from_file(str(path)).get_vocab())
+        return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception
         raise SourceError(f"{path}: not a tokenizer that can be loaded ({error}); {_AGAIN}") from error
+
+
+def _language(card: Path) -> str | list[str] | None:
+    """Return the language in the front matter of a model card, which nothing but a card needs."""
+    try:
+        matter = re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL)
+        values = yaml.safe_load(matter[1]) if matter else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return values.get("language") if isinstance(values, dict) else None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

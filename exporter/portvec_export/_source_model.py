@@ -1,15 +1,15 @@
-"""A Model2Vec model, read with model2vec's own loader, options applied and checked."""
+"""A Model2Vec model, options applied and checked."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from model2vec import StaticModel
+from model2vec.model import DEFAULT_MAX_LENGTH
 from model2vec.version import __version__ as model2vec_version
 
 from portvec._artifact import sha256_of
@@ -18,24 +18,28 @@ from portvec._layout import HEAD, expected_files, kind_of, known_files, layout_o
 from portvec._manifest import Source
 from portvec._sources import locate
 from portvec.errors import SourceError
+from portvec_export._clusters import clustered
 from portvec_export._head import HeadLayers, load_head
-from portvec_export._source_files import check_files
+from portvec_export._rows import chunks, widened
+from portvec_export._source_files import SourceFiles, read_files
 
 REFERENCE = f"model2vec {model2vec_version}"
 
 
 @dataclass(frozen=True)
 class SourceModel:
-    """A Model2Vec model whose table is finite float32 and fits its tokenizer.
+    """A Model2Vec model whose table is finite and fits its tokenizer.
 
     Attributes:
-        static_model: the model; its `embedding` is float32 (rows, dim).
+        static_model: the model to export; its `embedding` gives float32 (rows, dim), as an array or `Rows`.
+        original: the model as it was before its vocabulary was clustered; else the same.
         tokenizer_path: the tokenizer.json that it was loaded with.
         head: the head of a pipeline; None for an embedding model.
         origin: where it came from, for the manifest.
     """
 
     static_model: StaticModel
+    original: StaticModel
     tokenizer_path: Path
     head: HeadLayers | None
     origin: Source
@@ -62,6 +66,7 @@ def load_source(
     source: str | os.PathLike[str],
     *,
     dim: int | None,
+    vocabulary_size: int | None,
     normalize: bool | None,
     max_length: int | Literal["model"] | None,
     revision: str | None,
@@ -89,40 +94,59 @@ def load_source(
     if layout is None:
         raise SourceError(f"{folder}: not a Model2Vec model, which has {expected_files()}; check the path")
 
-    config = check_files(folder, layout)
-    options: dict[str, Any] = {} if max_length == "model" else {"max_length": max_length}
-    try:
-        model = StaticModel.from_pretrained(folder, normalize=normalize, force_download=False, **options)
-    except Exception as error:  # whatever its parts raise
-        reason = " ".join(str(error).split())
-        raise SourceError(f"{folder}: model2vec cannot load this model ({reason})") from error
-    head = load_head(folder, config, model.dim)
-    stored_normalize = config.get("normalize", False)
+    content = read_files(folder, layout)
+    stored_normalize = content.config.get("normalize", False)
+    model = _static_model(
+        content,
+        stored_normalize if normalize is None else normalize,
+        content.config.get("max_length", DEFAULT_MAX_LENGTH) if max_length == "model" else max_length,
+    )
+    head = load_head(folder, content.config, model.dim)
     if head and (dim not in (None, model.dim) or normalize not in (None, stored_normalize)):
         raise SourceError(
             f"{folder}: a pipeline, whose head was trained on the model's own embeddings; leave out dim and "
             "normalize"
         )
-    model.embedding = _float32(model.embedding, dim, folder)
+    if dim is not None and not 1 <= dim <= model.dim:
+        raise SourceError(f"{folder}: dim {dim} was asked for, but the model has {model.dim} dimensions")
     _check(model, folder / layout.embeddings, folder / layout.tokenizer)
-    if model.weights is not None and model.token_mapping is None:
-        # A row for each id: the weights can be part of it.
-        model.embedding = (model.embedding * model.weights[:, None]).astype(np.float32)
-        model.weights = None
+    # Clustered as it is stored and in all dimensions, as model2vec does it.
+    chosen = model if vocabulary_size is None else clustered(model, vocabulary_size, str(folder))
+    for each in {model, chosen}:
+        _cut(each, dim)
     read = [*layout.files, *([HEAD] if head else [])]
     origin = Source(name, commit, subfolder, {path: sha256_of(folder / path) for path in read})
-    return SourceModel(model, folder / layout.tokenizer, head, origin)
+    return SourceModel(chosen, model, folder / layout.tokenizer, head, origin)
 
 
-def _float32(table: npt.NDArray[Any], dim: int | None, folder: Path) -> npt.NDArray[np.float32]:
-    if dim is not None and not 1 <= dim <= table.shape[1]:
-        raise SourceError(f"{folder}: dim {dim} was asked for, but the model has {table.shape[1]} dimensions")
-    return table[:, :dim].astype(np.float32)
+def _static_model(content: SourceFiles, normalize: bool, max_length: int | None) -> StaticModel:
+    return StaticModel(
+        content.table,
+        content.tokenizer,
+        config=content.config,
+        normalize=normalize,
+        language=content.language,  # type: ignore[arg-type]  # a str where the card has one
+        weights=content.weights,
+        token_mapping=content.mapping,
+        max_length=max_length,
+    )
+
+
+def _cut(model: StaticModel, dim: int | None) -> None:
+    """Keep `dim` dimensions; vectors and weights in float32, as they will be stored."""
+    model.embedding = widened(model.embedding[:, :dim])
+    if model.weights is not None and model.token_mapping is None:
+        # A row for each id: the weights can be part of it.
+        model.embedding = (model.embedding[:] * model.weights[:, None]).astype(np.float32)
+        model.weights = None
+    elif model.weights is not None:
+        model.weights = model.weights.astype(np.float32)
 
 
 def _check(model: StaticModel, tensors: Path, tokenizer: Path) -> None:
     """Refuse a model on which a lookup would fail or yield a vector that is not a number."""
-    finite = np.isfinite(model.embedding).all(axis=1)
+    values = widened(model.embedding)
+    finite = np.concatenate([np.isfinite(values[part]).all(axis=1) for part in chunks(len(values))])
     if not finite.all():
         rows = ", ".join(map(str, np.flatnonzero(~finite)[:5]))
         count = (~finite).sum()

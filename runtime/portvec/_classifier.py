@@ -17,6 +17,8 @@ from portvec._selection import TokenizerChoice
 from portvec._sources import ModelOptions
 from portvec.errors import SourceError
 
+_OF_EMBEDDERS = ("dim", "vocabulary_size", "normalize")
+
 
 class StaticClassifier(Reloadable):
     """Classifies texts, or predicts numbers for them. Made by `StaticClassifier.load`.
@@ -91,7 +93,7 @@ class StaticClassifier(Reloadable):
         )
         artifact, threads_to_use = resolve(source, options, threads=threads)
         classifier = cls(artifact, threads=threads_to_use, tokenizer=tokenizer, providers=providers)
-        arguments = {name: value for name, value in vars(options).items() if name not in ("dim", "normalize")}
+        arguments = {name: value for name, value in vars(options).items() if name not in _OF_EMBEDDERS}
         classifier._remember(
             source, {"threads": threads, "tokenizer": tokenizer, "providers": providers, **arguments}
         )

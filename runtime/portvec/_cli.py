@@ -69,6 +69,12 @@ def _max_length(_ctx: click.Context, _param: click.Parameter, value: str | None)
 )
 @click.option("--dim", type=click.IntRange(min=1), help="Keep the first N dimensions only.")
 @click.option(
+    "--vocabulary-size",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Let all tokens share K vectors, found by k-means.",
+)
+@click.option(
     "--max-length",
     metavar="N|none",
     callback=_max_length,
@@ -184,7 +190,7 @@ def info(folder: Path, as_json: bool) -> None:
         "reference": manifest.reference,
         "embedding": f"{manifest.dim} x float32, "
         + ("unit length" if manifest.normalize else "not normalized"),
-        "table": f"{manifest.dtype}, {manifest.vocabulary_size:,} token ids",
+        "table": f"{manifest.dtype}, {_describe_vocabulary(manifest)}",
         "truncation": limit,
         "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
         "quality": _describe_quality(manifest.quality),
@@ -198,10 +204,26 @@ def info(folder: Path, as_json: bool) -> None:
             click.echo(f"{name:<14} {value}")
 
 
+def _describe_table(manifest: Manifest) -> str:
+    shared = manifest.vocabulary_quantization
+    types = " + ".join([manifest.dtype, *manifest.variants])
+    size = f"{shared or manifest.vocabulary_size:,} x {manifest.dim} {types}"
+    return size + (f" for {manifest.vocabulary_size:,} token ids" if shared else "")
+
+
+def _describe_vocabulary(manifest: Manifest) -> str:
+    shared = manifest.vocabulary_quantization
+    return f"{manifest.vocabulary_size:,} token ids" + (f" sharing {shared:,} vectors" if shared else "")
+
+
 def _describe_quality(quality: Quality | None) -> str:
     if quality is None:
         return ""
-    return f"cosine to float32 {quality.paragraphs.mean:.5f}, at the least {quality.paragraphs.min:.5f}"
+    sets = {"paragraphs": quality.paragraphs, "recorded texts": quality.conformance}
+    return "cosine to float32 " + ", ".join(
+        f"{found.mean:.5f} (at the least {found.min:.5f}) on {found.texts:,} {name}"
+        for name, found in sets.items()
+    )
 
 
 def _describe_variant(manifest: Manifest, dtype: str) -> str:
@@ -265,8 +287,7 @@ def _summary(folder: Path) -> str:
     manifest = open_artifact(folder).manifest
     size = sum(record.size for record in manifest.files.values())
     return (
-        f"{folder}: {manifest.vocabulary_size:,} x {manifest.dim} "
-        f"{' + '.join([manifest.dtype, *manifest.variants])}, {size / 1e6:.1f} MB, "
+        f"{folder}: {_describe_table(manifest)}, {size / 1e6:.1f} MB, "
         + (f"{_describe_quality(manifest.quality)}, " if manifest.quality else "")
         + f"verified against {manifest.reference}"
     )

@@ -65,6 +65,7 @@ class StaticEmbedder(Reloadable):
         force_download: bool = False,
         dtype: str | None = None,
         dim: int | None = None,
+        vocabulary_size: int | None = None,
         normalize: bool | None = None,
         max_length: int | Literal["model"] | None = "model",
     ) -> StaticEmbedder:
@@ -83,6 +84,8 @@ class StaticEmbedder(Reloadable):
             force_download: ask the Hub again, even if the cache holds the model.
             dtype: table type of a conversion, "float32" if None.
             dim: embedding length of a conversion, shorter than the model's; the model's if None.
+            vocabulary_size: number of vectors that all token ids share in a conversion, found by model2vec's
+                k-means; each id has its own if None.
             normalize: whether a conversion yields unit vectors; as the model does if None.
             max_length: tokens kept of a text in a conversion, None for all; the model's by default.
 
@@ -99,6 +102,7 @@ class StaticEmbedder(Reloadable):
             force_download=force_download,
             dtype=dtype,
             dim=dim,
+            vocabulary_size=vocabulary_size,
             normalize=normalize,
             max_length=max_length,
         )

@@ -121,6 +121,7 @@ class Manifest:
         max_length: tokens kept of a text, UNK among them; None keeps all.
         max_characters: characters (code points) kept before tokenization; None keeps all.
         unk_id: token id that never contributes; None if the tokenizer has no unknown token.
+        vocabulary_quantization: number of vectors that the token ids share; None if each has its own.
         tokenizer: facts about tokenizer.json.
         head: the classifier or regressor of a pipeline; None for an embedding model.
         quality: what the table's type costs; None if it holds the source's values exactly.
@@ -137,6 +138,7 @@ class Manifest:
     max_length: int | None
     max_characters: int | None
     unk_id: int | None
+    vocabulary_quantization: int | None
     tokenizer: TokenizerFacts
     head: Head | None = None
     quality: Quality | None = None
@@ -188,6 +190,7 @@ class Manifest:
             max_length=fields.get("max_length", int, None),
             max_characters=fields.get("max_characters", int, None),
             unk_id=fields.get("unk_id", int, None),
+            vocabulary_quantization=fields.get("vocabulary_quantization", int, None),
             tokenizer=TokenizerFacts(tokenizer.get("model", str), tokenizer.get("splits_at_spaces", bool)),
             quality=_quality(fields.get("quality", dict, None), f"{where}: quality"),
             head=_head(fields.get("head", dict, None), f"{where}: head"),

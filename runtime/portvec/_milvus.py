@@ -38,6 +38,7 @@ class Model2VecEmbeddingFunction:
         max_length: int | Literal["model"] | None = "model",
         dimensionality: int | None = None,
         quantize_to: str | None = None,
+        vocabulary_quantization: int | None = None,
         threads: int | None = None,
         tokenizer: TokenizerChoice = "auto",
         providers: Sequence[str] | None = None,
@@ -55,6 +56,7 @@ class Model2VecEmbeddingFunction:
             max_length: see above.
             dimensionality: `dim` of `StaticEmbedder.load`, by its name in model2vec.
             quantize_to: `dtype` of `StaticEmbedder.load`, by its name in model2vec.
+            vocabulary_quantization: `vocabulary_size` of `StaticEmbedder.load`, by its name in model2vec.
             threads: see above.
             tokenizer: see above.
             providers: see above.
@@ -77,6 +79,7 @@ class Model2VecEmbeddingFunction:
             force_download=force_download,
             dtype=_DTYPES[quantize_to],
             dim=dimensionality,
+            vocabulary_size=vocabulary_quantization,
             normalize=normalize,
             max_length=max_length,
         )

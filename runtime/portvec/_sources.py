@@ -34,6 +34,7 @@ class ModelOptions:
     force_download: bool = False
     dtype: str | None = None
     dim: int | None = None
+    vocabulary_size: int | None = None
     normalize: bool | None = None
     max_length: int | Literal["model"] | None = "model"
 
@@ -161,6 +162,7 @@ def _convert(source: str | Path, target: Path, options: ModelOptions) -> None:
         target,
         dtype=options.dtype or "float32",
         dim=options.dim,
+        vocabulary_size=options.vocabulary_size,
         normalize=options.normalize,
         max_length=options.max_length,
         token=options.token,
@@ -186,15 +188,16 @@ def _copy_artifact(folder: Path, target: Path) -> None:
 def _check_options(manifest: Manifest, options: ModelOptions, where: str) -> None:
     """Refuse options that an artifact cannot follow any more."""
     wanted = {
-        "dtype": options.dtype,
-        "dim": options.dim,
-        "normalize": options.normalize,
-        "max_length": options.max_length,
+        "dtype": (options.dtype, manifest.dtype),
+        "dim": (options.dim, manifest.dim),
+        "vocabulary_size": (options.vocabulary_size, manifest.vocabulary_quantization),
+        "normalize": (options.normalize, manifest.normalize),
+        "max_length": (options.max_length, manifest.max_length),
     }
-    for name, value in wanted.items():
+    for name, (value, has) in wanted.items():
         given = value != "model" if name == "max_length" else value is not None
-        if given and value != getattr(manifest, name):
+        if given and value != has:
             raise SourceError(
-                f"{where}: an artifact exported with {name} {getattr(manifest, name)}, but {value} was "
+                f"{where}: an artifact exported with {name} {has}, but {value} was "
                 "asked for; export the Model2Vec model again with that"
             )

@@ -1,0 +1,51 @@
+"""Vocabulary quantization: model2vec's k-means over the token vectors."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import numpy as np
+from model2vec import StaticModel, quantize_model
+
+from portvec.errors import MissingExtraError, SourceError
+
+
+def clustered(model: StaticModel, size: int, where: str) -> StaticModel:
+    """Return the model with `size` vectors, the centres of clusters, that its token ids share.
+
+    What model2vec makes of it with `vocabulary_quantization=size`: rows are clustered by direction, and each
+    token keeps its own norm as a weight. It works in the type that the table is stored in. Half
+    precision does not hold the norm of every vector, though; where it does not, in float32.
+
+    Raises:
+        SourceError: the model has no more vectors than that, or is clustered already.
+        MissingExtraError: scikit-learn is not installed.
+    """
+    vectors = len(model.embedding)
+    if model.token_mapping is not None:
+        raise SourceError(
+            f"{where}: its {len(model.token_mapping):,} token ids share {vectors:,} vectors already; leave "
+            "out the vocabulary size"
+        )
+    if size >= vectors:
+        raise SourceError(
+            f"{where}: vocabulary size {size:,} was asked for, but the model has {vectors:,} vectors; choose "
+            "a smaller one, or leave it out"
+        )
+    if find_spec("sklearn") is None:
+        raise MissingExtraError(
+            "a vocabulary size needs the package scikit-learn; run pip install 'portvec[vocabulary]'"
+        )
+    if model.weights is None and model.embedding.dtype == np.float16:
+        with np.errstate(over="ignore"):
+            norms = np.linalg.norm(model.embedding, axis=1)
+        if not (np.isfinite(norms) & (norms > 0)).all():
+            model = StaticModel(
+                model.embedding.astype(np.float32),
+                model.tokenizer,
+                config=model.config,
+                normalize=model.normalize,
+                language=model.language,
+                max_length=model.max_length,
+            )
+    return quantize_model(model, vocabulary_quantization=size)

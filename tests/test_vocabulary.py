@@ -1,0 +1,155 @@
+"""export --vocabulary-size: token ids that share vectors, as model2vec's vocabulary quantization has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model2vec import StaticModel, quantize_model
+
+import texts
+import tiny_models
+from comparison import assert_same
+from conftest import BUNDLED, RunPortvec
+from corpus import paragraphs
+from portvec import Model2VecEmbeddingFunction, StaticEmbedder
+from portvec.errors import ExportError, MissingExtraError, SourceError
+from portvec_export import _clusters, export_model
+from portvec_export._tables import make_table
+
+pytest.importorskip("sklearn")
+
+TEXTS = [*paragraphs(300), *texts.scripts(), *texts.ADVERSARIAL]
+
+
+def reference(source: Path, size: int, dim: int | None = None) -> StaticModel:
+    model = StaticModel.from_pretrained(
+        source, vocabulary_quantization=size, dimensionality=dim, quantize_to="float32", force_download=False
+    )
+    assert model.weights is not None
+    model.weights = model.weights.astype(np.float32)  # as artifacts store them
+    return model
+
+
+@pytest.mark.parametrize("dim", [None, 10])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "int4"])
+def test_vectors_are_model2vecs_for_the_same_clusters(
+    dtype: str, dim: int | None, tiny_model: Path, tmp_path: Path
+) -> None:
+    artifact = export_model(tiny_model, tmp_path / "artifact", vocabulary_size=50, dim=dim, dtype=dtype)
+    model = reference(tiny_model, 50, dim)
+    model.embedding = make_table(model, dtype).decoded
+    embedder = StaticEmbedder.load(artifact)
+    assert_same(embedder, model, TEXTS)
+    assert embedder.manifest.vocabulary_quantization == 50
+    assert embedder.manifest.vocabulary_size == 800
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+@pytest.mark.parametrize("stored", ["float16", "float64", "int8"])
+def test_tables_are_clustered_in_the_type_that_they_are_stored_in(
+    stored: str, kind: tiny_models.Kind, tmp_path: Path
+) -> None:
+    built = tiny_models.model(kind)
+    table = (built.embedding * 20 if stored == "int8" else built.embedding).astype(stored)
+    source = tiny_models.save(tmp_path / "model", kind, vectors=table)
+    embedder = StaticEmbedder.load(export_model(source, tmp_path / "artifact", vocabulary_size=64))
+    assert_same(embedder, reference(source, 64), TEXTS)
+
+
+def test_half_precision_that_cannot_hold_every_norm_is_widened(tmp_path: Path) -> None:
+    table = tiny_models.vectors(800, dtype="float16")
+    table[3] = 0
+    table[4] = 30_000  # its square is beyond float16
+    source = tiny_models.save(tmp_path / "model", vectors=table)
+    embedder = StaticEmbedder.load(export_model(source, tmp_path / "artifact", vocabulary_size=50))
+    model = StaticModel.from_pretrained(source, quantize_to="float32")
+    assert_same(embedder, quantize_model(model, vocabulary_quantization=50), TEXTS)
+
+
+def test_bundled_model(tmp_path: Path) -> None:
+    embedder = StaticEmbedder.load(export_model(BUNDLED, tmp_path / "artifact", vocabulary_size=4))
+    assert_same(embedder, reference(BUNDLED, 4), TEXTS)
+
+
+def test_fewer_vectors_take_less_space_and_record_their_cost(tiny_model: Path, tmp_path: Path) -> None:
+    whole = export_model(tiny_model, tmp_path / "whole")
+    cosines = []
+    for size in (20, 400):
+        shared = export_model(tiny_model, tmp_path / f"{size}", vocabulary_size=size)
+        quality = StaticEmbedder.load(shared).manifest.quality
+        assert quality is not None
+        cosines.append(quality.paragraphs.mean)
+        # A row and, for each id, the number of its row and its weight.
+        data = (shared / "onnx" / "model.onnx_data").stat().st_size
+        assert data <= (size + 1) * 24 * 4 + 801 * (8 + 4) + 2 * 64
+        exact, rough = (StaticEmbedder.load(folder).encode(paragraphs(50)) for folder in (whole, shared))
+        assert 0.1 < (exact * rough).sum(axis=1).mean() < 1
+    assert cosines[0] < cosines[1] < 1
+
+
+class TestErrors:
+    @pytest.mark.parametrize("size", [0, -3, 2.5, True])
+    def test_no_number(self, size: object, tiny_model: Path, tmp_path: Path) -> None:
+        with pytest.raises(
+            ExportError, match=r"^vocabulary_size is .*, expected a whole number of 1 or more"
+        ):
+            export_model(tiny_model, tmp_path / "artifact", vocabulary_size=size)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("size", [800, 5000])
+    def test_no_fewer_than_there_are(self, size: int, tiny_model: Path, tmp_path: Path) -> None:
+        with pytest.raises(
+            SourceError,
+            match=rf"model: vocabulary size {size:,} was asked for, but the model has 800 vectors; choose a",
+        ):
+            export_model(tiny_model, tmp_path / "artifact", vocabulary_size=size)
+        assert not (tmp_path / "artifact").exists()
+
+    def test_shared_already(self, tmp_path: Path) -> None:
+        source = tiny_models.save(
+            tmp_path / "model", vectors=tiny_models.vectors(50), token_mapping=np.arange(800) % 50
+        )
+        with pytest.raises(
+            SourceError, match="model: its 800 token ids share 50 vectors already; leave out the vocabulary"
+        ):
+            export_model(source, tmp_path / "artifact", vocabulary_size=20)
+
+    def test_scikit_learn_not_installed(
+        self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_clusters, "find_spec", lambda _name: None)
+        with pytest.raises(
+            MissingExtraError,
+            match=r"^a vocabulary size needs the package scikit-learn; run pip install '.*\[vocabulary\]'$",
+        ):
+            export_model(tiny_model, tmp_path / "artifact", vocabulary_size=20)
+
+    def test_artifact_with_another_number(self, tiny_model: Path, tmp_path: Path) -> None:
+        artifact = export_model(tiny_model, tmp_path / "artifact", vocabulary_size=20)
+        assert StaticEmbedder.load(artifact, vocabulary_size=20).dim == 24
+        with pytest.raises(
+            SourceError,
+            match="an artifact exported with vocabulary_size 20, but 30 was asked for; export the",
+        ):
+            StaticEmbedder.load(artifact, vocabulary_size=30)
+
+
+def test_conversions_take_it_too(tiny_model: Path) -> None:
+    some = paragraphs(20)
+    embedder = StaticEmbedder.load(tiny_model, vocabulary_size=50)
+    assert embedder.manifest.vocabulary_quantization == 50
+    assert StaticEmbedder.load(tiny_model).manifest.vocabulary_quantization is None
+    function = Model2VecEmbeddingFunction(str(tiny_model), vocabulary_quantization=50)
+    np.testing.assert_array_equal(function.encode_documents(some), embedder.encode(some))
+
+
+def test_command_line(portvec: RunPortvec, tiny_model: Path) -> None:
+    result = portvec("export", tiny_model, "-o", "a", "--vocabulary-size", 50, "--dim", 12)
+    assert result.returncode == 0
+    assert result.stderr.startswith("a: 50 x 12 float32 for 800 token ids, ")
+    assert "cosine to float32 0." in result.stderr
+    assert "table          float32, 800 token ids sharing 50 vectors" in portvec("info", "a").stdout
+    refused = portvec("export", tiny_model, "-o", "b", "--vocabulary-size", 0)
+    assert refused.returncode == 2
+    assert "Invalid value for '--vocabulary-size': 0 is not in the range x>=1" in refused.stderr
