@@ -11,11 +11,11 @@ import numpy as np
 from tqdm import tqdm
 
 from portvec import _format as fmt
-from portvec._artifact import sha256_of
+from portvec._artifact import open_artifact, sha256_of
 from portvec._conformance import Conformance
 from portvec._encoders import splits_at_spaces
 from portvec._manifest import FileRecord, Manifest, TokenizerFacts
-from portvec._staging import exclusive, staged_folder
+from portvec._staging import check_target, exclusive, staged_folder
 from portvec._verify import verify
 from portvec.errors import ExportError
 from portvec_export._conformance_texts import conformance_texts
@@ -70,7 +70,7 @@ def export_model(
     """
     _check_arguments(dtype, dim, max_length)
     target = Path(output).expanduser().resolve()
-    _check_target(target, overwrite)
+    check_target(target, overwrite)
     with tqdm(total=4, desc="export", unit="step", disable=None, leave=False, delay=0.5) as progress:
 
         def step(name: str) -> None:
@@ -89,13 +89,15 @@ def export_model(
         )
         try:
             with exclusive(target):
-                _check_target(target, overwrite)
+                check_target(target, overwrite)
                 with staged_folder(target) as staging:
                     step("write")
                     _write(staging, model, dtype, single_file)
                     step("check")
-                    verify(staging)
+                    checked = verify(staging)
                     step("done")
+                    card = model_card(open_artifact(staging).manifest, checked, model.card)
+                    (staging / fmt.CARD).write_text(card, encoding="utf-8")
         except OSError as error:
             raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
     return Path(output)
@@ -109,22 +111,6 @@ def _check_arguments(dtype: str, dim: object, max_length: object) -> None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ExportError(f"{name} is {value!r}, expected a whole number of 1 or more")
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise ExportError(f"{target}: is a file, expected a folder to make; choose another output")
-    if not any(target.iterdir()):
-        return
-    if not overwrite:
-        raise ExportError(f"{target}: exists and is not empty; choose another output, or pass --overwrite")
-    if not (target / fmt.MANIFEST).is_file():
-        raise ExportError(
-            f"{target}: holds files but no {fmt.MANIFEST}, so it is no artifact and --overwrite will not "
-            "delete it; choose another output"
-        )
 
 
 def _write(folder: Path, source: SourceModel, dtype: str, single_file: bool) -> None:
@@ -168,7 +154,6 @@ def _write(folder: Path, source: SourceModel, dtype: str, single_file: bool) -> 
         head=source.head.head if source.head else None,
         quality=cost,
     )
-    (folder / "README.md").write_text(model_card(manifest, model.language), encoding="utf-8")
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         record = FileRecord(path.stat().st_size, sha256_of(path))
         manifest.files[path.relative_to(folder).as_posix()] = record

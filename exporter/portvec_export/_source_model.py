@@ -19,6 +19,7 @@ from portvec._manifest import Source
 from portvec._sources import locate
 from portvec.errors import SourceError
 from portvec_export._head import HeadLayers, load_head
+from portvec_export._source_card import inherited
 from portvec_export._source_files import check_files
 
 REFERENCE = f"model2vec {model2vec_version}"
@@ -33,12 +34,14 @@ class SourceModel:
         tokenizer_path: the tokenizer.json that it was loaded with.
         head: the head of a pipeline; None for an embedding model.
         origin: where it came from, for the manifest.
+        card: front matter of its card that holds for the artifact too.
     """
 
     static_model: StaticModel
     tokenizer_path: Path
     head: HeadLayers | None
     origin: Source
+    card: dict[str, Any]
 
     @property
     def vocabulary_size(self) -> int:
@@ -111,7 +114,7 @@ def load_source(
         model.weights = None
     read = [*layout.files, *([HEAD] if head else [])]
     origin = Source(name, commit, subfolder, {path: sha256_of(folder / path) for path in read})
-    return SourceModel(model, folder / layout.tokenizer, head, origin)
+    return SourceModel(model, folder / layout.tokenizer, head, origin, inherited(folder, origin))
 
 
 def _float32(table: npt.NDArray[Any], dim: int | None, folder: Path) -> npt.NDArray[np.float32]:

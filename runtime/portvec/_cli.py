@@ -19,6 +19,7 @@ import portvec
 from portvec import _format as fmt
 from portvec._artifact import open_artifact
 from portvec._batches import batched
+from portvec._cli_hub import pull, push
 from portvec._embedder import StaticEmbedder
 from portvec._manifest import Head, Quality
 from portvec._search import search as nearest
@@ -158,7 +159,8 @@ def verify(folder: Path, as_json: bool) -> None:
 @_json_option
 def info(folder: Path, as_json: bool) -> None:
     """Print what an artifact holds and where it came from."""
-    manifest = open_artifact(folder).manifest
+    artifact = open_artifact(folder)
+    manifest = artifact.manifest
     if as_json:
         click.echo(manifest.to_json(), nl=False)
         return
@@ -177,7 +179,7 @@ def info(folder: Path, as_json: bool) -> None:
         "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
         "quality": _describe_quality(manifest.quality),
         "head": _describe_head(manifest.head),
-        "size": f"{size / 1e6:.1f} MB in {len(manifest.files) + 1} files",
+        "size": f"{size / 1e6:.1f} MB in {len(artifact.names)} files",
         "format": f"version {manifest.format_version}",
     }
     for name, value in rows.items():
@@ -200,6 +202,10 @@ def _describe_head(head: Head | None) -> str:
     return f"{head.activation} over {len(head.classes)} classes: {some}"
 
 
+for command in (push, pull):
+    cli.add_command(command)
+
+
 def main() -> NoReturn:
     """Run the command line; exits with 0, 1 or 2, and one line on stderr if it fails."""
     sys.exit(_run())
@@ -209,8 +215,8 @@ def _run() -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # texts are in any script, whatever the locale
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    # What huggingface_hub logs about retries, its final error says again.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    # What huggingface_hub logs about retries, its final error says again. It sets its level when imported.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     try:
         cli.main(prog_name="portvec", standalone_mode=False)
         sys.stdout.flush()
