@@ -72,7 +72,8 @@ def _figures(manifest: Manifest, checked: Verification) -> str:
     else:
         rows["quality"] = (
             f"cosine to the model's float32 embeddings, {quality.paragraphs.texts:,} paragraphs of Python's "
-            f"language reference: mean {quality.paragraphs.mean:.5f}, at the least {quality.paragraphs.min:.5f}"
+            f"language reference: mean {quality.paragraphs.mean:.5f}, "
+            f"at the least {quality.paragraphs.min:.5f}"
         )
     return _table(("what", "value"), rows)
 

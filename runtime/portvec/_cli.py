@@ -19,7 +19,7 @@ import portvec
 from portvec import _format as fmt
 from portvec._artifact import open_artifact
 from portvec._batches import batched
-from portvec._cli_hub import pull, push
+from portvec._cli_hub import pull, push, quiet_hub
 from portvec._embedder import StaticEmbedder
 from portvec._manifest import Head, Quality
 from portvec._search import search as nearest
@@ -215,8 +215,7 @@ def _run() -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # texts are in any script, whatever the locale
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    # What huggingface_hub logs about retries, its final error says again. It sets its level when imported.
-    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    quiet_hub()
     try:
         cli.main(prog_name="portvec", standalone_mode=False)
         sys.stdout.flush()

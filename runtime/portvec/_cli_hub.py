@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,14 @@ def pull(repository: str, output: Path, revision: str | None, as_json: bool, **o
         click.echo(json.dumps(asdict(pulled)))
     else:
         click.echo(f"{pulled.folder}: {_amount(pulled.files, pulled.bytes)}, commit {pulled.commit}")
+
+
+def quiet_hub() -> None:
+    """Keep huggingface_hub, which reads these when it is imported, from writing beside our messages."""
+    # What it logs about retries, its final error says again.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    if sys.stderr is None or not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def _amount(files: int, size: int) -> str:

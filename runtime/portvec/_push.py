@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,10 +69,6 @@ def push(
     _check_card(artifact)
     require_network(hub_id, "push")
     from huggingface_hub import HfApi, get_token
-    from huggingface_hub.utils import disable_progress_bars
-
-    if not sys.stderr.isatty():  # its bars for uploads do not look themselves
-        disable_progress_bars()
 
     if not (token or get_token()):
         raise HubError(
