@@ -5,7 +5,7 @@ MODEL := models/minilm-l6-v2-256
 # Text for the exhaustive comparison, a line each; used where it exists.
 CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
 
-.PHONY: setup demo test test-exhaustive test-lowest fuzz check clean
+.PHONY: setup demo test test-exhaustive test-lowest test-wheel fuzz check clean
 
 setup: .venv/ready
 
@@ -44,6 +44,19 @@ test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready
 	.venv-lowest-runtime/bin/python -m pip install --quiet -c tests/lowest-runtime.txt --editable .
 	touch $@
 
+# The wheel as users install it, away from the sources: what it does, by way of the tests that need none of them.
+WHEEL_TESTS := artifact classifier cli embedder exactness export graph hub milvus model_card pull push tokenizers
+test-wheel: setup
+	rm -rf build/wheel && mkdir -p build/wheel/project
+	$(BIN)/python -m build --outdir build/wheel > build/wheel/build.log
+	test -x .venv-wheel/bin/python || $(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-wheel/bin/python -m pip install --quiet "$$(ls build/wheel/*.whl)[export,fast,milvus]" --group dev
+	.venv-wheel/bin/python -m pip install --quiet --force-reinstall --no-deps build/wheel/*.whl
+	cp -R tests models pyproject.toml build/wheel/project
+	cd build/wheel/project && ../../../.venv-wheel/bin/python -c 'import portvec, portvec_export; assert all("site-packages" in p.__file__ for p in (portvec, portvec_export))'
+	cd build/wheel/project && ../../../.venv-wheel/bin/python -m pytest $(WHEEL_TESTS:%=tests/test_%.py)
+
 # Hypothesis tests with many more examples: PORTVEC_FUZZ times the usual number.
 fuzz: setup
 	PORTVEC_FUZZ=100 $(BIN)/python -m pytest -k "fuzz or generated"
@@ -54,4 +67,4 @@ check: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .venv-lowest .venv-lowest-runtime build dist
+	rm -rf .venv .venv-lowest .venv-lowest-runtime .venv-wheel build dist

@@ -89,9 +89,9 @@ def test_card_may_be_edited_before_and_on_the_hub(
 def test_replaces_an_earlier_artifact_and_removes_its_files(
     run: RunPortvec, hub: LocalHub, tiny: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
+    hub.repositories["owner/name"] = Repository({"LICENSE": b"MIT"})
     assert run("push", tiny, "owner/name").returncode == 0
     before = hub.repositories["owner/name"].commit
-    hub.repositories["owner/name"].files["LICENSE"] = b"MIT"
     single = export_model(tiny_model, tmp_path / "single", single_file=True)
     assert "onnx/model.onnx_data" not in contents(single)
     assert run("push", single, "owner/name").returncode == 0
@@ -177,7 +177,7 @@ def test_damaged_artifact_is_not_sent(run: RunPortvec, hub: LocalHub, tiny: Path
 def test_vectors_that_are_wrong_here_are_not_sent(run: RunPortvec, hub: LocalHub, tiny: Path) -> None:
     conformance = tiny / "conformance.json"
     document = json.loads(conformance.read_text())
-    document["token_ids"][3] = [1]
+    document["texts"][3]["embedding"][0] += 1
     conformance.write_text(json.dumps(document))
     manifest = json.loads((tiny / "portvec.json").read_text())
     content = conformance.read_bytes()
@@ -185,7 +185,7 @@ def test_vectors_that_are_wrong_here_are_not_sent(run: RunPortvec, hub: LocalHub
     record = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     manifest["files"]["conformance.json"] = record
     (tiny / "portvec.json").write_text(json.dumps(manifest))
-    check_error(run("push", tiny, "owner/name"), "recorded text 3 has other token ids here")
+    check_error(run("push", tiny, "owner/name"), "the embedding of recorded text 3 differs by")
     assert hub.requests == []
 
 

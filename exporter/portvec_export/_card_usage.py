@@ -76,7 +76,7 @@ vectors = model.encode({_TEXTS})
 
 
 def _onnxruntime(manifest: Manifest) -> str:
-    output = fmt.SENTENCE_EMBEDDING if manifest.head is None else fmt.LOGITS
+    output, result = (fmt.SENTENCE_EMBEDDING, "vectors") if manifest.head is None else (fmt.LOGITS, "logits")
     repeats = f"""
 
 The first output, `{fmt.LAST_HIDDEN_STATE}`, repeats the finished vector at every position: mean, CLS and
@@ -97,7 +97,7 @@ inputs = {{
     "{fmt.INPUT_IDS}": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
     "{fmt.ATTENTION_MASK}": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
 }}
-(vectors,) = session.run(["{output}"], inputs)
+({result},) = session.run(["{output}"], inputs)
 ```{repeats if manifest.head is None else ""}"""
 
 

@@ -25,5 +25,4 @@ def inherited(folder: Path, source: Source) -> dict[str, Any]:
         card = {}
     kept = {name: card[name] for name in _KEPT if card.get(name)}
     base = source.id if source.revision else card.get("base_model")
-    # model2vec writes "unknown" into cards of models whose origin it was not told.
-    return {**kept, **({"base_model": base} if base and base != "unknown" else {})}
+    return {**kept, **({"base_model": base} if base else {})}
