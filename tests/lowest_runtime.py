@@ -1,4 +1,4 @@
-"""Verify artifacts of every kind of model, load one from the Hub, push and pull, with another environment's runtime.
+"""Verify artifacts of every kind of model, and load, push and pull one, with another environment's runtime.
 
     python tests/lowest_runtime.py OTHER_PYTHON
 

@@ -155,6 +155,8 @@ def test_into_a_repository_of_another_model(
         "owner/name: holds files but no portvec.json (config.json, model.safetensors, ",
     )
     assert published(hub) == before
+    check_error(run("push", tiny, "owner/name", "--revision", "onnx"), "owner/name@onnx: holds files but no")
+    assert hub.repositories["owner/name"].at("onnx") is None
 
 
 def test_somebody_else_commits_meanwhile(run: RunPortvec, hub: LocalHub, tiny: Path) -> None:

@@ -15,7 +15,7 @@ from portvec._verify import verify
 from portvec.errors import ArtifactError, HubError, PortvecError
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 # What a repository may hold before an artifact comes to it: the Hub's own file, and papers.
 _HARMLESS = {".gitattributes", ".gitignore", "LICENSE", "LICENSE.md", "LICENSE.txt", fmt.CARD}
@@ -78,10 +78,7 @@ def push(
     visibility: dict[str, Any] = {"private": True} if private else {}  # or what its owner's default is
     try:
         url = api.create_repo(hub_id.repo_id, exist_ok=True, **visibility)
-        if hub_id.revision:
-            api.create_branch(hub_id.repo_id, branch=hub_id.revision, exist_ok=True)
-        present = listing(hub_id, token=token)
-        _check_repository(hub_id, present, private)
+        present = _prepare(api, hub_id, private, token)
         stale = _previous_files(hub_id, present, token) - set(artifact.names)
         commit = api.create_commit(
             hub_id.repo_id,
@@ -105,12 +102,31 @@ def _check_card(artifact: Artifact) -> None:
         raise ArtifactError(f"{path}: a link, which may lead to any file; replace it by a copy")
 
 
-def _check_repository(hub_id: HubId, present: Listing, private: bool) -> None:
+def _prepare(api: HfApi, hub_id: HubId, private: bool, token: str | None) -> Listing:
+    """Return what is there, after making the branch if it is not; refuse before anything is changed."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    present = listing(HubId(hub_id.repo_id), token=token)
     if private and not present.private:
         raise HubError(
             f"{hub_id}: exists and is public, but --private was given; make it private in its "
             "settings on the Hub, or choose another name"
         )
+    missing = False
+    if hub_id.revision:
+        try:
+            present = listing(hub_id, token=token)
+        except HubError as error:
+            missing = isinstance(error.__cause__, RevisionNotFoundError)
+            if not missing:
+                raise
+    _check_contents(hub_id, present)
+    if missing:
+        api.create_branch(hub_id.repo_id, branch=str(hub_id.revision))  # from the main branch, as listed
+    return present
+
+
+def _check_contents(hub_id: HubId, present: Listing) -> None:
     others = sorted(present.files - _HARMLESS)
     if present.kind != "artifact" and others:
         raise HubError(
