@@ -45,7 +45,7 @@ test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready
 	touch $@
 
 # The wheel as users install it, away from the sources: what it does, by way of the tests that need none of them.
-WHEEL_TESTS := artifact classifier cli embedder exactness export graph hub milvus model_card pull push tokenizers
+WHEEL_TESTS := classifier cli embedder export hub milvus pull push
 test-wheel: setup
 	rm -rf build/wheel && mkdir -p build/wheel/project
 	$(BIN)/python -m build --outdir build/wheel > build/wheel/build.log

@@ -87,7 +87,6 @@ def test_overwrite_replaces_artifacts_only(
 def test_damaged_artifact_is_not_kept(
     run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path, damage: str
 ) -> None:
-    assert run("pull", "owner/artifact", "-o", tmp_path / "copy").returncode == 0
     files = hub.repositories["owner/artifact"].files
     table = "onnx/model.onnx_data"
     manifest = json.loads(files["portvec.json"])
@@ -112,11 +111,9 @@ def test_damaged_artifact_is_not_kept(
         files["portvec.json"] = json.dumps(manifest).encode()
         files["secret.bin"] = b"1"
         message = {"path": "'../evil' leaves the artifact folder", "pattern": "has no *, which"}[damage]
-    output = tmp_path / "copy"
-    check_error(run("pull", "owner/artifact", "-o", output, "--overwrite"), message)
-    assert contents(output) == contents(tiny)
-    check_error(run("pull", "owner/artifact", "-o", tmp_path / "new"), message)
-    assert not (tmp_path / "new").exists()
+    before = contents(tiny)
+    check_error(run("pull", "owner/artifact", "-o", tiny, "--overwrite"), message)
+    assert contents(tiny) == before
     assert not (tmp_path / "evil").exists()
     assert list(tmp_path.glob(".*.partial")) == []
 

@@ -14,6 +14,8 @@ from conftest import RunPortvec
 from hub_checks import check_error, closed_port, contents, logged_in, published
 from hub_repository import READ_TOKEN, TOKEN, Repository
 from hub_server import LocalHub
+from portvec._sources import parse_hub_id
+from portvec.errors import SourceError
 from portvec_export import export_model
 
 
@@ -260,7 +262,9 @@ def test_no_network(run: RunPortvec, tiny: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["name", "a/b/c", "owner/na me", "-/x", "owner/name@"])
-def test_not_a_hub_id(run: RunPortvec, hub: LocalHub, tiny: Path, name: str) -> None:
-    check_error(run("push", tiny, "--", name), f"{name}: not a Hub id; expected owner/name")
+def test_not_a_hub_id(run: RunPortvec, hub: LocalHub, tiny: Path) -> None:
+    check_error(run("push", tiny, "name"), "name: not a Hub id; expected owner/name")
     assert hub.requests == []
+    for name in ("a/b/c", "owner/na me", "-/x", "owner/name@", "../name"):
+        with pytest.raises(SourceError, match="not a Hub id; expected owner/name or owner/name@revision"):
+            parse_hub_id(name)
