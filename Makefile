@@ -4,13 +4,11 @@ BIN := .venv/bin
 MODEL := models/minilm-l6-v2-256
 # Text for the exhaustive comparison, a line each; used where it exists.
 CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
-
-.PHONY: setup demo test test-exhaustive test-lowest test-integrations test-integrations-lowest fuzz check clean bench
 # A machine of another kind, emulated, and kept for the next run.
 ARM64 := build/arm64
 
-.PHONY: setup demo test test-exhaustive test-lowest test-arm64 fuzz check clean
-.PHONY: setup demo test test-exhaustive test-lowest test-consumers fuzz check clean
+.PHONY: setup demo test test-exhaustive test-lowest test-wheel test-integrations test-integrations-lowest
+.PHONY: test-consumers test-arm64 fuzz bench check clean
 
 setup: .venv/ready
 
@@ -71,12 +69,15 @@ INTEGRATIONS := chroma,haystack,lancedb,langchain,llama-index,qdrant
 	.venv-integrations-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-integrations-lowest/bin/python -m pip install --quiet -c tests/lowest-integrations.txt \
 		--editable ".[export,$(INTEGRATIONS)]" --group dev
+	touch $@
+
 # The runtime on emulated 64-bit ARM, on artifacts made here, as a table: docs/edge.md
 test-arm64: setup $(ARM64)/ready
 	PYTHONPATH=tests $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
 
 $(ARM64)/ready: pyproject.toml tests/arm64/prepare.py | .venv/ready
 	PYTHONPATH=tests $(BIN)/python -m arm64.prepare $(ARM64)
+
 # Other runtimes on one artifact, each in its own environment (Python 3.11 or newer, Node 20 or newer, 3 GB):
 # docs/consumers.md. CONSUMERS=--allow-missing forgives those that cannot run here,
 # CONSUMERS="--write docs/consumers.md" puts the table there.
@@ -97,6 +98,19 @@ $(CONSUMERS_IN)/%/ready: tests/consumers/%.txt
 	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(@D)/bin/python -m pip install --quiet -r $<
 	touch $@
+
+# The wheel as users install it, away from the sources: what it does, by way of the tests that need none of them.
+WHEEL_TESTS := classifier cli embedder export hub milvus pull push
+test-wheel: setup
+	rm -rf build/wheel && mkdir -p build/wheel/project
+	$(BIN)/python -m build --outdir build/wheel > build/wheel/build.log
+	test -x .venv-wheel/bin/python || $(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-wheel/bin/python -m pip install --quiet "$$(ls build/wheel/*.whl)[export,fast,milvus]" --group dev
+	.venv-wheel/bin/python -m pip install --quiet --force-reinstall --no-deps build/wheel/*.whl
+	cp -R tests models pyproject.toml build/wheel/project
+	cd build/wheel/project && ../../../.venv-wheel/bin/python -c 'import portvec, portvec_export; assert all("site-packages" in p.__file__ for p in (portvec, portvec_export))'
+	cd build/wheel/project && ../../../.venv-wheel/bin/python -m pytest $(WHEEL_TESTS:%=tests/test_%.py)
 
 # Hypothesis tests with many more examples: PORTVEC_FUZZ times the usual number.
 fuzz: setup
@@ -119,4 +133,4 @@ check: setup
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .venv-lowest .venv-lowest-runtime .venv-integrations .venv-integrations-lowest build dist .venv-bench
+	rm -rf .venv .venv-lowest .venv-lowest-runtime .venv-integrations .venv-integrations-lowest build dist .venv-bench .venv-wheel

@@ -1,4 +1,4 @@
-"""A Hub on localhost: the part of the Hub's HTTP API that huggingface_hub downloads through."""
+"""A Hub on localhost: the part of the Hub's HTTP API that huggingface_hub downloads and uploads through."""
 
 from __future__ import annotations
 
@@ -7,34 +7,15 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-TOKEN = "hf_local_test_token"
-
-
-@dataclass
-class Repository:
-    """One repository with a single commit.
-
-    Attributes:
-        files: contents by path.
-        gated: asks for a token, and answers 401 or 403 as the Hub does for gated models.
-    """
-
-    files: dict[str, bytes]
-    gated: bool = False
-    branches: tuple[str, ...] = ("main",)
-
-    @property
-    def commit(self) -> str:
-        digest = hashlib.sha1(usedforsecurity=False)
-        for path, content in sorted(self.files.items()):
-            digest.update(path.encode() + b"\0" + content)
-        return digest.hexdigest()
+import hub_uploads
+from hub_repository import READ_TOKEN, TOKEN, Repository, commit_of, git_hash
 
 
 @dataclass
@@ -46,6 +27,8 @@ class LocalHub:
         requests: method and path of each request so far.
         delay: seconds to wait before each answer.
         drops: how many file downloads to break off half-way.
+        objects: uploaded large files by SHA-256, which a commit may refer to.
+        intrude: called before a commit is made, as if somebody else were faster.
     """
 
     repositories: dict[str, Repository] = field(default_factory=dict)
@@ -53,6 +36,8 @@ class LocalHub:
     delay: float = 0.0
     drops: int = 0
     url: str = ""
+    objects: dict[str, bytes] = field(default_factory=dict)
+    intrude: Callable[[], object] | None = None
 
     def add_folder(self, repo_id: str, folder: Path, **options: Any) -> Repository:
         files = {
@@ -90,40 +75,69 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        self.state.requests.append(f"{self.command} {path}")
+        quoted = urlsplit(self.path).path
+        self.state.requests.append(f"{self.command} {unquote(quoted)}")
         time.sleep(self.state.delay)
-        parts = path.strip("/").split("/")
+        parts = [unquote(part) for part in quoted.strip("/").split("/")]  # a branch may hold a slash
         if parts[:2] == ["api", "models"]:
             # /api/models/owner/name[/revision/R] and /api/models/owner/name/tree/R
             repo_id, rest = "/".join(parts[2:4]), parts[4:]
             revision = rest[1] if len(rest) > 1 else "main"
-            repository = self._repository(repo_id, revision)
-            if repository is not None:
+            repository = self._repository(repo_id)
+            files = self._files(repository, revision) if repository else None
+            if repository is not None and files is not None:
                 tree = rest[:1] == ["tree"]
-                self._json(_tree(repository) if tree else _info(repo_id, repository))
+                self._json(_tree(files) if tree else _info(repo_id, repository, files))
         elif len(parts) > 4 and parts[2] == "resolve":
-            repository = self._repository("/".join(parts[:2]), parts[3])
-            if repository is not None:
-                self._file(repository, "/".join(parts[4:]))
+            repository = self._repository("/".join(parts[:2]))
+            files = self._files(repository, parts[3]) if repository else None
+            if files is not None:
+                self._file(files, "/".join(parts[4:]))
         else:
             self._error(404, "EntryNotFound", "no such page")
 
-    def _repository(self, repo_id: str, revision: str) -> Repository | None:
+    def do_POST(self) -> None:
+        self._answer_upload()
+
+    def do_PUT(self) -> None:
+        self._answer_upload()
+
+    def _answer_upload(self) -> None:
+        quoted = urlsplit(self.path).path
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.state.requests.append(f"{self.command} {unquote(quoted)}")
+        time.sleep(self.state.delay)
+        parts = [unquote(part) for part in quoted.strip("/").split("/")]
+        answer = hub_uploads.answer(self.state, self.command, parts, body, self._token)
+        if isinstance(answer, hub_uploads.Refusal):
+            self._error(answer.status, answer.code, answer.message)
+        else:
+            self._json(*answer)
+
+    @property
+    def _token(self) -> str:
+        return self.headers.get("Authorization", "").removeprefix("Bearer ")
+
+    def _repository(self, repo_id: str) -> Repository | None:
         repository = self.state.repositories.get(repo_id)
-        if repository is None:
+        known = self._token in (TOKEN, READ_TOKEN)
+        if repository is None or (repository.private and not known):
             # The Hub does not tell a stranger whether a repository is missing or private.
-            self._error(401, "RepoNotFound", "Invalid username or password.")
-        elif repository.gated and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self._error(404 if known else 401, "RepoNotFound", "Repository not found")
+        elif repository.gated and self._token != TOKEN:
             self._error(401, "GatedRepo", f"Access to model {repo_id} is restricted.")
-        elif revision not in (*repository.branches, repository.commit):
-            self._error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
         else:
             return repository
         return None
 
-    def _file(self, repository: Repository, path: str) -> None:
-        content = repository.files.get(path)
+    def _files(self, repository: Repository, revision: str) -> dict[str, bytes] | None:
+        files = repository.at(revision)
+        if files is None:
+            self._error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        return files
+
+    def _file(self, files: dict[str, bytes], path: str) -> None:
+        content = files.get(path)
         if content is None:
             self._error(404, "EntryNotFound", f"{path} does not exist")
             return
@@ -132,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
             start, status = int(wanted[len("bytes=") :].split("-")[0]), 206
         self.send_response(status)
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
-        self.send_header("X-Repo-Commit", repository.commit)
+        self.send_header("X-Repo-Commit", commit_of(files))
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(content) - start))
         if status == 206:
@@ -149,9 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.wfile.write(content[start:])
 
-    def _json(self, value: Any) -> None:
+    def _json(self, value: Any, status: int = 200) -> None:
         body = json.dumps(value).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -161,7 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _error(self, status: int, code: str, message: str) -> None:
         body = json.dumps({"error": message}).encode()
         self.send_response(status)
-        self.send_header("X-Error-Code", code)
+        if code:
+            self.send_header("X-Error-Code", code)
         self.send_header("X-Error-Message", message)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -169,28 +184,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
-def _info(repo_id: str, repository: Repository) -> dict[str, Any]:
+def _info(repo_id: str, repository: Repository, files: dict[str, bytes]) -> dict[str, Any]:
     return {
-        "_id": repository.commit[:24],
+        "_id": commit_of(files)[:24],
         "id": repo_id,
         "modelId": repo_id,
-        "sha": repository.commit,
-        "private": False,
+        "sha": commit_of(files),
+        "private": repository.private,
         "gated": "manual" if repository.gated else False,
         "tags": [],
         "downloads": 0,
         "likes": 0,
-        "siblings": [{"rfilename": path} for path in sorted(repository.files)],
+        "siblings": [{"rfilename": path} for path in sorted(files)],
     }
 
 
-def _tree(repository: Repository) -> list[dict[str, Any]]:
+def _tree(files: dict[str, bytes]) -> list[dict[str, Any]]:
     return [
-        {
-            "type": "file",
-            "path": path,
-            "size": len(content),
-            "oid": hashlib.sha1(content, usedforsecurity=False).hexdigest(),
-        }
-        for path, content in sorted(repository.files.items())
+        {"type": "file", "path": path, "size": len(content), "oid": git_hash(content)}
+        for path, content in sorted(files.items())
     ]

@@ -1,6 +1,6 @@
-"""Kill exports and conversions at random moments, and tell what is left. Run by test_crash_safety.py.
+"""Kill exports, conversions and pulls at random moments, and tell what is left. Run by test_crash_safety.py.
 
-    python tests/killer.py export|overwrite|convert|race MODEL FOLDER ROUNDS
+    python tests/killer.py export|overwrite|convert|race|pull MODEL FOLDER ROUNDS
 
 Everything is imported once and each attempt is a forked child, so that hundreds take seconds. Prints one
 JSON object: how often the target was absent or complete after a kill, and what lies beside it in the end.
@@ -18,8 +18,12 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from huggingface_hub import HfApi, snapshot_download
+
 from portvec import StaticEmbedder
 from portvec._artifact import check_hashes, open_artifact
+from portvec._hub import HubId
+from portvec._pull import pull
 from portvec._staging import cache_root
 from portvec_export import export_model
 
@@ -52,19 +56,25 @@ def state(folders: list[Path]) -> str:
     return "complete" if folders else "absent"
 
 
+IMPORTED = (HfApi, snapshot_download)  # huggingface_hub imports its parts when they are first used
+IN_PLACE = ("export", "overwrite", "pull")  # at a target of their own, not in the cache
+
+
 def main(mode: str, model: str, folder: Path, rounds: int) -> None:
     random.seed(11)
     target = folder / "artifact"
     conversions = cache_root() / "models"
 
     def found() -> list[Path]:
-        if mode in ("export", "overwrite"):
+        if mode in IN_PLACE:
             return [target] if target.exists() else []
         return [path for path in conversions.glob("*") if not path.name.startswith(".")]
 
     def action() -> object:
         if mode in ("export", "overwrite"):
             return export_model(model, target, overwrite=True)
+        if mode == "pull":
+            return pull(HubId(model), target, overwrite=True)
         return StaticEmbedder.load(model, threads=1)
 
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Verify artifacts of every kind of model, and load one from the Hub, with another environment's runtime.
+"""Verify artifacts of every kind of model, and load, push and pull one, with another environment's runtime.
 
     python tests/lowest_runtime.py OTHER_PYTHON
 
@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hub_repository import TOKEN
 from hub_server import LocalHub
 from matrix import CASES
 from portvec_export import export_model
@@ -28,6 +29,7 @@ def main(python: str) -> None:
             **os.environ,
             "HF_ENDPOINT": hub.url,
             "HF_HOME": str(folder / "hf"),
+            "HF_HUB_DISABLE_XET": "1",
             "PORTVEC_CACHE": str(folder / "cache"),
         }
 
@@ -44,8 +46,11 @@ def main(python: str) -> None:
         hub.add_folder("owner/artifact", artifact)
         remote = portvec("embed", "owner/artifact", "the value")
         assert remote == portvec("embed", str(artifact), "the value")
+        portvec("push", str(artifact), "owner/pushed", "--token", TOKEN)
+        portvec("pull", "owner/pushed", "-o", str(folder / "pulled"))
+        portvec("verify", str(folder / "pulled"))
         server.shutdown()
-    print(f"{len(CASES) + 1} passed, 0 failed")
+    print(f"{len(CASES) + 2} passed, 0 failed")
 
 
 if __name__ == "__main__":

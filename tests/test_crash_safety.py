@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from conftest import BUNDLED
+from hub_server import LocalHub
 from portvec import verify
 from portvec._staging import cache_root
 from portvec.errors import ExportError
@@ -21,20 +22,25 @@ from portvec_export import export_model
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and POSIX signals")
 
 
-@pytest.mark.parametrize("mode", ["export", "overwrite", "convert", "race"])
-def test_kill_at_a_hundred_random_moments(mode: str, tiny_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["export", "overwrite", "convert", "race", "pull"])
+def test_kill_at_a_hundred_random_moments(mode: str, tiny_model: Path, hub: LocalHub, tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     killer = Path(__file__).parent / "killer.py"
-    command = [sys.executable, str(killer), mode, str(tiny_model), str(folder), "100"]
-    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    source = str(tiny_model)
+    if mode == "pull":
+        hub.add_folder("owner/artifact", export_model(tiny_model, tmp_path / "published"))
+        source = "owner/artifact"
+    command = [sys.executable, str(killer), mode, source, str(folder), "100"]
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf")}
+    result = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300, env=environment)
     report = json.loads(result.stdout)
     outcomes = report["outcomes"]
     assert outcomes.pop("last complete, exit 0") == 1
     assert sum(outcomes.values()) == 100
     assert set(outcomes) <= {"absent", "complete"}
     assert outcomes["complete"] >= 1  # the moments reach from the start to after the end
-    if mode in ("export", "convert"):
+    if mode in ("export", "convert", "pull"):
         assert outcomes["absent"] >= 20
     assert report["litter"] == []
     assert report["targets"] == 1

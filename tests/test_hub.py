@@ -12,7 +12,8 @@ import pytest
 
 import tiny_models
 from conftest import RunPortvec
-from hub_server import TOKEN, LocalHub, Repository
+from hub_repository import TOKEN, Repository
+from hub_server import LocalHub
 
 
 @pytest.fixture

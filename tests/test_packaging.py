@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
+from email import message_from_string
 from importlib.metadata import requires, version
 from pathlib import Path
 
@@ -105,11 +107,18 @@ def test_lowest_versions_are_those_that_the_tests_run(extra: str, file: str) -> 
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, and the wheel that was built from it."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
-    return next(folder.glob("*.whl"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(distributions: Path) -> Path:
+    (path,) = distributions.glob("*.whl")
+    return path
 
 
 def test_wheel_holds_both_packages_whole_and_nothing_else(wheel: Path) -> None:
@@ -130,6 +139,51 @@ def test_wheel_holds_both_packages_whole_and_nothing_else(wheel: Path) -> None:
         "entry_points.txt",
         "licenses/LICENSE",
     }
+
+
+def test_wheel_from_the_sources_is_the_one_from_the_sdist(wheel: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (direct,) = tmp_path.glob("*.whl")
+
+    def contents(path: Path) -> dict[str, bytes]:
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+
+    assert direct.name == wheel.name
+    assert contents(direct) == contents(wheel)
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="asks git what belongs to the project")
+def test_sdist_holds_what_is_committed_but_the_models(distributions: Path) -> None:
+    (sdist,) = distributions.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {member.name.split("/", 1)[1] for member in archive if member.isfile()}
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    left_out = ("models/", ".ci/", "benchmarks/")
+    expected = {name for name in listed if not name.startswith(left_out) and (ROOT / name).exists()}
+    assert names == {*expected, "PKG-INFO"}
+    assert sdist.stat().st_size < 1_000_000
+
+
+def test_metadata_says_what_an_index_shows(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = message_from_string(archive.read(name).decode("utf-8"))
+    assert metadata["Name"] == "portvec"
+    assert metadata["Version"] == portvec.__version__
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["License-File"] == "LICENSE"
+    assert metadata["Requires-Python"] == ">=3.10"
+    assert len(metadata["Summary"]) < 120
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    # There is no public repository yet whose address could be given.
+    assert metadata.get_all("Project-URL") is None
+    assert {"export", "fast", "milvus"} <= set(metadata.get_all("Provides-Extra", []))
+    minors = {line.rsplit(" :: ", 1)[1] for line in metadata.get_all("Classifier", []) if ":: 3." in line}
+    assert minors == {"3.10", "3.11", "3.12", "3.13"}
 
 
 def test_base_installation_embeds_and_verifies(wheel: Path, bundled: Path, tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 from portvec import _format as fmt
-from portvec._artifact import sha256_of
+from portvec._artifact import open_artifact, sha256_of
 from portvec._conformance import Conformance
 from portvec._encoders import splits_at_spaces
 from portvec._manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
-from portvec._staging import exclusive, staged_folder
-from portvec._verify import verify
+from portvec._staging import check_target, exclusive, staged_folder
+from portvec._verify import Verification, verify
 from portvec.errors import ArtifactError, ExportError
 from portvec_export._conformance_texts import conformance_texts
 from portvec_export._consumer_files import write_consumer_files
@@ -84,7 +84,7 @@ def export_model(
     _check_arguments(dtype, dim=dim, vocabulary_size=vocabulary_size, max_length=max_length)
     further = _further_types(dtype, variants)
     target = Path(output).expanduser().resolve()
-    _check_target(target, overwrite)
+    check_target(target, overwrite)
     with tqdm(total=4, desc="export", unit="step", disable=None, leave=False, delay=0.5) as progress:
 
         def step(name: str) -> None:
@@ -104,14 +104,17 @@ def export_model(
         )
         try:
             with exclusive(target):
-                _check_target(target, overwrite)
+                check_target(target, overwrite)
                 with staged_folder(target) as staging:
                     step("write")
                     _write(staging, model, dtype, further, single_file, token_type_ids)
+                    inherited = model.card
                     del model  # the check maps what was written
                     step("check")
-                    _check(staging, output)
+                    checked = _check(staging, output)
                     step("done")
+                    card = model_card(open_artifact(staging).manifest, checked, inherited)
+                    (staging / fmt.CARD).write_text(card, encoding="utf-8")
         except OSError as error:
             raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
     return Path(output)
@@ -142,22 +145,6 @@ def _further_types(dtype: str, variants: Sequence[str]) -> list[str]:
             "leave out one of them"
         )
     return further
-
-
-def _check_target(target: Path, overwrite: bool) -> None:
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise ExportError(f"{target}: is a file, expected a folder to make; choose another output")
-    if not any(target.iterdir()):
-        return
-    if not overwrite:
-        raise ExportError(f"{target}: exists and is not empty; choose another output, or pass --overwrite")
-    if not (target / fmt.MANIFEST).is_file():
-        raise ExportError(
-            f"{target}: holds files but no {fmt.MANIFEST}, so it is no artifact and --overwrite will not "
-            "delete it; choose another output"
-        )
 
 
 def _write(
@@ -197,7 +184,6 @@ def _write(
         quality=cost,
         variants=variants,
     )
-    (folder / "README.md").write_text(model_card(manifest, model.language), encoding="utf-8")
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         record = FileRecord(path.stat().st_size, sha256_of(path))
         manifest.files[path.relative_to(folder).as_posix()] = record
@@ -244,9 +230,9 @@ def _write_type(
     return None if exact else quality(*zip(original, stored, strict=True))
 
 
-def _check(staging: Path, output: str | os.PathLike[str]) -> None:
+def _check(staging: Path, output: str | os.PathLike[str]) -> Verification:
     try:
-        verify(staging)
+        return verify(staging)
     except ArtifactError as error:  # the staging folder is gone when this is read
         raise ArtifactError(str(error).replace(str(staging), str(output))) from error
 

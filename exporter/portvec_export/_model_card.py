@@ -1,71 +1,92 @@
-"""The artifact's README.md."""
+"""The artifact's README.md: front matter for the Hub, figures from the manifest, usage per consumer."""
 
 from __future__ import annotations
 
-import json
+from pathlib import PurePosixPath
+from typing import Any
+
+from huggingface_hub import ModelCardData
 
 from portvec import _format as fmt
 from portvec._manifest import Manifest
+from portvec._verify import Verification
+from portvec_export import _card_usage as usage
+
+_TAGS = ["model2vec", "static-embeddings", "embeddings", "onnx"]
 
 
-def model_card(manifest: Manifest, language: str | list[str] | None) -> str:
-    """Return a model card with front matter for the Hub and the ways to use the artifact."""
+def model_card(manifest: Manifest, checked: Verification, inherited: dict[str, Any]) -> str:
+    """Return the card of an artifact.
+
+    Args:
+        manifest: the artifact's.
+        checked: what verifying it here gave.
+        inherited: front matter of the source's card that holds for the artifact too.
+    """
+    parts = [_introduction(manifest), _figures(manifest, checked), _files(manifest), usage.sections(manifest)]
+    return f"---\n{_front_matter(manifest, inherited)}\n---\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _front_matter(manifest: Manifest, inherited: dict[str, Any]) -> str:
+    # Both kinds of task are what the Hub and Transformers.js call them; it has none for text regression.
+    task: str | None = "sentence-similarity"
+    if manifest.head is not None:
+        task = "text-classification" if manifest.head.classes else None
+    tags = [*_TAGS, *([] if manifest.head else ["transformers.js"])]
+    values = {"library_name": fmt.FORMAT_NAME, "pipeline_tag": task, "tags": tags, **inherited}
+    return ModelCardData(**values).to_yaml()
+
+
+def _introduction(manifest: Manifest) -> str:
     source = manifest.source
-    front = {
-        "library_name": "onnx",
-        "tags": ["model2vec", "static-embeddings", "embeddings", "onnx", "portvec"],
-    }
-    if "/" in source.id:
-        front["base_model"] = source.id
-    if language:
-        front["language"] = language
-    matter = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
-    revision = f" at revision `{source.revision}`" if source.revision else ""
+    name = PurePosixPath(source.id).name
+    model = f"[{source.id}](https://huggingface.co/{source.id})" if source.revision else f"`{source.id}`"
+    folder = f", folder `{source.subfolder}`" if source.subfolder else ""
+    commit = f", commit `{source.revision}`" if source.revision else ""
+    return (
+        f"# {name} for ONNX\n\n"
+        f"The Model2Vec model {model}{folder}{commit}, as an ONNX graph with its tokenizer. "
+        f"Exported by portvec, and compared with {manifest.reference} when it was."
+    )
+
+
+def _figures(manifest: Manifest, checked: Verification) -> str:
     unit = "unit length" if manifest.normalize else "not normalized"
-    limit = "no limit" if manifest.max_length is None else f"the first {manifest.max_length} tokens"
-    return f"""---
-{matter}
----
+    limit = "all of it" if manifest.max_length is None else f"the first {manifest.max_length} tokens"
+    quality, head = manifest.quality, manifest.head
+    rows = {
+        "embedding": f"{manifest.dim} x float32, {unit}",
+        "vocabulary": f"{manifest.vocabulary_size:,} tokens, {manifest.tokenizer.model}",
+        "table": manifest.dtype,
+        "of a text, uses": limit,
+    }
+    if head is not None:
+        labels = f"{head.outputs} outputs" if head.classes is None else ", ".join(map(str, head.classes))
+        rows["head"] = f"{head.activation}: {labels}".replace("|", "\\|").replace("\n", " ")
+    rows["exactness"] = (
+        f"{checked.texts} recorded texts: token ids identical to {manifest.reference}'s, vectors within "
+        f"{checked.largest_difference:.1e} of those it makes from the same table"
+    )
+    if quality is None:
+        rows["quality"] = "the table holds the model's values exactly"
+    else:
+        rows["quality"] = (
+            f"cosine to the model's float32 embeddings, {quality.paragraphs.texts:,} paragraphs of Python's "
+            f"language reference: mean {quality.paragraphs.mean:.5f}, "
+            f"at the least {quality.paragraphs.min:.5f}"
+        )
+    return _table(("what", "value"), rows)
 
-# {source.id.split("/")[-1]}, exported
 
-The Model2Vec model `{source.id}`{revision} as an ONNX graph with its tokenizer, made by portvec and
-checked against {manifest.reference}: the same token ids, the same vectors.
+def _files(manifest: Manifest) -> str:
+    shown = {
+        f"`{name}`": f"{record.size:,}"
+        for name, record in sorted(manifest.files.items())
+        if name.startswith("onnx/") or name in (fmt.RUNTIME_GRAPH, fmt.TOKENIZER)
+    }
+    total = sum(record.size for record in manifest.files.values())
+    return _table(("file", "bytes"), {**shown, "all": f"{total:,}"})
 
-| what | value |
-|---|---|
-| embedding | {manifest.dim} x float32, {unit} |
-| vocabulary | {manifest.vocabulary_size:,} tokens, table in {manifest.dtype} |
-| of a text, uses | {limit} |
 
-With portvec:
-
-```python
-from portvec import StaticEmbedder
-
-embedder = StaticEmbedder.load("path/to/this/folder")
-vectors = embedder.encode(["a text", "another text"])  # float32 (2, {manifest.dim})
-```
-
-With onnxruntime and tokenizers alone:
-
-```python
-import numpy as np
-import onnxruntime
-from tokenizers import Tokenizer
-
-tokenizer = Tokenizer.from_file("{fmt.TOKENIZER}")
-session = onnxruntime.InferenceSession("{fmt.GRAPH}")
-encodings = tokenizer.encode_batch(["a text", "another text"])
-vectors = session.run(
-    ["{fmt.SENTENCE_EMBEDDING}"],
-    {{
-        "{fmt.INPUT_IDS}": np.array([e.ids for e in encodings], dtype=np.int64),
-        "{fmt.ATTENTION_MASK}": np.array([e.attention_mask for e in encodings], dtype=np.int64),
-    }},
-)[0]
-```
-
-`{fmt.LAST_HIDDEN_STATE}`, the first output, repeats the finished vector at every position, so mean and CLS
-pooling both return it. `portvec verify .` re-checks the recorded vectors on your device.
-"""
+def _table(head: tuple[str, str], rows: dict[str, str]) -> str:
+    return "\n".join(f"| {name} | {value} |" for name, value in [head, ("---", "---"), *rows.items()])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from model2vec import StaticModel
@@ -21,6 +21,7 @@ from portvec.errors import SourceError
 from portvec_export._clusters import clustered
 from portvec_export._head import HeadLayers, load_head
 from portvec_export._rows import chunks, widened
+from portvec_export._source_card import inherited
 from portvec_export._source_files import SourceFiles, read_files
 
 REFERENCE = f"model2vec {model2vec_version}"
@@ -36,6 +37,7 @@ class SourceModel:
         tokenizer_path: the tokenizer.json that it was loaded with.
         head: the head of a pipeline; None for an embedding model.
         origin: where it came from, for the manifest.
+        card: front matter of its card that holds for the artifact too.
     """
 
     static_model: StaticModel
@@ -43,6 +45,7 @@ class SourceModel:
     tokenizer_path: Path
     head: HeadLayers | None
     origin: Source
+    card: dict[str, Any]
 
     @property
     def vocabulary_size(self) -> int:
@@ -116,7 +119,7 @@ def load_source(
         _cut(each, dim)
     read = [*layout.files, *([HEAD] if head else [])]
     origin = Source(name, commit, subfolder, {path: sha256_of(folder / path) for path in read})
-    return SourceModel(chosen, model, folder / layout.tokenizer, head, origin)
+    return SourceModel(chosen, model, folder / layout.tokenizer, head, origin, inherited(folder, origin))
 
 
 def _static_model(content: SourceFiles, normalize: bool, max_length: int | None) -> StaticModel:

@@ -27,6 +27,12 @@ class Artifact:
         """Return the path of one of the artifact's files."""
         return self.folder / name
 
+    @property
+    def names(self) -> list[str]:
+        """The artifact's files by path relative to its folder: manifest, listed files, model card."""
+        card = [fmt.CARD] if self.path(fmt.CARD).is_file() else []
+        return list(dict.fromkeys([fmt.MANIFEST, *self.manifest.files, *card]))
+
 
 def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
     """Read the manifest of `folder` and check that each file it lists is there and whole.

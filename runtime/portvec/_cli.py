@@ -20,6 +20,7 @@ from portvec import _format as fmt
 from portvec._artifact import open_artifact
 from portvec._batches import batched
 from portvec._bench.command import bench
+from portvec._cli_hub import pull, push, quiet_hub
 from portvec._embedder import StaticEmbedder
 from portvec._manifest import Head, Manifest, Quality
 from portvec._search import search as nearest
@@ -176,7 +177,8 @@ def verify(folder: Path, as_json: bool) -> None:
 @_json_option
 def info(folder: Path, as_json: bool) -> None:
     """Print what an artifact holds and where it came from."""
-    manifest = open_artifact(folder).manifest
+    artifact = open_artifact(folder)
+    manifest = artifact.manifest
     if as_json:
         click.echo(manifest.to_json(), nl=False)
         return
@@ -196,7 +198,7 @@ def info(folder: Path, as_json: bool) -> None:
         "quality": _describe_quality(manifest.quality),
         **{f"also {dtype}": _describe_variant(manifest, dtype) for dtype in manifest.variants},
         "head": _describe_head(manifest.head),
-        "size": f"{size / 1e6:.1f} MB in {len(manifest.files) + 1} files",
+        "size": f"{size / 1e6:.1f} MB in {len(artifact.names)} files",
         "format": f"version {manifest.format_version}",
     }
     for name, value in rows.items():
@@ -242,6 +244,10 @@ def _describe_head(head: Head | None) -> str:
     return f"{head.activation} over {len(head.classes)} classes: {some}"
 
 
+for command in (push, pull):
+    cli.add_command(command)
+
+
 def main() -> NoReturn:
     """Run the command line; exits with 0, 1 or 2, and one line on stderr if it fails."""
     sys.exit(_run())
@@ -251,8 +257,7 @@ def _run() -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # texts are in any script, whatever the locale
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    # What huggingface_hub logs about retries, its final error says again.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    quiet_hub()
     try:
         cli.main(prog_name="portvec", standalone_mode=False)
         sys.stdout.flush()

@@ -8,6 +8,8 @@ FORMAT_NAME: Final = "portvec"
 FORMAT_VERSION: Final = 1
 
 MANIFEST: Final = "portvec.json"
+# Not listed in the manifest: people edit it, on the Hub's web page too, and the artifact stays whole.
+CARD: Final = "README.md"
 CONFORMANCE: Final = "conformance.json"
 TOKENIZER: Final = "tokenizer.json"
 GRAPH: Final = "onnx/model.onnx"

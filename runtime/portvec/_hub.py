@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from portvec import _format as fmt
-from portvec._layout import expected_files, kind_of, known_files, model2vec_files
+from portvec._layout import Kind, expected_files, kind_of, known_files, model2vec_files
 from portvec.errors import HubError, SourceError
 
 
@@ -34,6 +34,38 @@ class Snapshot:
     commit: str
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Which files one commit of a repository, or one folder of it, holds."""
+
+    commit: str
+    files: frozenset[str]
+    private: bool
+
+    @property
+    def kind(self) -> Kind | None:
+        """What kind of model the files are."""
+        return kind_of(self.files)
+
+
+def listing(hub_id: HubId, *, subfolder: str | None = None, token: str | bool | None = None) -> Listing:
+    """Ask the Hub which files a repository holds, by path relative to `subfolder`.
+
+    Raises:
+        HubError: the repository, revision or network cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().model_info(hub_id.repo_id, revision=hub_id.revision, token=token)
+    except Exception as error:
+        raise explain(error, hub_id) from error
+    prefix = f"{subfolder}/" if subfolder else ""
+    names = (sibling.rfilename for sibling in info.siblings or [])
+    files = frozenset(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    return Listing(str(info.sha), files, bool(info.private))
+
+
 def snapshot(
     hub_id: HubId, *, subfolder: str | None, token: str | bool | None, force_download: bool = False
 ) -> Snapshot:
@@ -50,34 +82,47 @@ def snapshot(
         cached = _cached(hub_id, subfolder)
         if cached is not None:
             return cached
-    from huggingface_hub import HfApi
-
+    found = listing(hub_id, subfolder=subfolder, token=token)
+    prefix = f"{subfolder}/" if subfolder else ""
     try:
-        info = HfApi().model_info(hub_id.repo_id, revision=hub_id.revision, token=token)
-        prefix = f"{subfolder}/" if subfolder else ""
-        files = {
-            sibling.rfilename.removeprefix(prefix)
-            for sibling in info.siblings or []
-            if sibling.rfilename.startswith(prefix)
-        }
-        kind = kind_of(files)
-        if kind == "artifact":
-            manifest = _download(hub_id, [prefix + fmt.MANIFEST], token) / prefix / fmt.MANIFEST
+        if found.kind == "artifact":
+            manifest = download(hub_id, [prefix + fmt.MANIFEST], token) / prefix / fmt.MANIFEST
             patterns: Iterable[str] = [fmt.MANIFEST, *_listed_files(manifest)]
-        else:
+        elif found.kind == "model2vec":
             patterns = model2vec_files()
-        folder = (
-            _download(hub_id, [prefix + name for name in [*patterns, "README.md"]], token) if kind else None
-        )
+        else:
+            raise neither_kind(hub_id, subfolder, found.files)
+        folder = download(hub_id, [prefix + name for name in [*patterns, fmt.CARD]], token)
+    except SourceError:
+        raise
     except Exception as error:
-        raise _explain(error, hub_id) from error
-    if folder is None:
-        where = f"{hub_id}" + (f", folder {subfolder}" if subfolder else "")
-        raise SourceError(
-            f"{where}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "
-            f"({fmt.MANIFEST}); has {', '.join(sorted(files)[:8]) or 'no files'}"
-        )
+        raise explain(error, hub_id) from error
     return Snapshot(folder, folder.name)
+
+
+def require_network(hub_id: HubId, action: str) -> None:
+    """Refuse an action that the offline switch forbids.
+
+    Raises:
+        HubError: HF_HUB_OFFLINE is set.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise HubError(f"{hub_id}: HF_HUB_OFFLINE is set, but {action} needs the network; unset it")
+
+
+def neither_kind(hub_id: HubId, subfolder: str | None, files: Collection[str]) -> SourceError:
+    """Return the error for a repository that holds no model that portvec knows."""
+    return SourceError(
+        f"{place(hub_id, subfolder)}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "
+        f"({fmt.MANIFEST}); has {', '.join(sorted(files)[:8]) or 'no files'}"
+    )
+
+
+def place(hub_id: HubId, subfolder: str | None) -> str:
+    """Return, for messages, where on the Hub something is."""
+    return f"{hub_id}" + (f", folder {subfolder}" if subfolder else "")
 
 
 def _cached(hub_id: HubId, subfolder: str | None) -> Snapshot | None:
@@ -113,7 +158,8 @@ def _listed_files(manifest: Path) -> list[str]:
         return []
 
 
-def _download(hub_id: HubId, patterns: list[str], token: str | bool | None) -> Path:
+def download(hub_id: HubId, names: list[str], token: str | bool | None, *, to: Path | None = None) -> Path:
+    """Fetch the named files into huggingface_hub's cache, or as real files into the folder `to`."""
     from huggingface_hub import snapshot_download
 
     return Path(
@@ -121,7 +167,8 @@ def _download(hub_id: HubId, patterns: list[str], token: str | bool | None) -> P
             hub_id.repo_id,
             revision=hub_id.revision,
             token=token,
-            allow_patterns=patterns,
+            allow_patterns=names,
+            local_dir=to,
             tqdm_class=_TerminalProgress,
         )
     )
@@ -141,7 +188,7 @@ class _NoProgress(tqdm):  # type: ignore[misc]
         super().__init__(*args, **{**options, "disable": True})
 
 
-def _explain(error: Exception, hub_id: HubId) -> HubError:
+def explain(error: Exception, hub_id: HubId) -> HubError:
     """Return a HubError that says in one line what went wrong and what to do."""
     from huggingface_hub import constants, errors
 

@@ -53,16 +53,28 @@ def locate(source: str | os.PathLike[str], revision: str | None = None) -> Path 
         return path
     if path.exists():
         raise SourceError(f"{source}: is a file, expected a model folder or a Hub id owner/name")
-    match = _HUB_ID.fullmatch(source) if isinstance(source, str) else None
-    if match is None:
+    if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
         raise SourceError(
             f"{source}: no such folder; expected an existing model folder or a Hub id owner/name"
         )
-    if match["revision"] is None and revision is None and path.parent.is_dir():
+    hub_id = parse_hub_id(source, revision)
+    if hub_id.revision is None and path.parent.is_dir():
         raise SourceError(
             f"{source}: no such folder, though {path.parent} exists here; check the path, "
             f"or write {source}@main for the Hub's model"
         )
+    return hub_id
+
+
+def parse_hub_id(source: str, revision: str | None = None) -> HubId:
+    """Return the Hub id in `owner/name` or `owner/name@revision`.
+
+    Raises:
+        SourceError: it is neither, or `revision` contradicts it.
+    """
+    match = _HUB_ID.fullmatch(source)
+    if match is None:
+        raise SourceError(f"{source}: not a Hub id; expected owner/name or owner/name@revision")
     if match["revision"] and revision and match["revision"] != revision:
         raise SourceError(
             f"{source}: revision {match['revision']!r} in the id, but {revision!r} was given as well; "
@@ -176,7 +188,7 @@ def _copy_artifact(folder: Path, target: Path) -> None:
     artifact = open_artifact(folder, links=True)
     check_hashes(artifact)
     with exclusive(target), staged_folder(target) as staging:
-        for name in [fmt.MANIFEST, *artifact.manifest.files]:
+        for name in artifact.names:
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
             real = (folder / name).resolve()
             try:

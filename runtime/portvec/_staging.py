@@ -13,6 +13,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from portvec import _format as fmt
+from portvec.errors import ExportError
+
 _PARTIAL = ".partial"
 _REPLACED = ".replaced"
 
@@ -32,6 +35,27 @@ def cache_root() -> Path:
     else:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "portvec"
+
+
+def check_target(target: Path, overwrite: bool) -> None:
+    """Refuse to make an artifact at `target` unless it is free, or an artifact and `overwrite` is given.
+
+    Raises:
+        ExportError: says which rule `target` breaks.
+    """
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ExportError(f"{target}: is a file, expected a folder to make; choose another output")
+    if not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise ExportError(f"{target}: exists and is not empty; choose another output, or pass --overwrite")
+    if not (target / fmt.MANIFEST).is_file():
+        raise ExportError(
+            f"{target}: holds files but no {fmt.MANIFEST}, so it is no artifact and --overwrite will not "
+            "delete it; choose another output"
+        )
 
 
 @contextmanager

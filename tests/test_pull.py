@@ -1,0 +1,167 @@
+"""Fetching artifacts from the Hub: the real huggingface_hub client against a Hub on localhost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import tiny_models
+from conftest import RunPortvec
+from hub_checks import check_error, closed_port, contents, logged_in
+from hub_repository import Repository
+from hub_server import LocalHub
+from portvec_export import export_model
+
+
+@pytest.fixture
+def run(portvec: RunPortvec, hub: LocalHub) -> RunPortvec:
+    return logged_in(portvec, hub)
+
+
+@pytest.fixture(autouse=True)
+def _published(hub: LocalHub, tiny: Path) -> None:
+    hub.add_folder("owner/artifact", tiny)
+
+
+def test_leaves_other_files_of_the_repository(
+    run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path
+) -> None:
+    hub.repositories["owner/artifact"].files["unrelated.bin"] = b"x" * 1000
+    assert run("pull", "owner/artifact", "-o", tmp_path / "copy").returncode == 0
+    assert contents(tmp_path / "copy") == contents(tiny)
+    assert not any("unrelated.bin" in request for request in hub.requests)
+
+
+def test_fetches_the_newest_whatever_the_cache_holds(
+    run: RunPortvec, hub: LocalHub, tiny_model: Path, tmp_path: Path
+) -> None:
+    assert run("embed", "owner/artifact", "x").returncode == 0
+    newer = export_model(tiny_model, tmp_path / "newer", dim=8)
+    hub.add_folder("owner/artifact", newer)
+    assert run("pull", "owner/artifact", "-o", tmp_path / "copy").returncode == 0
+    assert contents(tmp_path / "copy") == contents(newer)
+
+
+def test_subfolder(run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path) -> None:
+    files = {f"small/v1/{name}": content for name, content in contents(tiny).items()}
+    hub.repositories["owner/many"] = Repository({**files, "README.md": b"of all"})
+    output = tmp_path / "copy"
+    assert run("pull", "owner/many", "--subfolder", "small/v1/", "-o", output).returncode == 0
+    assert contents(output) == contents(tiny)
+    check_error(
+        run("pull", "owner/many", "-o", tmp_path / "other"),
+        "owner/many: neither a Model2Vec model (model.safetensors, config.json",
+    )
+
+
+def test_model2vec_model(run: RunPortvec, hub: LocalHub, tiny_model: Path, tmp_path: Path) -> None:
+    hub.add_folder("owner/model", tiny_model, branches=("v1",))
+    check_error(
+        run("pull", "owner/model@v1", "-o", "copy"),
+        "owner/model@v1: a Model2Vec model, not an artifact; run 'portvec export owner/model@v1 -o copy'",
+    )
+    assert not (tmp_path / "copy").exists()
+
+
+def test_overwrite_replaces_artifacts_only(
+    run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path
+) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "thesis.txt").write_text("years of work")
+    check_error(run("pull", "owner/artifact", "-o", taken), "exists and is not empty; choose another output")
+    check_error(run("pull", "owner/artifact", "-o", taken, "--overwrite"), "so it is no artifact and --overw")
+    assert contents(taken) == {"thesis.txt": b"years of work"}
+    assert hub.requests == []
+
+    assert run("pull", "owner/artifact", "-o", tmp_path / "copy").returncode == 0
+    (tmp_path / "copy" / "stray").write_text("")
+    check_error(run("pull", "owner/artifact", "-o", tmp_path / "copy"), "or pass --overwrite")
+    assert run("pull", "owner/artifact", "-o", tmp_path / "copy", "--overwrite").returncode == 0
+    assert contents(tmp_path / "copy") == contents(tiny)
+
+
+@pytest.mark.parametrize("damage", ["content", "size", "missing", "manifest", "not UTF-8", "path", "pattern"])
+def test_damaged_artifact_is_not_kept(
+    run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path, damage: str
+) -> None:
+    files = hub.repositories["owner/artifact"].files
+    table = "onnx/model.onnx_data"
+    manifest = json.loads(files["portvec.json"])
+    if damage == "content":
+        files[table] = bytes(len(files[table]))
+        message = f"damaged artifact ({Path(table)}: content differs from what was exported (SHA-256))"
+    elif damage == "size":
+        files[table] += b"x"
+        message = f"damaged artifact ({Path(table)}: {len(files[table]):,} bytes, but portvec.json lists "
+    elif damage == "missing":
+        del files[table]
+        message = f"has no {table}, which its portvec.json lists"
+    elif damage == "manifest":
+        files["portvec.json"] = files["portvec.json"][:100]
+        message = "owner/artifact: portvec.json: not valid JSON"
+    elif damage == "not UTF-8":
+        files["portvec.json"] = b"\xff\xfe"
+        message = "owner/artifact: portvec.json: not valid JSON"
+    else:
+        name = {"path": "../evil", "pattern": "*"}[damage]
+        manifest["files"][name] = {"size": 1, "sha256": ""}
+        files["portvec.json"] = json.dumps(manifest).encode()
+        files["secret.bin"] = b"1"
+        message = {"path": "'../evil' leaves the artifact folder", "pattern": "has no *, which"}[damage]
+    before = contents(tiny)
+    check_error(run("pull", "owner/artifact", "-o", tiny, "--overwrite"), message)
+    assert contents(tiny) == before
+    assert not (tmp_path / "evil").exists()
+    assert list(tmp_path.glob(".*.partial")) == []
+
+
+def test_no_such_repository_or_revision(run: RunPortvec, tmp_path: Path) -> None:
+    output = ("-o", tmp_path / "copy")
+    check_error(run("pull", "owner/missing", *output), "owner/missing: no such repository, or it is private")
+    check_error(run("pull", "owner/artifact@v9", *output), "the repository has no revision 'v9'; check the")
+    check_error(
+        run("pull", "owner/artifact@v1", "--revision", "v2", *output),
+        "'v1' in the id, but 'v2' was given",
+    )
+    check_error(run("pull", "artifact", *output), "artifact: not a Hub id; expected owner/name")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_offline(run: RunPortvec, hub: LocalHub, tmp_path: Path) -> None:
+    check_error(
+        run("pull", "owner/artifact", "-o", tmp_path / "copy", HF_HUB_OFFLINE="1"),
+        "owner/artifact: HF_HUB_OFFLINE is set, but pull needs the network; unset it",
+    )
+    assert hub.requests == []
+
+
+def test_no_network(run: RunPortvec, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{closed_port()}"
+    check_error(
+        run("pull", "owner/artifact", "-o", tmp_path / "copy", HF_ENDPOINT=url),
+        f"owner/artifact: cannot be fetched from {url} (ConnectError",
+    )
+
+
+def test_output_that_cannot_be_written(run: RunPortvec, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    check_error(run("pull", "owner/artifact", "-o", tmp_path / "file" / "copy"), "cannot be written (")
+    check_error(
+        run("pull", "owner/artifact", "-o", tmp_path / "file"), "is a file, expected a folder to make"
+    )
+
+
+def test_dropped_connection(run: RunPortvec, hub: LocalHub, tmp_path: Path) -> None:
+    model = tiny_models.save(tmp_path / "wide", vectors=tiny_models.vectors(800, dim=256))
+    hub.add_folder("owner/wide", export_model(model, tmp_path / "artifact"))
+    hub.drops = 1
+    broken = run("pull", "owner/wide", "-o", tmp_path / "copy")
+    assert hub.drops == 0
+    if broken.returncode == 1:  # huggingface_hub before 1.20 does not try again by itself
+        assert "owner/wide: cannot be fetched from http" in broken.stderr
+        assert not (tmp_path / "copy").exists()
+        assert run("pull", "owner/wide", "-o", tmp_path / "copy").returncode == 0
+    assert contents(tmp_path / "copy") == contents(tmp_path / "artifact")
