@@ -58,7 +58,7 @@ def in_fresh_process(program: str, *arguments: object) -> list[str]:
         [sys.executable, "-c", program, *map(str, arguments)],
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()

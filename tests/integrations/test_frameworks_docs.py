@@ -42,7 +42,7 @@ def test_code_prints_what_its_comments_say(title: str, bundled: Path, tmp_path: 
         expected = re.findall(r"^ *print\(.*\)  # (.+)$", block, flags=re.MULTILINE)
         assert expected
         result = subprocess.run(
-            [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=120
+            [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=300
         )
         assert result.returncode == 0, result.stderr
         assert result.stdout.splitlines() == expected
