@@ -108,7 +108,7 @@ test-wheel: setup
 	.venv-wheel/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	.venv-wheel/bin/python -m pip install --quiet "$$(ls build/wheel/*.whl)[export,fast,milvus]" --group dev
 	.venv-wheel/bin/python -m pip install --quiet --force-reinstall --no-deps build/wheel/*.whl
-	cp -R tests models pyproject.toml build/wheel/project
+	cp -R tests models examples pyproject.toml build/wheel/project
 	cd build/wheel/project && ../../../.venv-wheel/bin/python -c 'import portvec, portvec_export; assert all("site-packages" in p.__file__ for p in (portvec, portvec_export))'
 	cd build/wheel/project && ../../../.venv-wheel/bin/python -m pytest $(WHEEL_TESTS:%=tests/test_%.py)
 
