@@ -21,8 +21,8 @@ from portvec._artifact import open_artifact
 from portvec._batches import batched
 from portvec._bench.command import bench
 from portvec._cli_hub import pull, push, quiet_hub
+from portvec._describe import described, summary
 from portvec._embedder import StaticEmbedder
-from portvec._manifest import Head, Manifest, Quality
 from portvec._search import search as nearest
 from portvec._text_files import embedding_file, jsonl_writer, lines, read_texts
 from portvec.errors import MissingExtraError, PortvecError
@@ -46,9 +46,6 @@ def cli() -> None:
     MODEL is an artifact folder, a Model2Vec folder, or a Hub id owner/name[@revision]; the last two
     are converted once, into a cache.
     """
-
-
-cli.add_command(bench)
 
 
 def _max_length(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | str | None:
@@ -106,7 +103,7 @@ def export(source: str, output: Path, **options: Any) -> None:
     # model2vec logs each option that differs from the model's own, which is what was asked for.
     logging.getLogger("model2vec").setLevel(logging.ERROR)
     folder = export_model(source, output, **options)
-    _message(_summary(folder))
+    _message(summary(folder))
 
 
 @cli.command()
@@ -182,69 +179,12 @@ def info(folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(manifest.to_json(), nl=False)
         return
-    source = manifest.source
-    size = sum(record.size for record in manifest.files.values())
-    limit = "none"
-    if manifest.max_length is not None:
-        limit = f"{manifest.max_length} tokens, after the first {manifest.max_characters:,} characters"
-    rows = {
-        "model": " ".join(filter(None, [source.id, source.revision, source.subfolder])),
-        "reference": manifest.reference,
-        "embedding": f"{manifest.dim} x float32, "
-        + ("unit length" if manifest.normalize else "not normalized"),
-        "table": f"{manifest.dtype}, {_describe_vocabulary(manifest)}",
-        "truncation": limit,
-        "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
-        "quality": _describe_quality(manifest.quality),
-        **{f"also {dtype}": _describe_variant(manifest, dtype) for dtype in manifest.variants},
-        "head": _describe_head(manifest.head),
-        "size": f"{size / 1e6:.1f} MB in {len(artifact.names)} files",
-        "format": f"version {manifest.format_version}",
-    }
-    for name, value in rows.items():
+    for name, value in described(artifact).items():
         if value:
             click.echo(f"{name:<14} {value}")
 
 
-def _describe_table(manifest: Manifest) -> str:
-    shared = manifest.vocabulary_quantization
-    types = " + ".join([manifest.dtype, *manifest.variants])
-    size = f"{shared or manifest.vocabulary_size:,} x {manifest.dim} {types}"
-    return size + (f" for {manifest.vocabulary_size:,} token ids" if shared else "")
-
-
-def _describe_vocabulary(manifest: Manifest) -> str:
-    shared = manifest.vocabulary_quantization
-    return f"{manifest.vocabulary_size:,} token ids" + (f" sharing {shared:,} vectors" if shared else "")
-
-
-def _describe_quality(quality: Quality | None) -> str:
-    if quality is None:
-        return ""
-    sets = {"paragraphs": quality.paragraphs, "recorded texts": quality.conformance}
-    return "cosine to float32 " + ", ".join(
-        f"{found.mean:.5f} (at the least {found.min:.5f}) on {found.texts:,} {name}"
-        for name, found in sets.items()
-    )
-
-
-def _describe_variant(manifest: Manifest, dtype: str) -> str:
-    variant = manifest.variants[dtype]
-    size = sum(record.size for name, record in manifest.files.items() if name.startswith(variant.graph))
-    parts = [variant.graph, f"{size / 1e6:.1f} MB", _describe_quality(variant.quality)]
-    return ", ".join(filter(None, parts))
-
-
-def _describe_head(head: Head | None) -> str:
-    if head is None:
-        return ""
-    if head.classes is None:
-        return f"regressor with {head.outputs} outputs"
-    some = ", ".join(map(str, head.classes[:8])) + (", ..." if len(head.classes) > 8 else "")
-    return f"{head.activation} over {len(head.classes)} classes: {some}"
-
-
-for command in (push, pull):
+for command in (bench, push, pull):
     cli.add_command(command)
 
 
@@ -286,16 +226,6 @@ def _fail(message: str, code: int) -> int:
 
 def _message(text: str) -> None:
     click.echo(text, err=True)
-
-
-def _summary(folder: Path) -> str:
-    manifest = open_artifact(folder).manifest
-    size = sum(record.size for record in manifest.files.values())
-    return (
-        f"{folder}: {_describe_table(manifest)}, {size / 1e6:.1f} MB, "
-        + (f"{_describe_quality(manifest.quality)}, " if manifest.quality else "")
-        + f"verified against {manifest.reference}"
-    )
 
 
 def _file_texts(path: Path | None, field: str | None) -> Iterator[str]:
