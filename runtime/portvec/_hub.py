@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from portvec import _format as fmt
 from portvec._layout import Kind, expected_files, kind_of, known_files, model2vec_files
 from portvec.errors import HubError, SourceError
@@ -129,10 +127,12 @@ def _cached(hub_id: HubId, subfolder: str | None) -> Snapshot | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
+    from portvec._progress import NoProgress
+
     try:
         folder = Path(
             snapshot_download(
-                hub_id.repo_id, revision=hub_id.revision, local_files_only=True, tqdm_class=_NoProgress
+                hub_id.repo_id, revision=hub_id.revision, local_files_only=True, tqdm_class=NoProgress
             )
         )
     except (LocalEntryNotFoundError, ValueError):
@@ -162,6 +162,8 @@ def download(hub_id: HubId, names: list[str], token: str | bool | None, *, to: P
     """Fetch the named files into huggingface_hub's cache, or as real files into the folder `to`."""
     from huggingface_hub import snapshot_download
 
+    from portvec._progress import TerminalProgress
+
     return Path(
         snapshot_download(
             hub_id.repo_id,
@@ -169,23 +171,9 @@ def download(hub_id: HubId, names: list[str], token: str | bool | None, *, to: P
             token=token,
             allow_patterns=names,
             local_dir=to,
-            tqdm_class=_TerminalProgress,
+            tqdm_class=TerminalProgress,
         )
     )
-
-
-class _TerminalProgress(tqdm):  # type: ignore[misc]
-    """A progress bar on a terminal, nothing in a log file or pipe."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**options, "disable": None})
-
-
-class _NoProgress(tqdm):  # type: ignore[misc]
-    """For look-ups in the cache, which take no time."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**options, "disable": True})
 
 
 def explain(error: Exception, hub_id: HubId) -> HubError:

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
 from portvec import _format as fmt
 from portvec.errors import ExportError
 
@@ -65,6 +63,8 @@ def exclusive(target: Path) -> Iterator[None]:
     The operating system frees it when a process dies. What that process left is cleared on entry.
     Lock files lie in the cache folder, so that none is left beside the target.
     """
+    from filelock import FileLock  # brings asyncio, which embedding does without
+
     name = hashlib.sha256(os.fsencode(target)).hexdigest()[:32]
     try:
         locks = cache_root() / "locks"
