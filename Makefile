@@ -94,6 +94,7 @@ $(CONSUMERS_IN)/node-%/ready: tests/consumers/node-%.json
 	else echo "npm is missing, so consumers in $(@D) will not run; install Node.js 20 or newer" >&2; fi
 
 $(CONSUMERS_IN)/%/ready: tests/consumers/%.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the consumers need Python 3.11 or newer, got " + sys.version.split()[0] + "; set PYTHON=...")'
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(@D)/bin/python -m pip install --quiet -r $<
