@@ -9,8 +9,9 @@ from typing import Final, Literal, get_args
 from portvec import _format as fmt
 from portvec._artifact import Artifact
 from portvec._conformance import Conformance
-from portvec._encoders import ChunkEncoder, NanotokenEncoder, PlainEncoder
+from portvec._encoders import NanotokenEncoder, PlainEncoder
 from portvec._tokens import Tokenizer
+from portvec._words import WordEncoder, splits_into_words
 from portvec.errors import ArtifactError, InputError, MissingExtraError
 
 TokenizerChoice = Literal["auto", "tokenizers", "nanotoken"]
@@ -41,7 +42,7 @@ def choose_tokenizer(artifact: Artifact, choice: TokenizerChoice, threads: int) 
     if choice == "nanotoken":
         raise ArtifactError(f"{artifact.folder}: nanotoken does not give this model's token ids; use 'auto'")
     plain = PlainEncoder(artifact.path(fmt.TOKENIZER))
-    encoder = ChunkEncoder(plain) if artifact.manifest.tokenizer.splits_at_spaces else plain
+    encoder = WordEncoder(plain) if splits_into_words(plain.tokenizer) else plain
     return Tokenizer(encoder, artifact.manifest)
 
 
