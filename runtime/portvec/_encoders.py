@@ -11,6 +11,7 @@ import numpy as np
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
+from portvec._splitting import depends_on_position
 from portvec._tokens import TokenIds, offsets_of
 from portvec.errors import ArtifactError
 
@@ -32,28 +33,24 @@ class PlainEncoder:
         self._path = path
         self.tokenizer = load_tokenizer(path)
         self._without_separator: HuggingFaceTokenizer | None = None
+        self._apart = depends_on_position(self.tokenizer)
         self.tokenizer.add_special_tokens([AddedToken(_SEPARATOR, normalized=False, special=True)])
         self._separator_id = self.tokenizer.token_to_id(_SEPARATOR)
 
-    def encode(self, texts: Sequence[str]) -> TokenIds:
-        """See `Encoder`."""
-        if any(_SEPARATOR in text for text in texts):
+    def encode(self, texts: Sequence[str], free_of: str | None = None) -> TokenIds:
+        """See `Encoder`.
+
+        A character that the texts do not hold, that splits off what is beside it and alone gives its token, costs
+        less between them than an added token.
+        """
+        if free_of is not None:
+            return self._split(texts, free_of, self.tokenizer.token_to_id(free_of))
+        if self._apart or any(_SEPARATOR in text for text in texts):
             if self._without_separator is None:
                 self._without_separator = load_tokenizer(self._path)
             encodings = self._without_separator.encode_batch_fast(texts, add_special_tokens=False)
             return _flat([encoding.ids for encoding in encodings])
         return self._split(texts, _SEPARATOR, self._separator_id)
-
-    def encode_words(self, words: Sequence[str]) -> TokenIds:
-        """Encode words that hold no ASCII punctuation, where `splits_into_words` is true.
-
-        A punctuation mark between words is a token of its own, and costs less than an added token. Nothing
-        but itself normalizes to U+0021.
-        """
-        mark_id = self.tokenizer.token_to_id("!")
-        if mark_id is None:
-            return self.encode(words)
-        return self._split(words, "!", mark_id)
 
     def _split(self, texts: Sequence[str], separator: str, separator_id: int) -> TokenIds:
         runs = list(_joined(texts, separator))

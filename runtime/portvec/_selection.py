@@ -10,8 +10,9 @@ from portvec import _format as fmt
 from portvec._artifact import Artifact
 from portvec._conformance import Conformance
 from portvec._encoders import NanotokenEncoder, PlainEncoder
+from portvec._splitting import splitting
 from portvec._tokens import Tokenizer
-from portvec._words import WordEncoder, splits_into_words
+from portvec._words import WordEncoder
 from portvec.errors import ArtifactError, InputError, MissingExtraError
 
 TokenizerChoice = Literal["auto", "tokenizers", "nanotoken"]
@@ -42,7 +43,8 @@ def choose_tokenizer(artifact: Artifact, choice: TokenizerChoice, threads: int) 
     if choice == "nanotoken":
         raise ArtifactError(f"{artifact.folder}: nanotoken does not give this model's token ids; use 'auto'")
     plain = PlainEncoder(artifact.path(fmt.TOKENIZER))
-    encoder = WordEncoder(plain) if splits_into_words(plain.tokenizer) else plain
+    cuts = splitting(plain.tokenizer)
+    encoder = WordEncoder(plain, cuts) if cuts else plain
     return Tokenizer(encoder, artifact.manifest)
 
 

@@ -21,6 +21,9 @@ LONGEST = 8 * WIDTHS[-1]
 _PLACES = {1: 1 << 18, 2: 1 << 18, 4: 1 << 16}
 _IDS = 2_000_000
 
+# The place of a word whose ids depend on its neighbours.
+ALONE_ONLY = -1
+
 # Odd constants that spread the bits of a key: the fractions of the golden ratio and of roots of primes.
 _SPREAD = np.array(
     [0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1], dtype=np.uint64
@@ -51,8 +54,13 @@ class WordTable:
             places[rows] = self._parts[width].find(_keys(text, starts[rows], lengths[rows], width))
         return places
 
-    def add(self, words: list[bytes], tokens: TokenIds) -> Ids | None:
-        """Keep words and return their places; None if there is no room."""
+    def add(
+        self, words: list[bytes], tokens: TokenIds, alone: npt.NDArray[np.bool_] | None = None
+    ) -> Ids | None:
+        """Keep words and return their places; None if there is no room.
+
+        `alone` tells which words have these ids in any text; all if None.
+        """
         lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
         parts = list(_by_width(lengths))
         with self._lock:
@@ -63,6 +71,8 @@ class WordTable:
             self._ids[self._used : self._used + len(tokens.ids)] = tokens.ids
             places = (tokens.offsets[:-1] + self._used) << 32 | np.diff(tokens.offsets)
             self._used += len(tokens.ids)
+            if alone is not None:
+                places[~alone] = ALONE_ONLY
             text = b"".join(words) + bytes(LONGEST)
             starts = offsets_of(lengths)[:-1]
             for width, rows in parts:
