@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from tokenizers import AddedToken
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from portvec._splitting import depends_on_position
+from portvec._threads import use_no_pool_after_fork
 from portvec._tokens import TokenIds, offsets_of
 from portvec.errors import ArtifactError
 
@@ -22,15 +23,21 @@ from portvec.errors import ArtifactError
 _SEPARATOR = "\U0010fffe"
 _JOINED_CHARACTERS = 8192
 
+use_no_pool_after_fork()
+
 
 class PlainEncoder:
-    """`tokenizers` on whole texts: the reference for every other encoder."""
+    """`tokenizers` on whole texts: the reference for every other encoder.
+
+    `parallel` allows its own pool, of one thread per core.
+    """
 
     name = "tokenizers"
     separator = _SEPARATOR
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, parallel: bool = True) -> None:
         self._path = path
+        self._parallel = parallel
         self.tokenizer = load_tokenizer(path)
         self._without_separator: HuggingFaceTokenizer | None = None
         self._apart = depends_on_position(self.tokenizer)
@@ -40,26 +47,30 @@ class PlainEncoder:
     def encode(self, texts: Sequence[str], free_of: str | None = None) -> TokenIds:
         """See `Encoder`.
 
-        A character that the texts do not hold, that splits off what is beside it and alone gives its token, costs
-        less between them than an added token.
+        `free_of`: a character that no text holds, that is split off from what is beside it, and alone gives
+        its token. It costs less between texts than an added token.
         """
         if free_of is not None:
             return self._split(texts, free_of, self.tokenizer.token_to_id(free_of))
         if self._apart or any(_SEPARATOR in text for text in texts):
             if self._without_separator is None:
                 self._without_separator = load_tokenizer(self._path)
-            encodings = self._without_separator.encode_batch_fast(texts, add_special_tokens=False)
-            return _flat([encoding.ids for encoding in encodings])
+            return _flat(list(self._ids(self._without_separator, texts)))
         return self._split(texts, _SEPARATOR, self._separator_id)
 
     def _split(self, texts: Sequence[str], separator: str, separator_id: int) -> TokenIds:
-        runs = list(_joined(texts, separator))
-        encodings = self.tokenizer.encode_batch_fast(runs, add_special_tokens=False)
         # A separator ends every text, the last of a joined one too.
-        lists = (chain(encoding.ids, (separator_id,)) for encoding in encodings)
+        runs = self._ids(self.tokenizer, list(_joined(texts, separator)))
+        lists = (chain(ids, (separator_id,)) for ids in runs)
         ids = np.fromiter(chain.from_iterable(lists), dtype=np.int64)
         ends = ids == separator_id
         return TokenIds(ids[~ends], offsets_of(np.diff(np.flatnonzero(ends), prepend=-1) - 1))
+
+    def _ids(self, tokenizer: HuggingFaceTokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
+        if self._parallel:
+            return (encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+        # A little slower, but in this thread.
+        return (tokenizer.encode(text, add_special_tokens=False).ids for text in texts)
 
 
 def splits_at_spaces(config: dict[str, Any]) -> bool:
@@ -81,12 +92,12 @@ class NanotokenEncoder:
 
     name = "nanotoken"
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, *, parallel: bool = True) -> None:
         import nanotoken
 
         self._tokenizer = nanotoken.Tokenizer(str(path))
         # None leaves the choice to it: parallel, but not in a forked child.
-        self._parallel = None if threads > 1 else False
+        self._parallel = None if parallel else False
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """See `Encoder`."""

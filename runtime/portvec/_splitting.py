@@ -96,7 +96,7 @@ def _bert(
         fold = bytearray(bytes(fold).lower())
 
     def known() -> dict[bytes, int]:
-        # Letters and digits that are one entry of the vocabulary: nothing longer can match, nothing changes them.
+        # Letters and digits that are one entry: nothing longer can match, the normalizer changes none.
         return {
             word.encode(): token_id
             for word, token_id in tokenizer.get_vocab(with_added_tokens=False).items()

@@ -16,8 +16,8 @@ Keys = list[npt.NDArray[np.uint64]]  # columns
 WIDTHS = (1, 2, 4)
 LONGEST = 8 * WIDTHS[-1]
 
-# Places per width, a power of 2, of which half are used at most; and ids of all words. The memory is not touched
-# before it is needed: 40 MB at the most.
+# Places per width, a power of 2, of which half are used at most; and ids of all words. The memory is not
+# touched before it is needed: 30 MB at the most.
 _PLACES = {1: 1 << 18, 2: 1 << 18, 4: 1 << 16}
 _IDS = 2_000_000
 

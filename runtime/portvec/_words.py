@@ -14,7 +14,7 @@ from portvec._word_table import ALONE_ONLY, LONGEST, WordTable
 
 # Fewer bytes than this are tokenized sooner than looked up.
 _MIN_BYTES = 1500
-# Where words that the table lacks make up more than this share of the bytes, whole texts are tokenized sooner.
+# Where unknown words make up more than this share of the bytes, whole texts are tokenized sooner.
 _MAX_UNKNOWN = 0.75
 
 
@@ -48,7 +48,7 @@ class WordEncoder:
         lengths = np.empty(len(texts), dtype=np.int64)
         parts = []
         for rows, encode in ((whole, self._plain.encode), (~whole, self.encode)):
-            tokens = encode([texts[row] for row in np.flatnonzero(rows)])
+            tokens = encode([texts[row] for row in np.flatnonzero(rows).tolist()])
             lengths[rows] = np.diff(tokens.offsets)
             parts.append(tokens.ids)
         from_whole = np.repeat(whole, lengths)
