@@ -14,7 +14,7 @@ import numpy as np
 import sentencepiece
 from model2vec import StaticModel
 from sentencepiece import sentencepiece_model_pb2
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 import tiny_models
 from corpus import paragraphs
@@ -106,7 +106,7 @@ def unigram_sentencepiece() -> Tokenizer:
     pieces = [(piece.piece, piece.score) for piece in proto.pieces]
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=proto.trainer_spec.unk_id))
     charsmap = normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap)
-    tokenizer.normalizer = normalizers.Sequence([charsmap, normalizers.Replace(" {2,}", " ")])
+    tokenizer.normalizer = normalizers.Sequence([charsmap, normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     return tokenizer
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import os
+import random
+import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, pre_tokenizers
 
 import texts
+from conftest import FUZZ
 from corpus import paragraphs
-from matrix import CASES, Case
-from portvec import StaticEmbedder, _encoders, _selection
-from portvec._encoders import ChunkEncoder, NanotokenEncoder, PlainEncoder, splits_at_spaces
+from matrix import CASES, unigram_sentencepiece
+from portvec import StaticEmbedder, _selection, _threads, _word_table, _words
+from portvec._encoders import NanotokenEncoder, PlainEncoder
+from portvec._splitting import splitting
 from portvec._tokens import TokenIds
+from portvec._words import WordEncoder
 from portvec.errors import ArtifactError, MissingExtraError
 from portvec_export import export_model
 
@@ -44,45 +49,139 @@ def test_joining_texts_changes_nothing(tokenizer_json: Path) -> None:
         assert encoder.encode(batch).lists() == plain_ids(tokenizer_json, batch)
 
 
-@pytest.mark.parametrize("case", CASES[:3], ids=lambda case: case.name)
-def test_caching_words_changes_nothing(case: Case, tmp_path: Path) -> None:
-    path = case.build(tmp_path / "model") / "tokenizer.json"
-    encoder = ChunkEncoder(PlainEncoder(path))
-    batch = [*paragraphs(1000), *texts.scripts(), *texts.ADVERSARIAL, *SEPARATED, "  two  spaces ", " "]
-    expected = plain_ids(path, batch)
-    for _ in range(2):  # cold and warm
+def word_encoder(path: Path) -> WordEncoder:
+    plain = PlainEncoder(path)
+    cuts = splitting(plain.tokenizer)
+    assert cuts is not None
+    return WordEncoder(plain, cuts)
+
+
+SPLIT = [case for case in CASES[:7] if "added tokens" not in case.name]
+
+
+@pytest.fixture(scope="module", params=SPLIT, ids=lambda case: case.name)
+def split_json(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source: Path = request.param.build(tmp_path_factory.mktemp("split"))
+    return source / "tokenizer.json"
+
+
+# White space, what turns into some or joins with it, punctuation, added tokens and parts of them.
+JOINTS = [
+    *"aaabX9 ,.!'\n\t\r\0\1\x0b\x0c\x1c\x85\xa0éя日ﬁ…½",
+    *[
+        "  ",
+        "   ",
+        "\r\n",
+        "\u3000",
+        "\u2003",
+        "\u200b",
+        "\u200d",
+        "\ufeff",
+        "\u0301",
+        "\u0345",
+        "\u0600",
+        "\u06dd",
+    ],
+    *[
+        "\U000110bd",
+        "\u00b4",
+        "\ufc5e",
+        "\ufe70",
+        "\u2581",
+        "\u1680",
+        "\u2028",
+        "\u0338",
+        "\u037e",
+        "\U0001f468",
+    ],
+    *["<s>", "<unk>", "[UNK]", "[PAD]", "[", "<|endoftext|>", "\ufffd", "\U0010fffe", "'s", " '"],
+]
+
+
+class TestCachingWords:
+    def test_changes_nothing_on_text(self, split_json: Path) -> None:
+        encoder = word_encoder(split_json)
+        batch = [*paragraphs(1000), *texts.scripts(), *texts.ADVERSARIAL, *SEPARATED, "  two  spaces ", " "]
+        expected = plain_ids(split_json, batch)
+        for _ in range(2):  # cold and warm
+            assert encoder.encode(batch).lists() == expected
+
+    def test_changes_nothing_at_any_joint(self, split_json: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(_words, "_MIN_BYTES", 0)
+        monkeypatch.setattr(_words, "_MAX_UNKNOWN", 2)
+        encoder = word_encoder(split_json)
+        rng = random.Random(4)
+        for _ in range(10 * FUZZ):
+            batch = ["".join(rng.choices(JOINTS, k=rng.randint(0, 40))) for _ in range(200)]
+            assert encoder.encode(batch).lists() == plain_ids(split_json, batch)
+
+    def test_changes_nothing_beside_any_character(
+        self, split_json: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_words, "_MAX_UNKNOWN", 2)
+        encoder = word_encoder(split_json)
+        step = 1 if FUZZ > 1 else 61
+        characters = [chr(code) for code in range(0, 0x33000, step) if not 0xD800 <= code < 0xE000]
+        for start in range(0, len(characters), 2000):
+            batch = [f"ab{c}cd {c} !{c}x{c}?{c} {c}" for c in characters[start : start + 2000]]
+            assert encoder.encode(batch).lists() == plain_ids(split_json, batch)
+
+    def test_finds_what_it_has_seen(self, split_json: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        encoder = word_encoder(split_json)
+        batch = [
+            f"{paragraph.split()[0]} one two {number % 50}"
+            for number, paragraph in enumerate(paragraphs(900))
+        ]
+        expected = encoder.encode(batch).lists()
+        monkeypatch.setattr(PlainEncoder, "encode", None)  # not needed again
         assert encoder.encode(batch).lists() == expected
 
+    def test_is_left_alone_where_words_are_new(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = bundled / "tokenizer.json"
+        encoder = word_encoder(path)
+        rng = random.Random(5)
+        batch = [" ".join(f"{rng.getrandbits(64):x}" for _ in range(20)) for _ in range(50)]
+        monkeypatch.setattr(WordEncoder, "_learn", None)
+        assert encoder.encode(batch).lists() == plain_ids(path, batch)
 
-def test_which_tokenizers_split_at_spaces(tmp_path: Path) -> None:
+    def test_memory_is_bounded(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = bundled / "tokenizer.json"
+        monkeypatch.setattr(_word_table, "_IDS", 34_000)
+        encoder = word_encoder(path)
+        batches = [paragraphs(3000)[start : start + 50] for start in range(0, 3000, 50)]
+        tables = set()
+        for batch in batches:
+            assert encoder.encode(batch).lists() == plain_ids(path, batch)
+            tables.add(encoder._table)
+        assert len(tables) > 2
+
+    def test_under_sixteen_threads(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = bundled / "tokenizer.json"
+        monkeypatch.setattr(_word_table, "_IDS", 34_000)
+        encoder = word_encoder(path)
+        batches = [paragraphs(2000)[start : start + 20] for start in range(0, 2000, 20)] * 3
+        with ThreadPoolExecutor(16) as executor:
+            results = list(executor.map(encoder.encode, batches))
+        for batch, got in zip(batches, results, strict=True):
+            assert got.lists() == plain_ids(path, batch)
+
+
+def test_which_tokenizers_are_split(tmp_path: Path) -> None:
     found = {}
     for index, case in enumerate(CASES[:8]):
         path = case.build(tmp_path / str(index)) / "tokenizer.json"
-        found[case.name] = splits_at_spaces(json.loads(path.read_text(encoding="utf-8")))
-    assert [name for name, splits in found.items() if splits] == [
-        "WordPiece, uncased",
-        "WordPiece, cased",
-        "WordPiece, stored padding, truncation, template",
-    ]
+        found[case.name] = splitting(Tokenizer.from_file(str(path))) is not None
+    assert [name for name, splits in found.items() if splits] == [case.name for case in SPLIT]
 
 
-def test_cache_is_bounded(bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_encoders, "_CACHE_CHUNKS", 1000)
-    encoder = ChunkEncoder(PlainEncoder(bundled / "tokenizer.json"))
-    batches = [paragraphs(3000)[start : start + 50] for start in range(0, 3000, 50)]
-    for batch in batches:
-        assert encoder.encode(batch).lists() == plain_ids(bundled / "tokenizer.json", batch)
-        assert len(encoder._cache.index) < 1000 + 1500  # what one batch may add
-
-
-def test_cache_under_sixteen_threads(bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_encoders, "_CACHE_CHUNKS", 2000)
-    encoder = ChunkEncoder(PlainEncoder(bundled / "tokenizer.json"))
-    batches = [paragraphs(2000)[start : start + 20] for start in range(0, 2000, 20)] * 3
-    with ThreadPoolExecutor(16) as executor:
-        results = list(executor.map(encoder.encode, batches))
-    for batch, got in zip(batches, results, strict=True):
-        assert got.lists() == plain_ids(bundled / "tokenizer.json", batch)
+def test_a_prefix_at_the_very_start_only(tmp_path: Path) -> None:
+    tokenizer = unigram_sentencepiece()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    path = tmp_path / "tokenizer.json"
+    tokenizer.save(str(path))
+    encoder = PlainEncoder(path)
+    assert splitting(encoder.tokenizer) is None
+    assert encoder.encode(paragraphs(300)).lists() == plain_ids(path, paragraphs(300))
 
 
 class TestChoice:
@@ -93,7 +192,7 @@ class TestChoice:
     def test_other_models_run_on_tokenizers(self, tmp_path: Path) -> None:
         source = next(case for case in CASES if case.name.startswith("Unigram")).build(tmp_path / "model")
         artifact = export_model(source, tmp_path / "artifact")
-        assert StaticEmbedder.load(artifact).tokenizer == "tokenizers"
+        assert StaticEmbedder.load(artifact).tokenizer == "tokenizers, caching words"
         with pytest.raises(ArtifactError, match="nanotoken does not give this model's token ids; use 'auto'"):
             StaticEmbedder.load(artifact, tokenizer="nanotoken")
 
@@ -121,3 +220,74 @@ class TestChoice:
         monkeypatch.setitem(sys.modules, "nanotoken", None)
         monkeypatch.setattr(_selection, "find_spec", lambda _: object())
         assert StaticEmbedder.load(bundled).tokenizer == "tokenizers, caching words"
+
+
+THREADS = """
+import os, sys, warnings
+from pathlib import Path
+from portvec import StaticEmbedder
+
+texts = [f"text number {i} of many [UNK]" for i in range(3000)]
+embedder = StaticEmbedder.load(sys.argv[1], threads=int(sys.argv[2]), tokenizer=sys.argv[3])
+before = len(os.listdir("/proc/self/task"))
+expected = embedder.encode(texts)
+print(len(os.listdir("/proc/self/task")) - before)
+child = os.fork()
+if child == 0:
+    os._exit(0 if (embedder.encode(texts) == expected).all() else 3)
+assert os.waitpid(child, 0)[1] == 0
+assert "TOKENIZERS_PARALLELISM" not in os.environ
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+class TestThreads:
+    @pytest.mark.parametrize("choice", ["tokenizers", "nanotoken"])
+    def test_one_thread_starts_no_other(self, bundled: Path, choice: str) -> None:
+        assert self.run(bundled, "1", choice) == ("0\n", "")
+
+    @pytest.mark.parametrize("choice", ["tokenizers", "nanotoken"])
+    def test_no_warning_after_a_fork(self, bundled: Path, choice: str) -> None:
+        assert self.run(bundled, "64", choice)[1] == ""
+
+    def run(self, *arguments: object) -> tuple[str, str]:
+        environment = {name: value for name, value in os.environ.items() if name != "TOKENIZERS_PARALLELISM"}
+        result = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", THREADS, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+            env=environment,
+        )
+        return result.stdout, result.stderr
+
+
+class TestAvailableCores:
+    @pytest.fixture
+    def group(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(_threads, "_PROC", tmp_path / "proc")
+        monkeypatch.setattr(_threads, "_MOUNT", tmp_path)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        ("quota", "cores"), [("150000 100000", 2), ("1000 100000", 1), ("max 100000", 16)]
+    )
+    def test_quota_of_version_2(self, group: Path, quota: str, cores: int) -> None:
+        (group / "proc").write_text("0::/pod/container\n")
+        (group / "pod" / "container").mkdir(parents=True)
+        (group / "pod" / "container" / "cpu.max").write_text("max 100000\n")
+        (group / "pod" / "cpu.max").write_text(quota + "\n")
+        assert _threads.available_cores() == cores
+
+    @pytest.mark.parametrize(("quota", "cores"), [("300000", 3), ("-1", 16)])
+    def test_quota_of_version_1(self, group: Path, quota: str, cores: int) -> None:
+        (group / "proc").write_text("3:memory:/other\n2:cpu,cpuacct:/not/mounted\n")
+        (group / "cpu,cpuacct").mkdir()
+        (group / "cpu,cpuacct" / "cpu.cfs_quota_us").write_text(quota)
+        (group / "cpu,cpuacct" / "cpu.cfs_period_us").write_text("100000")
+        assert _threads.available_cores() == cores
+
+    def test_without_groups(self, group: Path) -> None:
+        assert _threads.available_cores() == 16
