@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from portvec import _format as fmt
 from portvec.errors import ExportError
 from portvec_export._head import HeadLayers
-from portvec_export._onnx_graph import build_model, build_runtime_model
+from portvec_export._onnx_graph import build_model, build_runtime_model, build_single_model
 from portvec_export._table import Table
 
 # Offsets that can be memory-mapped everywhere: Windows maps at multiples of 64 KiB, the others at pages.
@@ -74,8 +74,10 @@ def write_graph(
     _write(build(initializers=_external(tensors, Path(data).name)), path)
     if graph == fmt.GRAPH:
         external = _external(tensors, fmt.GRAPH_DATA)
-        runtime = build_runtime_model(table, normalize=normalize, head=head, initializers=external)
-        _write(runtime, folder / fmt.RUNTIME_GRAPH)
+        own = {fmt.RUNTIME_GRAPH: build_runtime_model, fmt.SINGLE_GRAPH: build_single_model}
+        for name, build_own in own.items():
+            model = build_own(table, normalize=normalize, head=head, initializers=external)
+            _write(model, folder / name)
 
 
 def _write(model: onnx.ModelProto, path: Path) -> None:

@@ -63,7 +63,7 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
             )
     for name, record in files.items():
         _check_file(folder, name, record, links)
-    for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH):
+    for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH):
         if name in files and files[name].size <= _SMALL:
             _check_hash(artifact, name)
     return artifact

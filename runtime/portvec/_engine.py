@@ -16,7 +16,7 @@ import numpy.typing as npt
 from portvec._artifact import Artifact, open_artifact
 from portvec._batches import batched
 from portvec._graph import Graph
-from portvec._pooling import pool, pool_one
+from portvec._pooling import pool
 from portvec._selection import TokenizerChoice, choose_tokenizer
 from portvec._sources import ModelOptions, artifact_folder
 from portvec._threads import available_cores
@@ -63,7 +63,7 @@ class Engine:
     def run(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
         """Return float32 (n, width) for n texts in input order; one row for a str."""
         if isinstance(texts, str):
-            return pool_one(self._tokenizer([texts]).ids, self._graph)
+            return self._graph.run_one(self._tokenizer.one(texts))
         executor = self._threads_to_use()
         whole: npt.NDArray[np.float32] | None = None
         if isinstance(texts, (list, tuple)):  # of known length, so that nothing need be copied together

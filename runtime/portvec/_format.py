@@ -14,9 +14,10 @@ CONFORMANCE: Final = "conformance.json"
 TOKENIZER: Final = "tokenizer.json"
 GRAPH: Final = "onnx/model.onnx"
 GRAPH_DATA: Final = "onnx/model.onnx_data"
-# The same computation as the runtime feeds it: many blocks at a time, laid out for the sum, and without
-# last_hidden_state. Not named .onnx, so that consumers that look for graphs find one.
+# The same computation as the runtime feeds it, without last_hidden_state: for many blocks at a time, laid out
+# for the sum, and for a single text. Not named .onnx, so that consumers that look for graphs find one.
 RUNTIME_GRAPH: Final = "portvec.graph"
+SINGLE_GRAPH: Final = "portvec.single.graph"
 TOKEN_IDS: Final = "token_ids"
 BLOCK_BOUNDS: Final = "block_bounds"
 TOKEN_COUNTS: Final = "token_counts"

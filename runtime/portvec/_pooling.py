@@ -9,11 +9,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from portvec._graph import Graph, Group
+from portvec._graph import MIN_LENGTH, Graph, Group
 from portvec._tokens import Ids, TokenIds, offsets_of
-
-# onnxruntime sums over the first axis with its fast kernel only where that is longer than 16.
-_MIN_LENGTH = 17
 
 # Tokens in one call of the graph: enough that what a call costs does not matter, few enough that threads
 # share the work evenly and that its memory is small.
@@ -37,7 +34,7 @@ def pool(
     lengths = np.diff(tokens.offsets)
     empty = lengths == 0
     if empty.any():  # all alike: the zero vector, or what a head makes of it
-        out[empty] = pool_one(tokens.ids[:0], graph)
+        out[empty] = graph.run_one(tokens.ids[:0])
     groups = _groups(tokens, lengths, graph)
     if executor is None:
         for rows, group in groups:
@@ -45,15 +42,6 @@ def pool(
     else:
         for future in [executor.submit(partial(run, *each)) for each in groups]:
             future.result()
-
-
-def pool_one(ids: Ids, graph: Graph) -> npt.NDArray[np.float32]:
-    """Return the graph's output float32 (1, width) for one text, without the sorting and laying out."""
-    count = len(ids)
-    length = max(count, _MIN_LENGTH)
-    column = np.full((length, 1), graph.padding_id, dtype=np.int32)
-    column[:count, 0] = ids
-    return graph.run(Group(column, np.array([[0, length]]), np.array([[count]])))
 
 
 def _groups(tokens: TokenIds, lengths: Ids, graph: Graph) -> Iterator[tuple[Ids, Group]]:
@@ -64,7 +52,7 @@ def _groups(tokens: TokenIds, lengths: Ids, graph: Graph) -> Iterator[tuple[Ids,
     ids = tokens.ids.astype(np.int32)
     order = np.argsort(-lengths, kind="stable")
     order = order[: np.count_nonzero(lengths)]
-    negative_sizes = -np.maximum(lengths[order], _MIN_LENGTH)
+    negative_sizes = -np.maximum(lengths[order], MIN_LENGTH)
     start = 0
     while start < len(order):
         longest = -int(negative_sizes[start])
@@ -85,7 +73,7 @@ def _group(ids: npt.NDArray[np.int32], starts: Ids, lengths: Ids, texts: int, pa
     counts = np.zeros((blocks, texts), dtype=np.int64)
     sources.flat[: len(starts)] = starts
     counts.flat[: len(starts)] = lengths
-    longest = np.maximum(counts[:, 0], _MIN_LENGTH)
+    longest = np.maximum(counts[:, 0], MIN_LENGTH)
     edges = offsets_of(longest)
     position = np.arange(edges[-1]) - np.repeat(edges[:-1], longest)
     block = np.repeat(np.arange(blocks), longest)
