@@ -8,9 +8,10 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from portvec._graph import MIN_LENGTH, Graph, Group
-from portvec._tokens import Ids, TokenIds, offsets_of
+from portvec._tokens import Ids, TokenIds
 
 # Tokens in one call of the graph: enough that what a call costs does not matter, few enough that threads
 # share the work evenly and that its memory is small.
@@ -49,7 +50,9 @@ def _groups(tokens: TokenIds, lengths: Ids, graph: Graph) -> Iterator[tuple[Ids,
 
     The blocks of a group have 1, 2, 4, 8, ... texts each, as many as fit while lengths halve.
     """
-    ids = tokens.ids.astype(np.int32)
+    # Whoever reads as many ids as the longest text has, wherever a text starts, shall find some.
+    ids = np.zeros(len(tokens.ids) + max(int(lengths.max(initial=0)), MIN_LENGTH), dtype=np.int32)
+    ids[: len(tokens.ids)] = tokens.ids
     order = np.argsort(-lengths, kind="stable")
     order = order[: np.count_nonzero(lengths)]
     negative_sizes = -np.maximum(lengths[order], MIN_LENGTH)
@@ -66,17 +69,19 @@ def _groups(tokens: TokenIds, lengths: Ids, graph: Graph) -> Iterator[tuple[Ids,
 
 
 def _group(ids: npt.NDArray[np.int32], starts: Ids, lengths: Ids, texts: int, padding_id: int) -> Group:
-    """Lay out texts, the longest first, in blocks of `texts` or somewhat fewer."""
+    """Lay out texts, the longest first, in blocks of `texts` or somewhat fewer.
+
+    Every text is cut out at the length of the longest, which numpy does fast; blocks end where theirs does.
+    """
     blocks = -(-len(starts) // texts)
     texts = -(-len(starts) // blocks)
-    sources = np.zeros((blocks, texts), dtype=np.int64)
-    counts = np.zeros((blocks, texts), dtype=np.int64)
-    sources.flat[: len(starts)] = starts
-    counts.flat[: len(starts)] = lengths
-    longest = np.maximum(counts[:, 0], MIN_LENGTH)
-    edges = offsets_of(longest)
-    position = np.arange(edges[-1]) - np.repeat(edges[:-1], longest)
-    block = np.repeat(np.arange(blocks), longest)
-    token_ids = ids.take(sources[block] + position[:, None], mode="clip")
-    np.putmask(token_ids, position[:, None] >= counts[block], padding_id)
-    return Group(token_ids, np.stack([edges[:-1], edges[1:]], axis=1), counts)
+    missing = blocks * texts - len(starts)
+    starts, lengths = np.pad(starts, (0, missing)), np.pad(lengths, (0, missing))
+    longest = max(int(lengths[0]), MIN_LENGTH)
+    rows = sliding_window_view(ids, longest)[starts]
+    np.putmask(rows, np.arange(longest) >= lengths[:, None], padding_id)
+    token_ids = rows.reshape(blocks, texts, longest).transpose(0, 2, 1).reshape(-1, texts)
+    counts = lengths.reshape(blocks, texts)
+    first = np.arange(blocks) * longest
+    bounds = np.stack([first, first + np.maximum(counts[:, 0], MIN_LENGTH)], axis=1)
+    return Group(token_ids, bounds, counts)
