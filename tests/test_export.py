@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +155,25 @@ def test_vocabulary_quantized_models(mapped: bool, tmp_path: Path) -> None:
             assert (folder / "onnx" / "model.onnx_data").stat().st_size < 51 * 24 * 4 + size * 12 + 200
 
 
+@pytest.mark.parametrize(
+    ("dtype", "tables"), [("float32", 1.6), ("float16", 1.2), ("int8", 0.9), ("int4", 0.9)]
+)
+def test_memory_is_a_small_multiple_of_the_table(dtype: str, tables: float, tmp_path: Path) -> None:
+    rows, dim = 200_000, 64
+    source = tiny_models.save(
+        tmp_path / "model",
+        vectors=np.random.default_rng(0).standard_normal((rows, dim), dtype=np.float32).astype(np.float16),
+        token_mapping=np.arange(800) * (rows // 800),
+    )
+    tracemalloc.start()  # numpy reports what it allocates
+    try:
+        export_model(source, tmp_path / "artifact", dtype=dtype)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < tables * rows * dim * 4 + 12e6
+
+
 def test_dim_normalize_and_max_length_override_the_model(tiny_model: Path, tmp_path: Path) -> None:
     folder = export_model(tiny_model, tmp_path / "artifact", dim=10, normalize=False, max_length=None)
     model = StaticModel.from_pretrained(tiny_model, dimensionality=10, normalize=False, max_length=None)
@@ -271,6 +292,16 @@ class TestTarget:
             export_model(tiny_model, tiny, dim=5, overwrite=True)
         assert contents(tiny) == before
         assert [path.name for path in tiny.parent.iterdir() if path.name.startswith(".")] == []
+
+    def test_is_what_a_failed_check_names(
+        self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(folder: Path) -> None:
+            raise ArtifactError(f"{folder}: token ids differ")
+
+        monkeypatch.setattr(_export, "verify", fail)
+        with pytest.raises(ArtifactError, match=f"^{re.escape(str(tmp_path / 'a'))}: token ids differ$"):
+            export_model(tiny_model, tmp_path / "a")
 
     @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
     def test_disk_full(self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
