@@ -45,4 +45,5 @@ def test_code_prints_what_its_comments_say(title: str, bundled: Path, tmp_path: 
             [sys.executable, "-c", block], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=300
         )
         assert result.returncode == 0, result.stderr
-        assert result.stdout.splitlines() == expected
+        printed = result.stdout.splitlines()
+        assert printed[-len(expected) :] == expected  # LlamaIndex 0.14.0 prints what it reads first

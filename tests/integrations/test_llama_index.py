@@ -76,7 +76,8 @@ index = load_index_from_storage(context, embed_model=PortvecEmbedding(sys.argv[2
 for question in sys.argv[3:]:
     print(index.as_retriever(similarity_top_k=1).retrieve(question)[0].node.get_content())
 """
-    assert in_fresh_process(program, tmp_path, bundled, *ANSWERS) == [*ANSWERS.values()]
+    printed = in_fresh_process(program, tmp_path, bundled, *ANSWERS)
+    assert printed[-len(ANSWERS) :] == [*ANSWERS.values()]  # LlamaIndex 0.14.0 prints what it reads
 
 
 def test_serializes_source_and_options_without_the_token(bundled: Path) -> None:
