@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
@@ -40,9 +41,9 @@ class PlainEncoder:
         self._parallel = parallel
         self.tokenizer = load_tokenizer(path)
         self._without_separator: HuggingFaceTokenizer | None = None
+        self._begins: npt.NDArray[np.bool_] | None = None
         self._apart = depends_on_position(self.tokenizer)
         self.tokenizer.add_special_tokens([AddedToken(_SEPARATOR, normalized=False, special=True)])
-        self._separator_id = self.tokenizer.token_to_id(_SEPARATOR)
 
     def encode(self, texts: Sequence[str], free_of: str | None = None) -> TokenIds:
         """See `Encoder`.
@@ -51,14 +52,30 @@ class PlainEncoder:
         its token. It costs less between texts than an added token.
         """
         if free_of is not None:
-            return self._split(texts, free_of, self.tokenizer.token_to_id(free_of))
+            return self._split(texts, free_of)
         if self._apart or any(_SEPARATOR in text for text in texts):
             if self._without_separator is None:
                 self._without_separator = load_tokenizer(self._path)
             return _flat(list(self._ids(self._without_separator, texts)))
-        return self._split(texts, _SEPARATOR, self._separator_id)
+        return self._split(texts, _SEPARATOR)
 
-    def _split(self, texts: Sequence[str], separator: str, separator_id: int) -> TokenIds:
+    def encode_joined(self, words: Sequence[str], mark: str) -> TokenIds:
+        """Encode words whose first token begins with a mark, and no other: nothing between them is needed."""
+        if self._begins is None:
+            vocabulary = self.tokenizer.get_vocab()
+            self._begins = np.zeros(max(vocabulary.values()) + 1, dtype=np.bool_)
+            self._begins[[token_id for token, token_id in vocabulary.items() if token.startswith(mark)]] = (
+                True
+            )
+        ids = np.fromiter(chain.from_iterable(self._ids(self.tokenizer, list(_joined(words, "")))), np.int64)
+        starts = np.flatnonzero(self._begins[ids])
+        if len(starts) != len(words):  # some first token is unknown: no word has two
+            return self.encode(words)
+        return TokenIds(ids, np.append(starts, len(ids)))
+
+    def _split(self, texts: Sequence[str], separator: str) -> TokenIds:
+        separator_id = self.tokenizer.token_to_id(separator)
+        assert separator_id is not None
         # A separator ends every text, the last of a joined one too.
         runs = self._ids(self.tokenizer, list(_joined(texts, separator)))
         lists = (chain(ids, (separator_id,)) for ids in runs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -30,24 +31,34 @@ _PREPENDED = (
 )
 
 
+class Standing(IntEnum):
+    """What the ids of a word depend on: its neighbours, or only itself, so that several may be joined."""
+
+    DEPENDS = 0
+    ALONE = 1
+    JOINS = 2
+
+
 @dataclass(frozen=True)
 class Splitting:
     """How the texts of a tokenizer fall into words.
 
     Attributes:
         words: maps texts (UTF-8, each ended by a line feed) and their starts to starts and lengths of words.
-        stands_alone: whether a word's ids do not depend on the rest of the text.
+        standing: what a word's ids depend on.
         whole: parts of text whose presence forbids to cut it.
         fold: bytes that are alike to the tokenizer, for `bytes.translate`.
         words_free_of: a character that no word holds, with a token of its own; None if there is none.
+        mark: what the first token of a word that joins begins with, and no other; None if words do not join.
         known: words whose id is known.
     """
 
     words: Callable[[bytes, Ids], tuple[Ids, Ids]]
-    stands_alone: Callable[[str], bool]
+    standing: Callable[[str], Standing]
     whole: list[bytes]
     fold: bytes | None = None
     words_free_of: str | None = None
+    mark: str | None = None
     known: Callable[[], dict[bytes, int]] = dict
 
 
@@ -106,7 +117,7 @@ def _bert(
 
     return Splitting(
         words=_between_marks,
-        stands_alone=lambda _: True,
+        standing=lambda _: Standing.ALONE,
         whole=whole,
         fold=bytes(fold),
         words_free_of="!" if tokenizer.token_to_id("!") is not None else None,
@@ -119,11 +130,14 @@ def _byte_level(tokenizer: HuggingFaceTokenizer, whole: list[bytes]) -> Splittin
 
     No alternative of the pattern takes white space after anything else, and none looks back.
     """
+    normalize = _normalize(tokenizer)
 
-    def stands_alone(word: str) -> bool:
-        return not _normalized(tokenizer, word)[-1:].isspace()
+    def standing(word: str) -> Standing:
+        if normalize(word)[-1:].isspace():
+            return Standing.DEPENDS
+        return Standing.JOINS if word[0] == " " and word.count(" ") == 1 else Standing.ALONE
 
-    return Splitting(_before_spaces, stands_alone, [*whole, b"\0"])
+    return Splitting(_before_spaces, standing, [*whole, b"\0"], mark=_mark(whole, "\u0120"))
 
 
 def _metaspace(
@@ -147,27 +161,35 @@ def _metaspace(
         elif part["type"] not in _LOCAL:
             return None
     spaces = (" ", replacement)
+    normalize = _normalize(tokenizer)
 
-    def stands_alone(word: str) -> bool:
-        normalized = _normalized(tokenizer, f"{word}x")  # so that nothing is stripped from the word
-        if word.startswith(" ") and not normalized.startswith(spaces):
-            return False
-        if not collapses:
-            return True
-        return not normalized[:-1].endswith(spaces) and not normalized[1:].startswith(spaces)
+    def standing(word: str) -> Standing:
+        normalized = normalize(f"{word}x")  # so that nothing is stripped from the word
+        if word[0] == " " and not normalized.startswith(spaces):
+            return Standing.DEPENDS
+        if collapses and (normalized[:-1].endswith(spaces) or normalized[1:].startswith(spaces)):
+            return Standing.DEPENDS
+        one = len(normalized.replace(replacement, " ").split()) == 1 == sum(map(normalized.count, spaces))
+        return Standing.JOINS if word[0] == " " and one else Standing.ALONE
 
     if any(part["type"] == "Precompiled" for part in normalizers):
-        whole = whole + [c.encode() for c in _PREPENDED if not _keeps_space(tokenizer, c)]
-    return Splitting(_before_spaces, stands_alone, [*whole, b"\0", replacement.encode()])
+        whole = whole + [c.encode() for c in _PREPENDED if not _keeps_space(normalize, c)]
+    mark = _mark(whole, replacement)
+    return Splitting(_before_spaces, standing, [*whole, b"\0", replacement.encode()], mark=mark)
 
 
-def _keeps_space(tokenizer: HuggingFaceTokenizer, character: str) -> bool:
-    parts = _normalized(tokenizer, f"x{character}") + _normalized(tokenizer, " y")
-    return _normalized(tokenizer, f"x{character} y") == parts
+def _mark(whole: list[bytes], mark: str) -> str | None:
+    """Return the mark, unless words that are joined may hold an added token that none of them holds."""
+    return None if any(b" " in part for part in whole) else mark
 
 
-def _normalized(tokenizer: HuggingFaceTokenizer, text: str) -> str:
-    return text if tokenizer.normalizer is None else tokenizer.normalizer.normalize_str(text)
+def _keeps_space(normalize: Callable[[str], str], character: str) -> bool:
+    return normalize(f"x{character} y") == normalize(f"x{character}") + normalize(" y")
+
+
+def _normalize(tokenizer: HuggingFaceTokenizer) -> Callable[[str], str]:
+    normalizer = tokenizer.normalizer  # each access makes a new object
+    return str if normalizer is None else normalizer.normalize_str
 
 
 def _parts(component: Any, name: str) -> list[dict[str, Any]]:

@@ -12,22 +12,20 @@ from portvec._tokens import Ids, TokenIds, offsets_of
 
 Keys = list[npt.NDArray[np.uint64]]  # columns
 
-# Words are compared by their bytes, as 1, 2 or 4 numbers of 8 bytes: longer ones are not kept.
-WIDTHS = (1, 2, 4)
+# Words are compared by their bytes, as 1, 2, 4 or 8 numbers of 8 bytes: longer ones are not kept.
+WIDTHS = (1, 2, 4, 8)
 LONGEST = 8 * WIDTHS[-1]
 
 # Places per width, a power of 2, of which half are used at most; and ids of all words. The memory is not
 # touched before it is needed: 30 MB at the most.
-_PLACES = {1: 1 << 18, 2: 1 << 18, 4: 1 << 16}
+_PLACES = {1: 1 << 18, 2: 1 << 18, 4: 1 << 16, 8: 1 << 15}
 _IDS = 2_000_000
 
 # The place of a word whose ids depend on its neighbours.
 ALONE_ONLY = -1
 
-# Odd constants that spread the bits of a key: the fractions of the golden ratio and of roots of primes.
-_SPREAD = np.array(
-    [0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1], dtype=np.uint64
-)
+# Odd numbers that spread the bits of a key: multiples of the golden ratio's fraction.
+_SPREAD = np.arange(1, 2 * WIDTHS[-1], 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 # The bytes of a number that belong to a word with so many left.
 _BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
 
@@ -130,7 +128,7 @@ class _Part:
             slots[rows] = self._after(slots[rows])
 
     def _holds(self, slots: Ids, keys: Keys) -> npt.NDArray[np.bool_]:
-        same = self._keys[0][slots] == keys[0]
+        same: npt.NDArray[np.bool_] = self._keys[0][slots] == keys[0]
         for column, values in zip(self._keys[1:], keys[1:], strict=True):
             same &= column[slots] == values
         return same
@@ -139,10 +137,12 @@ class _Part:
         mixed = keys[0] * _SPREAD[0]
         for column, spread in zip(keys[1:], _SPREAD[1:], strict=False):
             mixed = ((mixed >> np.uint64(29)) ^ mixed ^ column) * spread
-        return (mixed >> self._shift).astype(np.int64)
+        slots: Ids = (mixed >> self._shift).astype(np.int64)
+        return slots
 
     def _after(self, slots: Ids) -> Ids:
-        return (slots + 1) & (len(self._places) - 1)
+        after: Ids = (slots + 1) & (len(self._places) - 1)
+        return after
 
 
 def _by_width(lengths: Ids) -> Iterator[tuple[int, Ids]]:

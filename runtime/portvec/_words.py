@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portvec._encoders import PlainEncoder
-from portvec._splitting import Splitting
+from portvec._splitting import Splitting, Standing
 from portvec._tokens import Ids, TokenIds, offsets_of
 from portvec._word_table import ALONE_ONLY, LONGEST, WordTable
 
@@ -35,28 +35,29 @@ class WordEncoder:
         joined = b"\n".join(encoded)
         if len(joined) < _MIN_BYTES:
             return self._plain.encode(texts)
+        whole = np.zeros(len(texts), dtype=np.bool_)
         if any(part in joined for part in self._whole):
-            whole = np.array([any(part in text for part in self._whole) for text in encoded])
-            if whole.any():
-                return self._partly(texts, whole)
-        bounds = offsets_of(np.fromiter(map(len, encoded), np.int64, len(encoded)) + 1)
-        text = joined if self._splitting.fold is None else joined.translate(self._splitting.fold)
-        return self._encode(texts, text + b" " * LONGEST, bounds)
+            whole[:] = [any(part in text for part in self._whole) for text in encoded]
+            joined = b"\n".join(
+                b"" if cut else text for text, cut in zip(encoded, whole.tolist(), strict=True)
+            )
+        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+        bounds = offsets_of(np.where(whole, 0, lengths) + 1)
+        if self._splitting.fold is not None:
+            joined = joined.translate(self._splitting.fold)
+        tokens = self._look_up(joined + b" " * LONGEST, bounds, whole)
+        if tokens is None:
+            return self._plain.encode(texts)
+        if not whole.any():
+            return tokens
+        of_whole = self._plain.encode([texts[row] for row in np.flatnonzero(whole).tolist()])
+        return _merged(whole, of_whole, TokenIds(tokens.ids, offsets_of(np.diff(tokens.offsets)[~whole])))
 
-    def _partly(self, texts: Sequence[str], whole: npt.NDArray[np.bool_]) -> TokenIds:
-        """Tokenize some of the texts whole."""
-        lengths = np.empty(len(texts), dtype=np.int64)
-        parts = []
-        for rows, encode in ((whole, self._plain.encode), (~whole, self.encode)):
-            tokens = encode([texts[row] for row in np.flatnonzero(rows).tolist()])
-            lengths[rows] = np.diff(tokens.offsets)
-            parts.append(tokens.ids)
-        from_whole = np.repeat(whole, lengths)
-        ids = np.empty(len(from_whole), dtype=np.int64)
-        ids[from_whole], ids[~from_whole] = parts
-        return TokenIds(ids, offsets_of(lengths))
+    def _look_up(self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_]) -> TokenIds | None:
+        """Return the ids of texts that start at `bounds`; None if it is better not to cut them.
 
-    def _encode(self, texts: Sequence[str], joined: bytes, bounds: Ids) -> TokenIds:
+        Adds texts with a word that does not stand alone to `whole`, and returns no ids for them.
+        """
         starts, lengths = self._splitting.words(joined, bounds)
         table = self._table or self._new_table()
         places = table.find(joined, starts, lengths)
@@ -66,26 +67,35 @@ class WordEncoder:
             words = [joined[i:j] for i, j in zip(starts[unknown].tolist(), ends.tolist(), strict=True)]
             distinct = list(dict.fromkeys(words))
             if sum(map(len, distinct)) > _MAX_UNKNOWN * len(joined):
-                return self._plain.encode(texts)
+                return None
             found = self._learn(table, distinct)
             if found is None:  # full: start over; other threads go on with the one they hold
                 self._table = None
-                return self._plain.encode(texts)
+                return None
             index = dict(zip(distinct, found.tolist(), strict=True))
             places[unknown] = np.fromiter(map(index.__getitem__, words), np.int64, len(words))
-        refused = starts[places == ALONE_ONLY]
+        first_words = np.searchsorted(starts, bounds)
+        refused = np.flatnonzero(places == ALONE_ONLY)
         if len(refused):
-            whole = np.zeros(len(texts), dtype=np.bool_)
-            whole[np.searchsorted(bounds, refused, side="right") - 1] = True
-            return self._partly(texts, whole)
+            whole[np.searchsorted(first_words, refused, side="right") - 1] = True
+            places[np.repeat(whole, np.diff(first_words))] = 0
         tokens = table.gather(places)
-        return TokenIds(tokens.ids, tokens.offsets[np.searchsorted(starts, bounds)])
+        return TokenIds(tokens.ids, tokens.offsets[first_words])
 
     def _learn(self, table: WordTable, words: list[bytes]) -> Ids | None:
+        cuts = self._splitting
         strings = [word.decode() for word in words]
-        alone = np.fromiter(map(self._splitting.stands_alone, strings), np.bool_, len(words))
-        tokens = self._plain.encode(strings, self._splitting.words_free_of)
-        return table.add(words, tokens, alone)
+        standing = np.fromiter(map(cuts.standing, strings), np.int8, len(words))
+        joins = standing == Standing.JOINS
+        if cuts.mark is None or not joins.any():
+            tokens = self._plain.encode(strings, cuts.words_free_of)
+        else:
+            joined = self._plain.encode_joined(
+                [strings[row] for row in np.flatnonzero(joins).tolist()], cuts.mark
+            )
+            rest = self._plain.encode([strings[row] for row in np.flatnonzero(~joins).tolist()])
+            tokens = _merged(joins, joined, rest)
+        return table.add(words, tokens, standing != Standing.DEPENDS)
 
     def _new_table(self) -> WordTable:
         table = WordTable()
@@ -97,3 +107,13 @@ class WordEncoder:
         table.add(list(known), TokenIds(ids, np.arange(len(ids) + 1)))
         self._table = table
         return table
+
+
+def _merged(first: npt.NDArray[np.bool_], of_first: TokenIds, of_rest: TokenIds) -> TokenIds:
+    """Return the ids of all texts from those of the ones that `first` marks and those of the rest."""
+    lengths = np.empty(len(first), dtype=np.int64)
+    lengths[first], lengths[~first] = np.diff(of_first.offsets), np.diff(of_rest.offsets)
+    from_first = np.repeat(first, lengths)
+    ids = np.empty(len(from_first), dtype=np.int64)
+    ids[from_first], ids[~from_first] = of_first.ids, of_rest.ids
+    return TokenIds(ids, offsets_of(lengths))
