@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from tokenizers import Tokenizer as HuggingFaceTokenizer
 
 from portvec._splitting import depends_on_position
 from portvec._threads import use_no_pool_after_fork
-from portvec._tokens import TokenIds, offsets_of
+from portvec._tokens import Encoder, TokenIds, offsets_of
 from portvec.errors import ArtifactError
 
 # Put between texts so that one call of `tokenizers` handles many: its cost for each call is that of several
@@ -23,6 +24,9 @@ from portvec.errors import ArtifactError
 # by a second tokenizer without it.
 _SEPARATOR = "\U0010fffe"
 _JOINED_CHARACTERS = 8192
+
+# With that few, `tokenizers` is done before a faster encoder is loaded.
+_FIRST_CHARACTERS = 20_000
 
 use_no_pool_after_fork()
 
@@ -102,6 +106,42 @@ def splits_at_spaces(config: dict[str, Any]) -> bool:
         " " in token["content"] or token["lstrip"] or token["rstrip"] or token["single_word"]
         for token in config["added_tokens"]
     )
+
+
+class GrowingEncoder:
+    """`tokenizers` for the first texts, then an encoder that is faster and takes longer to load.
+
+    Half of what a program takes from its start to the first vector would go into that.
+    """
+
+    def __init__(self, first: Encoder, then: Callable[[], Encoder]) -> None:
+        self._encoder: Encoder | None = None
+        self._first = first
+        self._then = then
+        self._characters = 0
+        self._lock = Lock()
+
+    @property
+    def name(self) -> str:
+        """Of the encoder that many texts are given to."""
+        return self._grown().name
+
+    def encode(self, texts: Sequence[str]) -> TokenIds:
+        """See `Encoder`."""
+        if self._encoder is None:
+            with self._lock:
+                first = self._first if self._encoder is None else None
+                self._characters += sum(map(len, texts))
+            if first is not None and self._characters <= _FIRST_CHARACTERS:
+                return first.encode(texts)
+        return self._grown().encode(texts)
+
+    def _grown(self) -> Encoder:
+        with self._lock:
+            if self._encoder is None:
+                self._encoder = self._then()
+                del self._first, self._then  # not needed any more, and the vocabulary is large
+            return self._encoder
 
 
 class NanotokenEncoder:

@@ -9,10 +9,10 @@ from typing import Final, Literal, get_args
 from portvec import _format as fmt
 from portvec._artifact import Artifact
 from portvec._conformance import Conformance
-from portvec._encoders import NanotokenEncoder, PlainEncoder
+from portvec._encoders import GrowingEncoder, NanotokenEncoder, PlainEncoder
 from portvec._splitting import splitting
 from portvec._threads import available_cores
-from portvec._tokens import Tokenizer
+from portvec._tokens import Encoder, Tokenizer
 from portvec._words import WordEncoder
 from portvec.errors import ArtifactError, InputError, MissingExtraError
 
@@ -35,32 +35,39 @@ def choose_tokenizer(artifact: Artifact, choice: TokenizerChoice, threads: int) 
     """
     if choice not in CHOICES:
         raise InputError(f"tokenizer is {choice!r}, expected one of {', '.join(CHOICES)}")
-    if choice == "nanotoken" and find_spec("nanotoken") is None:
-        raise MissingExtraError("tokenizer 'nanotoken' is not installed; run pip install 'portvec[fast]'")
     # The libraries' pools have a thread per core: they are used where all cores are granted.
     parallel = 1 < threads >= available_cores()
-    if choice != "tokenizers" and artifact.manifest.tokenizer.model == "WordPiece" and find_spec("nanotoken"):
-        accelerated = _nanotoken(artifact, parallel)
+    if choice == "nanotoken":
+        if find_spec("nanotoken") is None:
+            raise MissingExtraError("tokenizer 'nanotoken' is not installed; run pip install 'portvec[fast]'")
+        encoder = _nanotoken(artifact, parallel)
+        if encoder is None:
+            raise ArtifactError(
+                f"{artifact.folder}: nanotoken does not give this model's token ids; use 'auto'"
+            )
+        return Tokenizer(encoder, artifact.manifest)
+    plain = PlainEncoder(artifact.path(fmt.TOKENIZER), parallel=parallel)
+
+    def faster() -> Encoder:
+        is_known = artifact.manifest.tokenizer.model == "WordPiece" and find_spec("nanotoken") is not None
+        accelerated = _nanotoken(artifact, parallel) if choice == "auto" and is_known else None
         if accelerated is not None:
             return accelerated
-    if choice == "nanotoken":
-        raise ArtifactError(f"{artifact.folder}: nanotoken does not give this model's token ids; use 'auto'")
-    plain = PlainEncoder(artifact.path(fmt.TOKENIZER), parallel=parallel)
-    cuts = splitting(plain.tokenizer)
-    encoder = WordEncoder(plain, cuts) if cuts else plain
-    return Tokenizer(encoder, artifact.manifest)
+        cuts = splitting(plain.tokenizer)
+        return WordEncoder(plain, cuts) if cuts else plain
+
+    return Tokenizer(GrowingEncoder(plain, faster), artifact.manifest)
 
 
-def _nanotoken(artifact: Artifact, parallel: bool) -> Tokenizer | None:
+def _nanotoken(artifact: Artifact, parallel: bool) -> Encoder | None:
     """Return nanotoken if it reproduces the recorded ids, else None."""
     recorded = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
     try:
         encoder = NanotokenEncoder(artifact.path(fmt.TOKENIZER), parallel=parallel)
-        tokenizer = Tokenizer(encoder, artifact.manifest)
-        same = tokenizer(recorded.texts).lists() == recorded.token_ids
+        same = Tokenizer(encoder, artifact.manifest)(recorded.texts).lists() == recorded.token_ids
     except Exception as error:  # a component that it does not know, or a fault of its own
         _log.info("%s: nanotoken is not used (%s)", artifact.folder, error)
         return None
     if not same:
         _log.warning("%s: nanotoken is not used, its ids differ from the recorded ones", artifact.folder)
-    return tokenizer if same else None
+    return encoder if same else None

@@ -40,7 +40,9 @@ class TokenIds(NamedTuple):
 class Encoder(Protocol):
     """A tokenizer implementation: all ids of each text, as `tokenizers` gives them."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of the implementation."""
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return ids without special tokens, padding or truncation. Raises whatever it likes."""
@@ -50,11 +52,15 @@ class Tokenizer:
     """An encoder under the rules of a model, in the order of model2vec 0.10."""
 
     def __init__(self, encoder: Encoder, manifest: Manifest) -> None:
-        self.name = encoder.name
         self._encoder = encoder
         self._max_characters = manifest.max_characters
         self._max_length = manifest.max_length
         self._unk_id = manifest.unk_id
+
+    @property
+    def name(self) -> str:
+        """Of the implementation in use."""
+        return self._encoder.name
 
     def __call__(self, texts: Sequence[str], first: int = 0) -> TokenIds:
         """Return the token ids of `texts`; errors count them from `first`.
