@@ -160,17 +160,19 @@ def _metaspace(
             collapses = True
         elif part["type"] not in _LOCAL:
             return None
-    spaces = (" ", replacement)
     normalize = _normalize(tokenizer)
 
     def standing(word: str) -> Standing:
-        normalized = normalize(f"{word}x")  # so that nothing is stripped from the word
-        if word[0] == " " and not normalized.startswith(spaces):
+        # The x, so that nothing is stripped from the word.
+        normalized = normalize(f"{word}x").replace(replacement, " ")
+        if word[0] == " ":
+            if normalized[0] != " ":
+                return Standing.DEPENDS
+            if len(normalized) > 2 and normalized.count(" ") == 1 == len(normalized.split()):
+                return Standing.JOINS
+        if collapses and (normalized[-2:-1] == " " or normalized[1:2] == " "):
             return Standing.DEPENDS
-        if collapses and (normalized[:-1].endswith(spaces) or normalized[1:].startswith(spaces)):
-            return Standing.DEPENDS
-        one = len(normalized.replace(replacement, " ").split()) == 1 == sum(map(normalized.count, spaces))
-        return Standing.JOINS if word[0] == " " and one else Standing.ALONE
+        return Standing.ALONE
 
     if any(part["type"] == "Precompiled" for part in normalizers):
         whole = whole + [c.encode() for c in _PREPENDED if not _keeps_space(normalize, c)]
