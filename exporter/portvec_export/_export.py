@@ -15,7 +15,6 @@ from tqdm import tqdm
 from portvec import _format as fmt
 from portvec._artifact import open_artifact, sha256_of
 from portvec._conformance import Conformance
-from portvec._encoders import splits_at_spaces
 from portvec._manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
 from portvec._staging import check_target, exclusive, staged_folder
 from portvec._verify import Verification, verify
@@ -239,4 +238,4 @@ def _check(staging: Path, output: str | os.PathLike[str]) -> Verification:
 
 def _tokenizer_facts(source: SourceModel) -> TokenizerFacts:
     config = json.loads(source.tokenizer_path.read_text(encoding="utf-8"))
-    return TokenizerFacts(config["model"]["type"], splits_at_spaces(config))
+    return TokenizerFacts(config["model"]["type"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from portvec._artifact import Artifact, open_artifact
 from portvec._manifest import Head, Manifest, Quality
+from portvec._selection import choose_tokenizer
 
 
 def summary(folder: Path) -> str:
@@ -33,6 +34,7 @@ def described(artifact: Artifact) -> dict[str, str]:
         "embedding": f"{manifest.dim} x float32, "
         + ("unit length" if manifest.normalize else "not normalized"),
         "table": f"{manifest.dtype}, {_describe_vocabulary(manifest)}",
+        "tokenizer": f"{manifest.tokenizer.model}, by {choose_tokenizer(artifact, 'auto', 1).name}",
         "truncation": limit,
         "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
         "quality": _describe_quality(manifest.quality),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -92,20 +91,6 @@ class PlainEncoder:
             return (encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
         # A little slower, but in this thread.
         return (tokenizer.encode(text, add_special_tokens=False).ids for text in texts)
-
-
-def splits_at_spaces(config: dict[str, Any]) -> bool:
-    """Tell from a tokenizer.json whether the ids of a text are those of its chunks between spaces.
-
-    So it is for WordPiece under BERT's normalizer and pre-tokenizer: the normalizer maps each character by
-    itself and keeps spaces, the pre-tokenizer drops them and never joins across one. Added tokens that hold
-    a space, take white space along or look at their neighbours rule it out.
-    """
-    kinds = [(config.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
-    return kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"] and not any(
-        " " in token["content"] or token["lstrip"] or token["rstrip"] or token["single_word"]
-        for token in config["added_tokens"]
-    )
 
 
 class GrowingEncoder:

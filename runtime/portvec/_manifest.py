@@ -85,11 +85,9 @@ class TokenizerFacts:
 
     Attributes:
         model: its model's type: WordPiece, Unigram, BPE or WordLevel.
-        splits_at_spaces: whether a text's ids are those of its parts between spaces, one after another.
     """
 
     model: str
-    splits_at_spaces: bool
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,7 @@ class Manifest:
             max_characters=fields.get("max_characters", int, None),
             unk_id=fields.get("unk_id", int, None),
             vocabulary_quantization=fields.get("vocabulary_quantization", int, None),
-            tokenizer=TokenizerFacts(tokenizer.get("model", str), tokenizer.get("splits_at_spaces", bool)),
+            tokenizer=TokenizerFacts(tokenizer.get("model", str)),
             quality=_quality(fields.get("quality", dict, None), f"{where}: quality"),
             head=_head(fields.get("head", dict, None), f"{where}: head"),
             variants=_variants(fields.get("variants", dict, default={}), f"{where}: variants"),
