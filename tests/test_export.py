@@ -46,8 +46,8 @@ def test_writes_the_files_of_the_format_and_nothing_else(tiny_model: Path, tmp_p
         "onnx/model.onnx",
         "onnx/model.onnx_data",
         "portvec.graph",
-        "portvec.single.graph",
         "portvec.json",
+        "portvec.single.graph",
         "special_tokens_map.json",
         "tokenizer.json",
         "tokenizer_config.json",
@@ -191,9 +191,9 @@ def test_single_file_has_no_external_data_and_the_same_vectors(tiny_model: Path,
     assert (apart / "onnx" / "model.onnx").stat().st_size < 4096
     assert "use_external_data_format" not in (single / "config.json").read_text()
     texts = paragraphs(20)
-    np.testing.assert_array_equal(
-        StaticEmbedder.load(single).encode(texts), StaticEmbedder.load(apart).encode(texts)
-    )
+    # portvec.graph, which a single file has not, normalizes sums instead of means.
+    expected = StaticEmbedder.load(apart).encode(texts)
+    np.testing.assert_allclose(StaticEmbedder.load(single).encode(texts), expected, rtol=0, atol=2e-7)
 
 
 class TestSourceErrors:

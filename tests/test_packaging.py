@@ -161,7 +161,7 @@ def test_sdist_holds_what_is_committed_but_the_models(distributions: Path) -> No
         names = {member.name.split("/", 1)[1] for member in archive if member.isfile()}
     command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    left_out = ("models/", ".ci/", "benchmarks/")
+    left_out = ("models/", ".ci/")
     expected = {name for name in listed if not name.startswith(left_out) and (ROOT / name).exists()}
     assert names == {*expected, "PKG-INFO"}
     assert sdist.stat().st_size < 1_000_000
