@@ -13,6 +13,8 @@ import numpy as np
 
 from benchmarks import models, texts
 from portvec import StaticEmbedder
+from portvec._batches import batched
+from portvec._engine import _WAVE
 from portvec._pooling import pool
 
 
@@ -44,6 +46,12 @@ def measure(count: int, rounds: int, copy_bytes: int = 1 << 30) -> dict[str, Any
 
 
 def _pooling(embedder: StaticEmbedder, paragraphs: list[str]) -> Callable[[], object]:
-    tokens = embedder.tokenize(paragraphs)
-    out = np.empty((len(paragraphs), embedder.dim), dtype=np.float32)
-    return lambda: pool(tokens, embedder._engine._graph, out)
+    # As many texts at a time as the embedder takes.
+    waves = [embedder.tokenize(batch) for batch in batched(paragraphs, _WAVE)]
+    out = np.empty((_WAVE, embedder.dim), dtype=np.float32)
+
+    def call() -> None:
+        for tokens in waves:
+            pool(tokens, embedder._engine._graph, out[: len(tokens.offsets) - 1])
+
+    return call

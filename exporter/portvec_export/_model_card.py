@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from huggingface_hub import ModelCardData
+import yaml
 
 from portvec import _format as fmt
 from portvec._manifest import Manifest
@@ -34,7 +34,9 @@ def _front_matter(manifest: Manifest, inherited: dict[str, Any]) -> str:
         task = "text-classification" if manifest.head.classes else None
     tags = [*_TAGS, *([] if manifest.head else ["transformers.js"])]
     values = {"library_name": fmt.FORMAT_NAME, "pipeline_tag": task, "tags": tags, **inherited}
-    return ModelCardData(**values).to_yaml()
+    given = {name: value for name, value in values.items() if value is not None}
+    matter: str = yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
+    return matter.rstrip()
 
 
 def _introduction(manifest: Manifest) -> str:

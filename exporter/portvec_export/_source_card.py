@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import metadata_load
+import yaml
 
 from portvec import _format as fmt
 from portvec._manifest import Source
@@ -19,10 +20,21 @@ def inherited(folder: Path, source: Source) -> dict[str, Any]:
     The base model of an artifact is the model it was made from; of one that is not on the Hub, the model
     that one names.
     """
-    try:
-        card = metadata_load(folder / fmt.CARD) or {}
-    except Exception:  # no card, or whatever its YAML raises: the model is as good without
-        card = {}
+    card = _front_matter(folder / fmt.CARD)
     kept = {name: card[name] for name in _KEPT if card.get(name)}
     base = source.id if source.revision else card.get("base_model")
     return {**kept, **({"base_model": base} if base else {})}
+
+
+def _front_matter(card: Path) -> dict[str, Any]:
+    """Return it as huggingface_hub does, whose import takes longer than the rest of an export.
+
+    Empty where there is no card, or none that can be read: the model is as good without.
+    """
+    try:
+        text = card.read_text(encoding="utf-8")
+        matter = re.match(r"\s*---\s*?\n(.*?)\n---\s*?\n", text, re.DOTALL)
+        values = yaml.safe_load(matter[1]) if matter else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -6,13 +6,11 @@ Not by model2vec's loader, whose imports take longer than the rest of an export.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-import yaml
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
@@ -32,7 +30,6 @@ class SourceFiles:
         table: (rows, dim) of any type.
         weights: (V,) factor of each token id, or None.
         mapping: (V,) row of each token id, or None.
-        language: what the model card names, or None.
     """
 
     config: dict[str, Any]
@@ -40,7 +37,6 @@ class SourceFiles:
     table: npt.NDArray[Any]
     weights: npt.NDArray[Any] | None
     mapping: npt.NDArray[Any] | None
-    language: str | list[str] | None
 
 
 def read_files(folder: Path, layout: Layout) -> SourceFiles:
@@ -59,7 +55,7 @@ def read_files(folder: Path, layout: Layout) -> SourceFiles:
             f"{Path(layout.tokenizer).name} has {tokens} tokens, but {folder / layout.embeddings} has {rows} "
             "rows; the two files belong to different models"
         )
-    return SourceFiles(config, tokenizer, language=_language(folder / "README.md"), **tensors)
+    return SourceFiles(config, tokenizer, **tensors)
 
 
 def _check_config(config: dict[str, Any], path: Path) -> None:
@@ -110,16 +106,6 @@ def _read_tokenizer(path: Path) -> Tokenizer:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception
         raise SourceError(f"{path}: not a tokenizer that can be loaded ({error}); {_AGAIN}") from error
-
-
-def _language(card: Path) -> str | list[str] | None:
-    """Return the language in the front matter of a model card, which nothing but a card needs."""
-    try:
-        matter = re.match(r"---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL)
-        values = yaml.safe_load(matter[1]) if matter else None
-    except (OSError, ValueError, yaml.YAMLError):
-        return None
-    return values.get("language") if isinstance(values, dict) else None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -128,7 +128,6 @@ def _static_model(content: SourceFiles, normalize: bool, max_length: int | None)
         content.tokenizer,
         config=content.config,
         normalize=normalize,
-        language=content.language,  # type: ignore[arg-type]  # a str where the card has one
         weights=content.weights,
         token_mapping=content.mapping,
         max_length=max_length,

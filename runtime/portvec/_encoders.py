@@ -87,7 +87,7 @@ class PlainEncoder:
         return TokenIds(ids[~ends], offsets_of(np.diff(np.flatnonzero(ends), prepend=-1) - 1))
 
     def _ids(self, tokenizer: HuggingFaceTokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
-        if self._parallel:
+        if self._parallel and len(texts) > 1:
             return (encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
         # A little slower, but in this thread.
         return (tokenizer.encode(text, add_special_tokens=False).ids for text in texts)

@@ -64,11 +64,13 @@ class Engine:
         """Return float32 (n, width) for n texts in input order; one row for a str."""
         if isinstance(texts, str):
             return self._graph.run_one(self._tokenizer.one(texts))
-        executor = self._threads_to_use()
         whole: npt.NDArray[np.float32] | None = None
         if isinstance(texts, (list, tuple)):  # of known length, so that nothing need be copied together
             texts = list(texts)
+            if len(texts) == 1:  # as a query comes from a vector database
+                return self._graph.run_one(self._tokenizer.one(*check_texts(texts)))
             whole = np.empty((len(texts), self.width), dtype=np.float32)
+        executor = self._threads_to_use()
         waves = batched(_iterable(texts), _WAVE)
         head = list(islice(waves, 2))
         every = enumerate(chain(head, waves))

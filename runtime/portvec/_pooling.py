@@ -17,6 +17,9 @@ from portvec._tokens import Ids, TokenIds
 # share the work evenly and that its memory is small.
 _GROUP_TOKENS = 1 << 15
 
+# Handing work to another thread takes as long as pooling a thousand tokens.
+_SHARED_TOKENS = 1 << 13
+
 
 def pool(
     tokens: TokenIds,
@@ -37,7 +40,7 @@ def pool(
     if empty.any():  # all alike: the zero vector, or what a head makes of it
         out[empty] = graph.run_one(tokens.ids[:0])
     groups = _groups(tokens, lengths, graph)
-    if executor is None:
+    if executor is None or len(tokens.ids) < _SHARED_TOKENS:
         for rows, group in groups:
             run(rows, group)
     else:
