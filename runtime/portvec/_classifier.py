@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec import _format as fmt
 from portvec._artifact import Artifact
@@ -16,6 +15,9 @@ from portvec._manifest import Head, Manifest
 from portvec._selection import TokenizerChoice
 from portvec._sources import ModelOptions
 from portvec.errors import SourceError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _OF_EMBEDDERS = ("dim", "vocabulary_size", "normalize")
 

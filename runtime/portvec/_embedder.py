@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec import _format as fmt
 from portvec._artifact import Artifact
@@ -16,6 +15,9 @@ from portvec._manifest import Manifest
 from portvec._selection import TokenizerChoice
 from portvec._sources import ModelOptions
 from portvec._tokens import TokenIds
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class StaticEmbedder(Reloadable):

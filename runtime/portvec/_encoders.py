@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import AddedToken
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 
@@ -16,6 +16,9 @@ from portvec._splitting import depends_on_position
 from portvec._threads import use_no_pool_after_fork
 from portvec._tokens import Encoder, TokenIds, offsets_of
 from portvec.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # Put between texts so that one call of `tokenizers` handles many: its cost for each call is that of several
 # words. Added tokens split a text before anything else happens to it, so what lies between two of them is

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec._artifact import Artifact, open_artifact
 from portvec._batches import batched
@@ -22,6 +20,11 @@ from portvec._sources import ModelOptions, artifact_folder
 from portvec._threads import available_cores
 from portvec._tokens import TokenIds, check_texts
 from portvec.errors import InputError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+    import numpy.typing as npt
 
 # Texts tokenized and pooled together. Bounds the memory that ids take, whatever the input's length.
 _WAVE = 2048
@@ -117,6 +120,8 @@ class Engine:
         if self._threads == 1:
             return None
         if self._executor is None or self._executor_process != os.getpid():
+            from concurrent.futures import ThreadPoolExecutor
+
             self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="portvec")
             self._executor_process = os.getpid()
         return self._executor

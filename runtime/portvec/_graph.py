@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec import _format as fmt
 from portvec._artifact import Artifact
 from portvec._manifest import Manifest
 from portvec._session import Session
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # The rows gathered for a block shall still be in a core's own cache when they are summed.
 _BLOCK_BYTES = 1 << 20

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec._embedder import StaticEmbedder
 from portvec._selection import TokenizerChoice
 from portvec.errors import InputError, SourceError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _DTYPES = {None: None, "float32": "float32", "float16": "float16"}
 

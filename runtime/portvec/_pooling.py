@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Executor
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from portvec._graph import MIN_LENGTH, Graph, Group
 from portvec._tokens import Ids, TokenIds
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    import numpy.typing as npt
 
 # Tokens in one call of the graph: enough that what a call costs does not matter, few enough that threads
 # share the work evenly and that its memory is small.

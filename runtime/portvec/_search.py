@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec._batches import batched
 from portvec._embedder import StaticEmbedder
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _BATCH = 4096  # texts
 

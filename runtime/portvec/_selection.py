@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from importlib.util import find_spec
 from typing import Final, Literal, get_args
 
@@ -18,8 +17,6 @@ from portvec.errors import ArtifactError, InputError, MissingExtraError
 
 TokenizerChoice = Literal["auto", "tokenizers", "nanotoken"]
 CHOICES: Final[tuple[str, ...]] = get_args(TokenizerChoice)
-
-_log = logging.getLogger("portvec")
 
 
 def choose_tokenizer(artifact: Artifact, choice: TokenizerChoice, threads: int) -> Tokenizer:
@@ -61,13 +58,16 @@ def choose_tokenizer(artifact: Artifact, choice: TokenizerChoice, threads: int) 
 
 def _nanotoken(artifact: Artifact, parallel: bool) -> Encoder | None:
     """Return nanotoken if it reproduces the recorded ids, else None."""
+    import logging
+
+    log = logging.getLogger("portvec")
     recorded = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
     try:
         encoder = NanotokenEncoder(artifact.path(fmt.TOKENIZER), parallel=parallel)
         same = Tokenizer(encoder, artifact.manifest)(recorded.texts).lists() == recorded.token_ids
     except Exception as error:  # a component that it does not know, or a fault of its own
-        _log.info("%s: nanotoken is not used (%s)", artifact.folder, error)
+        log.info("%s: nanotoken is not used (%s)", artifact.folder, error)
         return None
     if not same:
-        _log.warning("%s: nanotoken is not used, its ids differ from the recorded ones", artifact.folder)
+        log.warning("%s: nanotoken is not used, its ids differ from the recorded ones", artifact.folder)
     return encoder if same else None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec._graph_check import check_graph
 from portvec._onnxruntime import onnxruntime as ort
 from portvec.errors import ArtifactError, SourceError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _SEVERITY_ERROR = 3
 

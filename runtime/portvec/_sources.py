@@ -6,19 +6,20 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from portvec import _format as fmt
 from portvec._artifact import check_hashes, open_artifact
-from portvec._hub import HubId, snapshot
 from portvec._layout import expected_files, kind_of, known_files
 from portvec._manifest import Manifest
-from portvec._staging import cache_root, exclusive, staged_folder
 from portvec.errors import MissingExtraError, SourceError
+
+# What an artifact in a folder does without is imported where it is used.
+if TYPE_CHECKING:
+    from portvec._hub import HubId
 
 # As huggingface_hub allows: letters, digits, -, _ and . on both sides of one slash.
 _HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]*[\w-])(@(?P<revision>.+))?", re.ASCII)
@@ -80,6 +81,8 @@ def parse_hub_id(source: str, revision: str | None = None) -> HubId:
             f"{source}: revision {match['revision']!r} in the id, but {revision!r} was given as well; "
             "give one of them"
         )
+    from portvec._hub import HubId
+
     return HubId(match["repo"], match["revision"] or revision)
 
 
@@ -115,6 +118,8 @@ def _from_folder(folder: Path, options: ModelOptions) -> Path:
 
 
 def _from_hub(hub_id: HubId, options: ModelOptions) -> Path:
+    from portvec._hub import snapshot
+
     key = _key(hub_id.repo_id.replace("/", "--"), hub_id.repo_id, hub_id.revision or "main", options)
 
     def fetch(target: Path) -> None:
@@ -144,6 +149,8 @@ def _key(name: str, identity: str, state: object, options: ModelOptions) -> str:
 
 def _cached(key: str, make: Callable[[Path], object], *, refresh: bool = False) -> Path:
     """Return the cache folder `key`, calling `make` with its path if it does not exist."""
+    from portvec._staging import cache_root, exclusive
+
     target = cache_root() / "models" / key
     if target.is_dir() and not refresh:
         return target
@@ -185,6 +192,10 @@ def _convert(source: str | Path, target: Path, options: ModelOptions) -> None:
 
 def _copy_artifact(folder: Path, target: Path) -> None:
     """Copy an artifact out of huggingface_hub's cache, whose links onnxruntime may refuse."""
+    import shutil
+
+    from portvec._staging import exclusive, staged_folder
+
     artifact = open_artifact(folder, links=True)
     check_hashes(artifact)
     with exclusive(target), staged_folder(target) as staging:

@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec._staging import staged_file
 from portvec.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 _DEFAULT_FIELD = "text"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec import _format as fmt
 from portvec._artifact import Artifact, check_hashes, open_artifact
@@ -16,6 +16,9 @@ from portvec._conformance import Conformance
 from portvec._embedder import StaticEmbedder
 from portvec._selection import TokenizerChoice
 from portvec.errors import ArtifactError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True)

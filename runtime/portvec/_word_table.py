@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from threading import Lock
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec._tokens import Ids, TokenIds, offsets_of
 
-Keys = list[npt.NDArray[np.uint64]]  # columns
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Keys: TypeAlias = "list[npt.NDArray[np.uint64]]"  # columns
 
 # Words are compared by their bytes, as 1, 2, 4 or 8 numbers of 8 bytes: longer ones are not kept.
 WIDTHS = (1, 2, 4, 8)

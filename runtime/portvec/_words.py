@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec._encoders import PlainEncoder
 from portvec._splitting import Splitting, Standing
 from portvec._tokens import Ids, TokenIds, offsets_of
 from portvec._word_table import ALONE_ONLY, LONGEST, WordTable
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 # Fewer bytes than this are tokenized sooner than looked up.
 _MIN_BYTES = 1500
