@@ -20,9 +20,10 @@ os.environ.update(
         "ANONYMIZED_TELEMETRY": "False",  # Chroma
         "HAYSTACK_TELEMETRY_ENABLED": "False",
         "LANGSMITH_TRACING": "false",  # LangChain
-        "HF_HUB_OFFLINE": "1",
     }
 )
+if os.environ.get("PORTVEC_ALL_INTEGRATIONS"):  # other tests, in whose process this may be, ask a local Hub
+    os.environ["HF_HUB_OFFLINE"] = "1"
 
 ANSWERS = {
     "Where was Alan Turing born?": "Born in Maida Vale, London, Turing was raised in southern England.",
