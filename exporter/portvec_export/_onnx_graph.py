@@ -233,7 +233,10 @@ def _embedding(normalize: bool) -> list[onnx.NodeProto]:
 def _normalized(vectors: str) -> list[onnx.NodeProto]:
     """Vectors (batch, dim) -> sentence_embedding of unit length, or zero."""
     return [
-        helper.make_node("ReduceL2", [vectors], ["norm"], axes=[1], keepdims=1),
+        # ReduceL2 of onnxruntime is off by three times as much: it adds the squares one after the other.
+        helper.make_node("Mul", [vectors, vectors], ["squares"]),
+        helper.make_node("ReduceSum", ["squares", "axis_1"], ["squared_norm"], keepdims=1),
+        helper.make_node("Sqrt", ["squared_norm"], ["norm"]),
         helper.make_node("Add", ["norm", "epsilon"], ["positive_norm"]),
         helper.make_node("Div", [vectors, "positive_norm"], [fmt.SENTENCE_EMBEDDING]),
     ]
