@@ -69,8 +69,9 @@ class TestBundledModel:
         together = embedder.encode(sample)
         backwards = embedder.encode(sample[::-1])[::-1]
         alone = np.stack([embedder.encode(text) for text in sample])
-        np.testing.assert_array_equal(together, backwards)
-        np.testing.assert_array_equal(together, alone)
+        # Not to the bit: onnxruntime 1.17 rounds the norm by the shape of a block.
+        np.testing.assert_allclose(backwards, together, rtol=0, atol=2e-7)
+        np.testing.assert_allclose(alone, together, rtol=0, atol=2e-7)
 
     @settings(max_examples=150 * FUZZ, deadline=None)
     @given(st.lists(st.text(max_size=200), max_size=8))
