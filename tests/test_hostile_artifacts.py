@@ -143,6 +143,13 @@ def test_external_data_beyond_its_file(tiny: Path, key: str, value: str) -> None
         StaticEmbedder.load(tiny)
 
 
+def test_graph_that_the_manifest_does_not_list_is_not_used(tiny: Path) -> None:
+    expected = StaticEmbedder.load(tiny).encode("the value")
+    edit(tiny, lambda manifest: manifest["files"].pop("portvec.single.graph"))
+    (tiny / "portvec.single.graph").write_bytes(b"not a graph")
+    np.testing.assert_allclose(StaticEmbedder.load(tiny).encode("the value"), expected, rtol=0, atol=2e-7)
+
+
 def test_table_index_out_of_range(tiny: Path) -> None:
     edit(tiny, lambda manifest: manifest.update(vocabulary_size=10**9))  # the id that pads
     embedder = StaticEmbedder.load(tiny)

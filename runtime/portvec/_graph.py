@@ -70,7 +70,9 @@ class Graph:
             "providers": providers,
             "optimize": optimize,
         }
-        self._is_lean = name is None and fmt.RUNTIME_GRAPH in artifact.manifest.files
+        # Both listed, so that their hashes were checked: a file that is merely there is nobody's.
+        listed = artifact.manifest.files.keys()
+        self._is_lean = name is None and {fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH} <= listed
         self._needs_counts = not artifact.manifest.normalize
         self._session_of_one: Session | None = None
         self._path = artifact.path(fmt.RUNTIME_GRAPH if self._is_lean else name or fmt.GRAPH)
@@ -144,5 +146,5 @@ class Graph:
 
 
 def _block_tokens(manifest: Manifest) -> int:
-    bytes_a_value = 1 if manifest.dtype == "int8" else 4  # the others are widened before the sum
+    bytes_a_value = 1 if manifest.dtype == "int8" else 4  # others take 4 on the way to the sum
     return min(max(1, _BLOCK_BYTES // (manifest.dim * bytes_a_value)), _MAX_BLOCK_TOKENS)
