@@ -19,7 +19,7 @@ from benchmarks import document, models, plots, pooling, quality, targets, texts
 from benchmarks.contenders import PEERS, REFERENCE, Contender, peer, portvec
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.timing import in_turns, once, opened, process
-from portvec._bench.device import describe
+from portvec._cli.bench.device import describe
 
 RESULTS = Path(__file__).with_name("results")
 PAGE = models.ROOT / "docs" / "performance.md"

@@ -27,7 +27,7 @@ def main(library: str, folder: str) -> dict[str, float]:
 
     if library == "portvec":
         from portvec import StaticEmbedder
-        from portvec._onnxruntime import onnxruntime
+        from portvec._inference.onnxruntime import onnxruntime
 
         session = onnxruntime.InferenceSession
         onnxruntime.InferenceSession = lambda *args, **options: measured(

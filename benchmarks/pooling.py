@@ -13,9 +13,9 @@ import numpy as np
 
 from benchmarks import models, texts
 from portvec import StaticEmbedder
-from portvec._batches import batched
-from portvec._engine import _WAVE
-from portvec._pooling import pool
+from portvec._inference.batching import pool
+from portvec._inference.pipeline import _WAVE
+from portvec._itertools import batched
 
 
 def measure(count: int, rounds: int, copy_bytes: int = 1 << 30) -> dict[str, Any]:

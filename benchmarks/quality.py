@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks import models, texts
 from portvec import StaticEmbedder
-from portvec import _format as fmt
+from portvec._artifact import format as fmt
 
 
 def measure(count: int) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 
-from portvec._bench.texts import text_sets
+from portvec._cli.bench.texts import text_sets
 
 CORPORA = Path(os.environ.get("PORTVEC_CORPORA") or Path(__file__).parents[2] / "shared" / "corpora")
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from benchmarks.contenders import REFERENCE, Contender
 from benchmarks.timing import spread
-from portvec._bench.client import Worker
-from portvec._bench.measure import same
+from portvec._cli.bench.client import Worker
+from portvec._cli.bench.measure import same
 
 _PEERS = Path(__file__).with_name("peers.py")
 

@@ -8,7 +8,7 @@ import numpy as np
 from model2vec import StaticModel
 
 from portvec import StaticEmbedder
-from portvec._verify import relative_differences
+from portvec._inference.verify import relative_differences
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from comparison import compare
 from corpus import paragraphs
 from matrix import CASES, Case
 from portvec import StaticEmbedder
-from portvec._batches import batched
+from portvec._itertools import batched
 from portvec_export import export_model
 
 BUNDLED = Path(__file__).parent.parent / "models" / "minilm-l6-v2-256"

@@ -21,10 +21,10 @@ from pathlib import Path
 from huggingface_hub import HfApi, snapshot_download
 
 from portvec import StaticEmbedder
-from portvec._artifact import check_hashes, open_artifact
-from portvec._hub import HubId
-from portvec._pull import pull
-from portvec._staging import cache_root
+from portvec._artifact.folder import check_hashes, open_artifact
+from portvec._artifact.staging import cache_root
+from portvec._hub.ids import HubId
+from portvec._hub.pull import pull
 from portvec_export import export_model
 
 

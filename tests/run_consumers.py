@@ -25,7 +25,7 @@ from model2vec import StaticModel
 
 from consumer_rows import CONSUMERS, VARIANTS, Consumer
 from portvec import StaticEmbedder
-from portvec._format import TOLERANCE
+from portvec._artifact.format import TOLERANCE
 from portvec_export import export_model
 
 ROOT = Path(__file__).parent.parent

@@ -17,10 +17,10 @@ import tiny_models
 from benchmarks import document as pages
 from benchmarks import targets
 from conftest import ROOT, RunPortvec
-from portvec._bench import memory, report, texts
-from portvec._bench.client import Worker
-from portvec._bench.measure import measure, same
-from portvec._bench.sources import check_installed
+from portvec._cli.bench import memory, report, texts
+from portvec._cli.bench.client import Worker
+from portvec._cli.bench.measure import measure, same
+from portvec._cli.bench.sources import check_installed
 from portvec.errors import InputError, MissingExtraError, PortvecError
 from portvec_export import export_model
 
@@ -130,7 +130,7 @@ class TestTexts:
             assert {len(text.split()) for text in sets[name]} == {words}
 
     def test_python_without_docstrings_has_the_same(self) -> None:
-        program = "from portvec._bench.texts import text_sets; print(text_sets()['long'][0])"
+        program = "from portvec._cli.bench.texts import text_sets; print(text_sets()['long'][0])"
         printed = subprocess.run(
             [sys.executable, "-OO", "-c", program], check=True, stdout=subprocess.PIPE, encoding="utf-8"
         ).stdout

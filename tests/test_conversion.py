@@ -15,7 +15,7 @@ import tiny_models
 from conftest import RunPortvec
 from corpus import paragraphs
 from portvec import Model2VecEmbeddingFunction, StaticEmbedder
-from portvec._staging import cache_root
+from portvec._artifact.staging import cache_root
 from portvec.errors import MissingExtraError, SourceError
 
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import BUNDLED
 from hub_server import LocalHub
 from portvec import verify
-from portvec._staging import cache_root
+from portvec._artifact.staging import cache_root
 from portvec.errors import ExportError
 from portvec_export import export_model
 

@@ -17,9 +17,9 @@ from conftest import BLOCK_ROUNDING, FUZZ
 from corpus import paragraphs
 from matrix import CASES, Case
 from portvec import StaticEmbedder
-from portvec._selection import TokenizerChoice
+from portvec._tokenization.selection import TokenizerChoice
 from portvec_export import export_model
-from portvec_export._conformance_texts import conformance_texts
+from portvec_export._sidecars.conformance_texts import conformance_texts
 
 Pair = tuple[StaticEmbedder, StaticModel]
 

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 import tiny_models
 from portvec import StaticEmbedder
-from portvec._onnxruntime import onnxruntime as ort
+from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec_export import export_model
 
 TEXTS = ["the value of a", "", "[UNK] [UNK]", "a much longer text about the return value of functions"]

@@ -19,8 +19,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from conftest import FUZZ
 from portvec import StaticEmbedder, verify
-from portvec._graph_check import check_graph
-from portvec._manifest import Manifest
+from portvec._artifact.manifest import Manifest
+from portvec._inference.graph_validation import check_graph
 from portvec.errors import ArtifactError
 from portvec_export import export_model
 from test_artifact import edit, replace_file

@@ -17,9 +17,9 @@ import portvec
 from conftest import BUNDLED
 from hub_server import LocalHub
 from portvec import StaticEmbedder
-from portvec._manifest import Source
+from portvec._artifact.manifest import Source
 from portvec_export import export_model
-from portvec_export._source_card import inherited
+from portvec_export._source.card import inherited
 from test_classifier import pipeline
 
 CARD = """---

@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 import portvec
 import portvec_export
 from conftest import ROOT
-from portvec import _layout, errors
+from portvec import errors
+from portvec._artifact import layouts as _layout
 
 HEAVY = ["onnx", "model2vec", "safetensors", "torch", "transformers", "pymilvus", "huggingface_hub", "click"]
 # Of what comes with the runtime, what takes long to import and embedding does without.

@@ -14,7 +14,7 @@ from conftest import RunPortvec
 from hub_checks import check_error, closed_port, contents, logged_in, published
 from hub_repository import READ_TOKEN, TOKEN, Repository
 from hub_server import LocalHub
-from portvec._sources import parse_hub_id
+from portvec._hub.ids import parse_hub_id
 from portvec.errors import SourceError
 from portvec_export import export_model
 

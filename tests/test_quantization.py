@@ -20,9 +20,9 @@ from conftest import BUNDLED, RunPortvec
 from corpus import paragraphs
 from matrix import CASES, Case
 from portvec import StaticEmbedder
-from portvec._onnxruntime import onnxruntime as ort
+from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec_export import export_model
-from portvec_export._tables import make_table
+from portvec_export._table.codecs import make_table
 from test_graph import consumer_inputs
 
 SOME = [case for case in CASES if "sentence-transformers" not in case.name and case.name != "subfolder"]

@@ -18,11 +18,15 @@ import texts
 from conftest import FUZZ
 from corpus import paragraphs
 from matrix import CASES, unigram_sentencepiece
-from portvec import StaticEmbedder, _selection, _threads, _word_table, _words
-from portvec._encoders import NanotokenEncoder, PlainEncoder
-from portvec._splitting import splitting
-from portvec._tokens import TokenIds
-from portvec._words import WordEncoder
+from portvec import StaticEmbedder
+from portvec import _cores as _threads
+from portvec._tokenization import selection as _selection
+from portvec._tokenization import word_cache as _words
+from portvec._tokenization import word_table as _word_table
+from portvec._tokenization.cutting import splitting
+from portvec._tokenization.encoders import NanotokenEncoder, PlainEncoder
+from portvec._tokenization.tokenizer import TokenIds
+from portvec._tokenization.word_cache import WordEncoder
 from portvec.errors import ArtifactError, MissingExtraError
 from portvec_export import export_model
 

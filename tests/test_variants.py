@@ -17,7 +17,7 @@ import tiny_models
 from conftest import RunPortvec
 from corpus import paragraphs
 from portvec import StaticClassifier, StaticEmbedder, verify
-from portvec._onnxruntime import onnxruntime as ort
+from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec.errors import ArtifactError, ExportError
 from portvec_export import export_model
 from test_artifact import edit, replace_file

@@ -15,8 +15,9 @@ from conftest import BUNDLED, RunPortvec
 from corpus import paragraphs
 from portvec import Model2VecEmbeddingFunction, StaticEmbedder
 from portvec.errors import ExportError, MissingExtraError, SourceError
-from portvec_export import _clusters, export_model
-from portvec_export._tables import make_table
+from portvec_export import export_model
+from portvec_export._source import vocabulary_quantization as _clusters
+from portvec_export._table.codecs import make_table
 
 pytest.importorskip("sklearn")
 

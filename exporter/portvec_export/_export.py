@@ -12,20 +12,20 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from portvec import _format as fmt
-from portvec._artifact import open_artifact, sha256_of
-from portvec._conformance import Conformance
-from portvec._manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
-from portvec._staging import check_target, exclusive, staged_folder
-from portvec._verify import Verification, verify
+from portvec._artifact import format as fmt
+from portvec._artifact.conformance import Conformance
+from portvec._artifact.folder import open_artifact, sha256_of
+from portvec._artifact.manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
+from portvec._artifact.staging import check_target, exclusive, staged_folder
+from portvec._inference.verify import Verification, verify
 from portvec.errors import ArtifactError, ExportError
-from portvec_export._conformance_texts import conformance_texts
-from portvec_export._consumer_files import write_consumer_files
-from portvec_export._graph_writer import write_graph
-from portvec_export._model_card import model_card
-from portvec_export._quality import paragraphs, quality
-from portvec_export._source_model import REFERENCE, SourceModel, load_source
-from portvec_export._tables import make_table
+from portvec_export._graph.writer import write_graph
+from portvec_export._sidecars.conformance_texts import conformance_texts
+from portvec_export._sidecars.consumers import write_consumer_files
+from portvec_export._sidecars.model_card import model_card
+from portvec_export._source.model import REFERENCE, SourceModel, load_source
+from portvec_export._table.codecs import make_table
+from portvec_export._table.quality import paragraphs, quality
 
 
 def export_model(

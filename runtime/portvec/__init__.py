@@ -4,13 +4,13 @@ Two ways in: `Model2VecEmbeddingFunction` for Milvus, `StaticEmbedder` for every
 are in `portvec.errors`; the exporter is the package `portvec_export`.
 """
 
+from portvec._artifact.manifest import Manifest
 from portvec._classifier import StaticClassifier
 from portvec._embedder import StaticEmbedder
-from portvec._manifest import Manifest
-from portvec._milvus import Model2VecEmbeddingFunction
-from portvec._tokens import TokenIds
-from portvec._verify import Verification, verify
+from portvec._inference.verify import Verification, verify
+from portvec._tokenization.tokenizer import TokenIds
 from portvec.errors import PortvecError
+from portvec.integrations.milvus import Model2VecEmbeddingFunction
 
 __version__ = "0.1.0"
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from portvec import _format as fmt
-from portvec._artifact import Artifact
-from portvec._engine import Engine, Reloadable, resolve
-from portvec._manifest import Manifest
-from portvec._selection import TokenizerChoice
-from portvec._sources import ModelOptions
-from portvec._tokens import TokenIds
+from portvec._artifact import format as fmt
+from portvec._artifact.folder import Artifact
+from portvec._artifact.manifest import Manifest
+from portvec._inference.pipeline import Engine, Reloadable, resolve
+from portvec._loading import ModelOptions
+from portvec._tokenization.selection import TokenizerChoice
+from portvec._tokenization.tokenizer import TokenIds
 
 if TYPE_CHECKING:
     import numpy.typing as npt

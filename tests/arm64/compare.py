@@ -29,7 +29,7 @@ from arm64.results import Row, compare, table
 from conftest import BUNDLED
 from corpus import paragraphs
 from portvec import StaticEmbedder
-from portvec._conformance import Conformance
+from portvec._artifact.conformance import Conformance
 from portvec_export import export_model
 from test_classifier import pipeline
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from portvec._format import TOLERANCE
-from portvec._verify import relative_differences
+from portvec._artifact.format import TOLERANCE
+from portvec._inference.verify import relative_differences
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
-from portvec._batches import batched
 from portvec._embedder import StaticEmbedder
-from portvec._tokens import check_texts
+from portvec._itertools import batched
+from portvec._tokenization.tokenizer import check_texts
 from portvec.errors import InputError
 from portvec.integrations._common import encode_query, missing_extra
 

@@ -1,0 +1,1 @@
+"""The ONNX graphs: built from a table, written to files."""

@@ -1,0 +1,1 @@
+"""The files beside the graphs that other runtimes and people read."""

@@ -1,0 +1,94 @@
+"""The artifact's README.md: front matter for the Hub, figures from the manifest, usage per consumer."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from portvec._artifact import format as fmt
+from portvec._artifact.manifest import Manifest
+from portvec._inference.verify import Verification
+from portvec_export._sidecars import usage as usage
+
+_TAGS = ["model2vec", "static-embeddings", "embeddings", "onnx"]
+
+
+def model_card(manifest: Manifest, checked: Verification, inherited: dict[str, Any]) -> str:
+    """Return the card of an artifact.
+
+    Args:
+        manifest: the artifact's.
+        checked: what verifying it here gave.
+        inherited: front matter of the source's card that holds for the artifact too.
+    """
+    parts = [_introduction(manifest), _figures(manifest, checked), _files(manifest), usage.sections(manifest)]
+    return f"---\n{_front_matter(manifest, inherited)}\n---\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _front_matter(manifest: Manifest, inherited: dict[str, Any]) -> str:
+    # Both kinds of task are what the Hub and Transformers.js call them; it has none for text regression.
+    task: str | None = "sentence-similarity"
+    if manifest.head is not None:
+        task = "text-classification" if manifest.head.classes else None
+    tags = [*_TAGS, *([] if manifest.head else ["transformers.js"])]
+    values = {"library_name": fmt.FORMAT_NAME, "pipeline_tag": task, "tags": tags, **inherited}
+    given = {name: value for name, value in values.items() if value is not None}
+    matter: str = yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
+    return matter.rstrip()
+
+
+def _introduction(manifest: Manifest) -> str:
+    source = manifest.source
+    name = PurePosixPath(source.id).name
+    model = f"[{source.id}](https://huggingface.co/{source.id})" if source.revision else f"`{source.id}`"
+    folder = f", folder `{source.subfolder}`" if source.subfolder else ""
+    commit = f", commit `{source.revision}`" if source.revision else ""
+    return (
+        f"# {name} for ONNX\n\n"
+        f"The Model2Vec model {model}{folder}{commit}, as an ONNX graph with its tokenizer. "
+        f"Exported by portvec, and compared with {manifest.reference} when it was."
+    )
+
+
+def _figures(manifest: Manifest, checked: Verification) -> str:
+    unit = "unit length" if manifest.normalize else "not normalized"
+    limit = "all of it" if manifest.max_length is None else f"the first {manifest.max_length} tokens"
+    quality, head = manifest.quality, manifest.head
+    rows = {
+        "embedding": f"{manifest.dim} x float32, {unit}",
+        "vocabulary": f"{manifest.vocabulary_size:,} tokens, {manifest.tokenizer.model}",
+        "table": manifest.dtype,
+        "of a text, uses": limit,
+    }
+    if head is not None:
+        labels = f"{head.outputs} outputs" if head.classes is None else ", ".join(map(str, head.classes))
+        rows["head"] = f"{head.activation}: {labels}".replace("|", "\\|").replace("\n", " ")
+    rows["exactness"] = (
+        f"{checked.texts} recorded texts: token ids identical to {manifest.reference}'s, vectors within "
+        f"{checked.largest_difference:.1e} of those it makes from the same table"
+    )
+    if quality is None:
+        rows["quality"] = "the table holds the model's values exactly"
+    else:
+        rows["quality"] = (
+            f"cosine to the model's float32 embeddings, {quality.paragraphs.texts:,} paragraphs of Python's "
+            f"language reference: mean {quality.paragraphs.mean:.5f}, "
+            f"at the least {quality.paragraphs.min:.5f}"
+        )
+    return _table(("what", "value"), rows)
+
+
+def _files(manifest: Manifest) -> str:
+    shown = {
+        f"`{name}`": f"{record.size:,}"
+        for name, record in sorted(manifest.files.items())
+        if name.startswith("onnx/") or name in (fmt.RUNTIME_GRAPH, fmt.TOKENIZER)
+    }
+    total = sum(record.size for record in manifest.files.values())
+    return _table(("file", "bytes"), {**shown, "all": f"{total:,}"})
+
+
+def _table(head: tuple[str, str], rows: dict[str, str]) -> str:
+    return "\n".join(f"| {name} | {value} |" for name, value in [head, ("---", "---"), *rows.items()])

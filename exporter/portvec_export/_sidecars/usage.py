@@ -1,0 +1,106 @@
+"""How to use an artifact, for its card: a snippet per consumer. docs/consumers.md has more of them."""
+
+from __future__ import annotations
+
+from portvec._artifact import format as fmt
+from portvec._artifact.manifest import Manifest
+
+_TEXTS = '["a text", "another text"]'
+
+
+def sections(manifest: Manifest) -> str:
+    """Return the usage sections that fit the artifact."""
+    parts = [_portvec(manifest)]
+    if manifest.head is None:
+        parts += [_milvus(manifest), _transformers_js(), _sentence_transformers()]
+    return "\n\n".join([*parts, _onnxruntime(manifest), _VERIFY])
+
+
+def _portvec(manifest: Manifest) -> str:
+    shape = f"float32 (2, {manifest.dim})"
+    head = ""
+    if manifest.head is not None:
+        head = f"""
+from portvec import StaticClassifier
+
+classifier = StaticClassifier.load("owner/name")
+labels = classifier.predict({_TEXTS})
+"""
+    return f"""## portvec
+
+`owner/name` stands for this repository; the path of a folder with its files does as well.
+
+```python
+from portvec import StaticEmbedder
+
+embedder = StaticEmbedder.load("owner/name")
+vectors = embedder.encode({_TEXTS})  # {shape}
+{head}```"""
+
+
+def _milvus(manifest: Manifest) -> str:
+    return f"""## Milvus
+
+```python
+from portvec import Model2VecEmbeddingFunction
+
+embed = Model2VecEmbeddingFunction("owner/name")
+vectors = embed.encode_documents({_TEXTS})  # a list of float32 ({manifest.dim},)
+query = embed.encode_queries(["a question"])[0]
+```"""
+
+
+def _transformers_js() -> str:
+    return f"""## Transformers.js
+
+```js
+import {{ pipeline }} from "@huggingface/transformers";
+
+const extract = await pipeline("feature-extraction", "owner/name");
+const vectors = await extract({_TEXTS}, {{ pooling: "mean" }});
+```"""
+
+
+def _sentence_transformers() -> str:
+    return f"""## sentence-transformers
+
+With `pip install 'sentence-transformers[onnx]<6'`, and the files fetched to `model`, with
+`portvec pull owner/name -o model` or `hf download owner/name --local-dir model`.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("model", backend="onnx")
+vectors = model.encode({_TEXTS})
+```"""
+
+
+def _onnxruntime(manifest: Manifest) -> str:
+    output, result = (fmt.SENTENCE_EMBEDDING, "vectors") if manifest.head is None else (fmt.LOGITS, "logits")
+    repeats = f"""
+
+The first output, `{fmt.LAST_HIDDEN_STATE}`, repeats the finished vector at every position: mean, CLS and
+last-token pooling all return it."""
+    return f"""## onnxruntime alone
+
+```python
+import numpy as np
+import onnxruntime
+from huggingface_hub import snapshot_download
+from tokenizers import Tokenizer
+
+folder = snapshot_download("owner/name", local_dir="model")
+tokenizer = Tokenizer.from_file(f"{{folder}}/{fmt.TOKENIZER}")
+session = onnxruntime.InferenceSession(f"{{folder}}/{fmt.GRAPH}")
+encodings = tokenizer.encode_batch({_TEXTS})
+inputs = {{
+    "{fmt.INPUT_IDS}": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
+    "{fmt.ATTENTION_MASK}": np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64),
+}}
+({result},) = session.run(["{output}"], inputs)
+```{repeats if manifest.head is None else ""}"""
+
+
+_VERIFY = """## Check
+
+`portvec verify model` hashes the files and re-runs the recorded texts on your device."""

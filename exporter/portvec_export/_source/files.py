@@ -1,0 +1,118 @@
+"""The files of a Model2Vec model, read and checked one by one, so that an error can name the one at fault.
+
+Not by model2vec's loader, whose imports take longer than the rest of an export.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+
+from portvec._artifact.layouts import Layout
+from portvec.errors import SourceError
+
+_AGAIN = "fetch the model again, as a download may have been cut short"
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """What the files of a model hold, as they hold it.
+
+    Attributes:
+        config: config.json.
+        tokenizer: tokenizer.json.
+        table: (rows, dim) of any type.
+        weights: (V,) factor of each token id, or None.
+        mapping: (V,) row of each token id, or None.
+    """
+
+    config: dict[str, Any]
+    tokenizer: Tokenizer
+    table: npt.NDArray[Any]
+    weights: npt.NDArray[Any] | None
+    mapping: npt.NDArray[Any] | None
+
+
+def read_files(folder: Path, layout: Layout) -> SourceFiles:
+    """Read a model; refuse files that are damaged or belong to another kind of model.
+
+    Raises:
+        SourceError: names the file, what was expected of it and what was found.
+    """
+    config = _read_json(folder / layout.config)
+    _check_config(config, folder / layout.config)
+    tokenizer = _read_tokenizer(folder / layout.tokenizer)
+    tensors = _read_tensors(folder / layout.embeddings, layout.tensor)
+    rows, tokens = len(tensors["table"]), len(tokenizer.get_vocab())
+    if tensors["mapping"] is None and rows != tokens:
+        raise SourceError(
+            f"{Path(layout.tokenizer).name} has {tokens} tokens, but {folder / layout.embeddings} has {rows} "
+            "rows; the two files belong to different models"
+        )
+    return SourceFiles(config, tokenizer, **tensors)
+
+
+def _check_config(config: dict[str, Any], path: Path) -> None:
+    kinds: dict[str, tuple[type, ...]] = {"normalize": (bool,), "max_length": (int, type(None))}
+    for name, allowed in kinds.items():
+        value = config.get(name, False if name == "normalize" else None)
+        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+            names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
+            raise SourceError(f"{path}: {name} is {value!r}, expected {names}; correct the file")
+    if (config.get("max_length") or 0) < 0:
+        raise SourceError(
+            f"{path}: max_length is {config['max_length']}, expected 0 or more, or null; correct the file"
+        )
+
+
+def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = set(file.keys())
+            wanted = {"table": expected, "weights": "weights", "mapping": "mapping"}
+            tensors = {key: file.get_tensor(name) if name in names else None for key, name in wanted.items()}
+    except (SafetensorError, OSError) as error:
+        raise SourceError(f"{path}: not a whole safetensors file ({error}); {_AGAIN}") from error
+    except (TypeError, AttributeError, KeyError) as error:  # a type that numpy does not have, as bfloat16
+        raise SourceError(f"{path}: tensors of a type that numpy cannot read ({error})") from error
+    table = tensors["table"]
+    if table is not None:
+        if table.ndim != 2 or 0 in table.shape:
+            raise SourceError(
+                f"{path}: the embeddings have shape {table.shape}, expected (rows, dimensions); is it a "
+                "Model2Vec model?"
+            )
+        return tensors
+    has = ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
+    if any(".layer." in name or ".layers." in name or ".h.0." in name for name in names):
+        raise SourceError(
+            f"{path}: a transformer ({len(names)} tensors: {has}), expected a static model's tensor "
+            f"{expected!r}; distill it first with model2vec.distill"
+        )
+    raise SourceError(
+        f"{path}: expected the tensor {expected!r}, has {has or 'none'}; is it a Model2Vec model?"
+    )
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    _read_json(path)
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise SourceError(f"{path}: not a tokenizer that can be loaded ({error}); {_AGAIN}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
+    if not isinstance(value, dict):
+        raise SourceError(f"{path}: expected a JSON object, got {type(value).__name__}; {_AGAIN}")
+    return value

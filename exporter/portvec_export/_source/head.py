@@ -1,0 +1,107 @@
+"""The head of a Model2Vec pipeline: linear layers with ReLU between them, on top of the embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from portvec._artifact import format as fmt
+from portvec._artifact.layouts import HEAD, LEGACY_HEAD
+from portvec._artifact.manifest import Head
+from portvec.errors import SourceError
+
+
+@dataclass(frozen=True)
+class HeadLayers:
+    """A head and its weights.
+
+    Attributes:
+        head: what the manifest says of it.
+        layers: weight float32 (outputs, inputs) and bias float32 (outputs,) of each linear layer.
+    """
+
+    head: Head
+    layers: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the weights by their names in the graph."""
+        named: dict[str, npt.NDArray[Any]] = {}
+        for index, (weight, bias) in enumerate(self.layers):
+            named |= {f"head.{index}.weight": weight, f"head.{index}.bias": bias}
+        return named
+
+    def reference(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the logits float32 (n, outputs) that model2vec computes from embeddings (n, dim)."""
+        # Takes as long to import as the rest of an export, and most models have no head.
+        from model2vec.inference.mlp import Activation, Layer, MLPHead
+
+        layers = [Layer(weight, bias) for weight, bias in self.layers]
+        return MLPHead(layers, Activation.IDENTITY).predict_regression(embeddings)
+
+
+def load_head(folder: Path, config: Mapping[str, Any], dim: int) -> HeadLayers | None:
+    """Read the head beside a model, as model2vec 0.10 stores it; None if there is none.
+
+    Raises:
+        SourceError: it is in the legacy format, damaged, or does not fit the model.
+    """
+    path = folder / HEAD
+    if not path.is_file():
+        if (folder / LEGACY_HEAD).is_file():
+            raise SourceError(
+                f"{folder / LEGACY_HEAD}: a head in the old scikit-learn format; convert it once with "
+                "model2vec.inference.convert_legacy_pipeline and save_pretrained, then export the result"
+            )
+        return None
+    described = config.get("head_config")
+    if not isinstance(described, dict):
+        raise SourceError(
+            f"{folder / 'config.json'}: no head_config, but {HEAD} exists; save the pipeline again"
+        )
+    activation, classes = described.get("activation", "identity"), described.get("classes")
+    if activation not in fmt.ACTIVATIONS:
+        known = ", ".join(fmt.ACTIVATIONS)
+        raise SourceError(f"{folder}: head activation {activation!r} is unknown, expected one of {known}")
+    layers = _load_layers(path, described.get("n_layers", 0))
+    outputs = dim
+    for index, (weight, bias) in enumerate(layers):
+        if weight.ndim != 2 or weight.shape[1] != outputs or bias.shape != weight.shape[:1]:
+            raise SourceError(
+                f"{path}: layer {index} has weight {weight.shape} and bias {bias.shape}, expected "
+                f"(outputs, {outputs}) and (outputs,); save the pipeline again"
+            )
+        outputs = len(weight)
+    if (classes is None) != (activation == "identity") or (classes is not None and len(classes) != outputs):
+        count = "no" if classes is None else len(classes)
+        raise SourceError(
+            f"{folder}: {count} classes do not fit a {activation} head with {outputs} outputs; "
+            "save the pipeline again"
+        )
+    return HeadLayers(Head(activation, classes, outputs), layers)
+
+
+def _load_layers(path: Path, count: int) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise SourceError(f"{path}: not a safetensors file ({error}); fetch the model again") from error
+    layers = []
+    for index in range(count):
+        names = (f"head.{index}.weight", f"head.{index}.bias")
+        if not all(name in tensors for name in names):
+            raise SourceError(
+                f"{path}: expected tensors {' and '.join(names)} for {count} layers, has "
+                f"{', '.join(sorted(tensors)) or 'none'}; save the pipeline again"
+            )
+        weight, bias = (tensors[name].astype(np.float32) for name in names)
+        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+            raise SourceError(f"{path}: NaN or infinity in layer {index}; repair the model")
+        layers.append((weight, bias))
+    return layers

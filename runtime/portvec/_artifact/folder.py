@@ -1,0 +1,115 @@
+"""Opening an artifact folder: what every load checks before anything else reads from it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from portvec._artifact import format as fmt
+from portvec._artifact.manifest import FileRecord, Manifest
+from portvec.errors import ArtifactError
+
+_HASH_CHUNK = 1 << 20  # bytes
+# A graph up to this many bytes holds no table, and is hashed at every load.
+_SMALL = 1 << 16
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artifact folder whose manifest is valid and whose files have the recorded sizes."""
+
+    folder: Path
+    manifest: Manifest
+
+    def path(self, name: str) -> Path:
+        """Return the path of one of the artifact's files."""
+        return self.folder / name
+
+    @property
+    def names(self) -> list[str]:
+        """The artifact's files by path relative to its folder: manifest, listed files, model card."""
+        card = [fmt.CARD] if self.path(fmt.CARD).is_file() else []
+        return list(dict.fromkeys([fmt.MANIFEST, *self.manifest.files, *card]))
+
+
+def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
+    """Read the manifest of `folder` and check that each file it lists is there and whole.
+
+    Costs one small read, a stat per file and the hash of a graph without weights; `check_hashes`
+    reads the rest. With `links`, files may be links, as they are in huggingface_hub's cache.
+
+    Raises:
+        ArtifactError: no manifest, an invalid one, or a listed file is missing, a link or has another
+            size.
+    """
+    manifest_path = folder / fmt.MANIFEST
+    try:
+        text = manifest_path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ArtifactError(
+            f"{folder}: no {fmt.MANIFEST}, so this is no portvec artifact; make one with 'portvec export'"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{manifest_path}: cannot be read ({error})") from error
+    artifact = Artifact(folder, Manifest.from_json(text, str(manifest_path)))
+    files = artifact.manifest.files
+    for graph in (fmt.GRAPH, *(variant.graph for variant in artifact.manifest.variants.values())):
+        data = graph + fmt.DATA_SUFFIX
+        if data not in files and os.path.lexists(folder / data):
+            raise ArtifactError(
+                f"{folder / data}: not listed in {fmt.MANIFEST}; copy the folder again, or export again"
+            )
+    for name, record in files.items():
+        _check_file(folder, name, record, links)
+    for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH):
+        if name in files and files[name].size <= _SMALL:
+            _check_hash(artifact, name)
+    return artifact
+
+
+def check_hashes(artifact: Artifact) -> None:
+    """Compare the SHA-256 of every file with the manifest.
+
+    Raises:
+        ArtifactError: a file's content differs from what was exported.
+    """
+    for name in artifact.manifest.files:
+        _check_hash(artifact, name)
+
+
+def _check_file(folder: Path, name: str, record: FileRecord, links: bool) -> None:
+    path = folder / name
+    if not path.is_file():
+        raise ArtifactError(
+            f"{path}: missing, but listed in {fmt.MANIFEST}; copy the whole folder, or export again"
+        )
+    if not links and path.resolve() != folder.resolve() / name:
+        raise ArtifactError(
+            f"{path}: a link, which may lead out of the artifact; copy the folder with links followed "
+            "(cp -rL), or load a model of the Hub by its id"
+        )
+    size = path.stat().st_size
+    if size != record.size:
+        raise ArtifactError(
+            f"{path}: {size:,} bytes, but {fmt.MANIFEST} lists {record.size:,}; "
+            "copy the folder again, or export again"
+        )
+
+
+def _check_hash(artifact: Artifact, name: str) -> None:
+    if sha256_of(artifact.path(name)) != artifact.manifest.files[name].sha256:
+        raise ArtifactError(
+            f"{artifact.path(name)}: content differs from what was exported (SHA-256); "
+            "copy the folder again, or export again"
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as hex, reading it in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

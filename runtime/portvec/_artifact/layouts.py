@@ -1,0 +1,71 @@
+"""What kind of model a folder or repository holds, told from its file names."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from portvec._artifact import format as fmt
+
+Kind = Literal["artifact", "model2vec"]
+
+
+class Layout(NamedTuple):
+    """Paths of a Model2Vec model's files, relative to its folder, and the name of its table."""
+
+    embeddings: str
+    config: str
+    tokenizer: str
+    tensor: str
+
+    @property
+    def files(self) -> tuple[str, str, str]:
+        """The three files without which there is no model."""
+        return self.embeddings, self.config, self.tokenizer
+
+
+# The layouts that model2vec 0.10 reads, in the order in which it tries them. A test compares them
+# with model2vec's own.
+LAYOUTS: Final = (
+    Layout("model.safetensors", "config.json", "tokenizer.json", "embeddings"),
+    Layout("model.safetensors", "config_sentence_transformers.json", "tokenizer.json", "embedding.weight"),
+    Layout(
+        "0_StaticEmbedding/model.safetensors",
+        "config_sentence_transformers.json",
+        "0_StaticEmbedding/tokenizer.json",
+        "embedding.weight",
+    ),
+)
+
+# The head of a pipeline lies beside the model; an old one needs converting.
+HEAD: Final = "head.safetensors"
+LEGACY_HEAD: Final = "pipeline.skops"
+
+
+def layout_of(files: Collection[str]) -> Layout | None:
+    """Return the Model2Vec layout that `files` (relative, with slashes) fill, or None."""
+    return next((layout for layout in LAYOUTS if all(name in files for name in layout.files)), None)
+
+
+def kind_of(files: Collection[str]) -> Kind | None:
+    """Return what a model folder with these files is, or None if it is neither kind."""
+    if fmt.MANIFEST in files:
+        return "artifact"
+    return "model2vec" if layout_of(files) else None
+
+
+def model2vec_files() -> set[str]:
+    """Return every file that a Model2Vec model may consist of, in any layout."""
+    return {HEAD, LEGACY_HEAD, *(name for layout in LAYOUTS for name in layout.files)}
+
+
+def known_files(folder: Path) -> set[str]:
+    """Return which of the files that tell a model's kind exist in `folder`."""
+    names = {fmt.MANIFEST, *model2vec_files()}
+    return {name for name in names if (folder / name).is_file()}
+
+
+def expected_files() -> str:
+    """Return, for messages, what a folder must hold to be a Model2Vec model."""
+    return f"{', '.join(LAYOUTS[0].files)}, or sentence-transformers' StaticEmbedding layout of them"

@@ -1,0 +1,292 @@
+"""portvec.json: what an artifact holds and where it came from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from portvec._artifact import format as fmt
+from portvec.errors import ArtifactError
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and SHA-256 (hex) of one file of an artifact."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """The Model2Vec model that an artifact was made from.
+
+    Attributes:
+        id: Hub id, or the name of the local folder.
+        revision: commit on the Hub; None for a local folder.
+        subfolder: folder inside the repository or local folder; None for its root.
+        sha256: SHA-256 (hex) of each file read, by its path in the source.
+    """
+
+    id: str
+    revision: str | None
+    subfolder: str | None
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Cosines between the embeddings of an artifact and those of its source's float32 table.
+
+    Attributes:
+        texts: number of texts compared.
+        min: the lowest cosine.
+        mean: the mean cosine.
+    """
+
+    texts: int
+    min: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a smaller table costs.
+
+    Attributes:
+        conformance: on the recorded texts.
+        paragraphs: on paragraphs of Python's language reference.
+    """
+
+    conformance: Cosine
+    paragraphs: Cosine
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A further graph whose table has another type.
+
+    Attributes:
+        graph: its path; its external data is beside it.
+        conformance: path of the recorded texts, with the embeddings of this graph.
+        quality: what the type costs; None if the table holds the source's values exactly.
+    """
+
+    graph: str
+    conformance: str
+    quality: Quality | None
+
+
+@dataclass(frozen=True)
+class TokenizerFacts:
+    """What a reader may want to know of tokenizer.json without parsing it.
+
+    Attributes:
+        model: its model's type: WordPiece, Unigram, BPE or WordLevel.
+    """
+
+    model: str
+
+
+@dataclass(frozen=True)
+class Head:
+    """The classifier or regressor of a pipeline.
+
+    Attributes:
+        activation: "softmax" (one class), "sigmoid" (any number of classes) or "identity" (regression).
+        classes: labels in the order of the outputs; None for a regressor.
+        outputs: number of outputs.
+    """
+
+    activation: str
+    classes: list[Any] | None
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of an artifact; docs/format.md defines every field.
+
+    Attributes:
+        source: the model it was made from.
+        reference: package and version whose ids and vectors the artifact reproduces.
+        dim: length of an embedding.
+        dtype: element type of the stored table; embeddings are float32 whatever it is.
+        vocabulary_size: token ids are 0 to vocabulary_size - 1.
+        normalize: whether embeddings have unit length.
+        max_length: tokens kept of a text, UNK among them; None keeps all.
+        max_characters: characters (code points) kept before tokenization; None keeps all.
+        unk_id: token id that never contributes; None if the tokenizer has no unknown token.
+        vocabulary_quantization: number of vectors that the token ids share; None if each has its own.
+        tokenizer: facts about tokenizer.json.
+        head: the classifier or regressor of a pipeline; None for an embedding model.
+        quality: what the table's type costs; None if it holds the source's values exactly.
+        variants: further graphs by the type of their table, for other runtimes.
+        files: size and hash of each file but the manifest, by path relative to the folder.
+    """
+
+    source: Source
+    reference: str
+    dim: int
+    dtype: str
+    vocabulary_size: int
+    normalize: bool
+    max_length: int | None
+    max_characters: int | None
+    unk_id: int | None
+    vocabulary_quantization: int | None
+    tokenizer: TokenizerFacts
+    head: Head | None = None
+    quality: Quality | None = None
+    variants: dict[str, Variant] = field(default_factory=dict)
+    files: dict[str, FileRecord] = field(default_factory=dict)
+    format_version: int = fmt.FORMAT_VERSION
+
+    def to_json(self) -> str:
+        """Return the manifest as the text of portvec.json."""
+        values = asdict(self)
+        document = {"format": fmt.FORMAT_NAME, "format_version": values.pop("format_version"), **values}
+        return json.dumps(document, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> Manifest:
+        """Parse the text of portvec.json; `where` names it in errors.
+
+        Raises:
+            ArtifactError: it is not JSON, has an unknown format version, or a field is missing,
+                has the wrong type or an impossible value.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise ArtifactError(f"{where}: not valid JSON ({error}); export the model again") from error
+        if not isinstance(document, dict) or document.get("format") != fmt.FORMAT_NAME:
+            raise ArtifactError(f'{where}: not a portvec manifest, "format" is not "{fmt.FORMAT_NAME}"')
+        version = document.get("format_version")
+        if version != fmt.FORMAT_VERSION:
+            raise ArtifactError(
+                f"{where}: artifact format version {version!r}, but this portvec reads version "
+                f"{fmt.FORMAT_VERSION}; upgrade portvec, or export the model again"
+            )
+        fields = _Fields(document, where)
+        tokenizer = _Fields(fields.get("tokenizer", dict), f"{where}: tokenizer")
+        source = _Fields(fields.get("source", dict), f"{where}: source")
+        manifest = cls(
+            source=Source(
+                id=source.get("id", str),
+                revision=source.get("revision", str, None),
+                subfolder=source.get("subfolder", str, None),
+                sha256=source.get("sha256", dict),
+            ),
+            reference=fields.get("reference", str),
+            dim=fields.get("dim", int),
+            dtype=fields.get("dtype", str),
+            vocabulary_size=fields.get("vocabulary_size", int),
+            normalize=fields.get("normalize", bool),
+            max_length=fields.get("max_length", int, None),
+            max_characters=fields.get("max_characters", int, None),
+            unk_id=fields.get("unk_id", int, None),
+            vocabulary_quantization=fields.get("vocabulary_quantization", int, None),
+            tokenizer=TokenizerFacts(tokenizer.get("model", str)),
+            quality=_quality(fields.get("quality", dict, None), f"{where}: quality"),
+            head=_head(fields.get("head", dict, None), f"{where}: head"),
+            variants=_variants(fields.get("variants", dict, default={}), f"{where}: variants"),
+            files={
+                path: FileRecord(*_file_record(record, f"{where}: files: {path}"))
+                for path, record in fields.get("files", dict).items()
+            },
+        )
+        manifest._check(where)
+        return manifest
+
+    def _check(self, where: str) -> None:
+        for name in ("dim", "vocabulary_size"):
+            if getattr(self, name) < 1:
+                raise ArtifactError(f"{where}: {name} is {getattr(self, name)}, expected 1 or more")
+        for name in ("max_length", "max_characters"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ArtifactError(f"{where}: {name} is {value}, expected 0 or more, or null")
+        if self.dtype not in fmt.DTYPES:
+            known = ", ".join(fmt.DTYPES)
+            raise ArtifactError(f"{where}: dtype {self.dtype!r} is unknown, expected one of {known}")
+        for path in self.files:
+            parts = PurePosixPath(path).parts
+            if path.startswith("/") or "\\" in path or ":" in path or ".." in parts or not parts:
+                raise ArtifactError(
+                    f"{where}: file path {path!r} leaves the artifact folder; do not use this artifact"
+                )
+        of_variants = [path for one in self.variants.values() for path in (one.graph, one.conformance)]
+        for path in (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE, *of_variants):
+            if path not in self.files:
+                raise ArtifactError(f"{where}: files does not list {path}; export the model again")
+
+
+class _Fields:
+    """Typed access to a JSON object whose errors name the field."""
+
+    def __init__(self, values: dict[str, Any], where: str) -> None:
+        self._values = values
+        self._where = where
+
+    def get(self, name: str, kind: type, *null: None, default: Any = None) -> Any:
+        """Return field `name`, which must be a `kind`, or null if a None is passed as well."""
+        if name not in self._values:
+            if default is not None:
+                return default
+            raise ArtifactError(f"{self._where}: field {name} is missing; export the model again")
+        value = self._values[name]
+        if value is None and null:
+            return None
+        # JSON has no separate type for true, but Python's bool is an int.
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            got = type(value).__name__
+            raise ArtifactError(f"{self._where}: field {name} is a {got}, expected {kind.__name__}")
+        return value
+
+
+def _quality(value: dict[str, Any] | None, where: str) -> Quality | None:
+    if value is None:
+        return None
+    cosines = []
+    for name in ("conformance", "paragraphs"):
+        fields = _Fields(_Fields(value, where).get(name, dict), f"{where}: {name}")
+        cosines.append(Cosine(fields.get("texts", int), fields.get("min", float), fields.get("mean", float)))
+    return Quality(*cosines)
+
+
+def _variants(value: dict[str, Any], where: str) -> dict[str, Variant]:
+    variants = {}
+    for dtype in value:
+        if dtype not in fmt.DTYPES:
+            known = ", ".join(fmt.DTYPES)
+            raise ArtifactError(f"{where}: dtype {dtype!r} is unknown, expected one of {known}")
+        fields = _Fields(_Fields(value, where).get(dtype, dict), f"{where}: {dtype}")
+        variants[dtype] = Variant(
+            fields.get("graph", str),
+            fields.get("conformance", str),
+            _quality(fields.get("quality", dict, None), f"{where}: {dtype}: quality"),
+        )
+    return variants
+
+
+def _head(value: dict[str, Any] | None, where: str) -> Head | None:
+    if value is None:
+        return None
+    fields = _Fields(value, where)
+    head = Head(fields.get("activation", str), fields.get("classes", list, None), fields.get("outputs", int))
+    if head.activation not in fmt.ACTIVATIONS:
+        known = ", ".join(fmt.ACTIVATIONS)
+        raise ArtifactError(f"{where}: activation {head.activation!r} is unknown, expected one of {known}")
+    if head.outputs < 1 or (head.classes is not None and len(head.classes) != head.outputs):
+        raise ArtifactError(f"{where}: {head.outputs} outputs do not fit the classes; export again")
+    return head
+
+
+def _file_record(record: Any, where: str) -> tuple[int, str]:
+    if not isinstance(record, dict):
+        raise ArtifactError(f"{where}: expected an object with size and sha256")
+    fields = _Fields(record, where)
+    return fields.get("size", int), fields.get("sha256", str)

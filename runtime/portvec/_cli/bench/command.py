@@ -1,0 +1,64 @@
+"""The command `portvec bench`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from portvec._cli.bench.contenders import PEERS
+
+
+def _peers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in value.split(","))) if value else []
+    for name in names:
+        if name not in PEERS:
+            raise click.BadParameter(f"{name!r} is unknown, expected some of {','.join(PEERS)}")
+    return names
+
+
+@click.command()
+@click.argument("model")
+@click.option("-i", "--input", "path", type=click.Path(path_type=Path), help="File of texts to measure with.")
+@click.option("--field", help='Field of a .jsonl, or column of a .csv file. [default: "text"]')
+@click.option("--threads", type=click.IntRange(min=1), help="Threads. [default: all available cores]")
+@click.option("--tokenizer", default="auto", show_default=True, help="Tokenizer implementation.")
+@click.option("--compare", "peers", callback=_peers, metavar=",".join(PEERS), help="Peers to run as well.")
+@click.option(
+    "--seconds",
+    default=8.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Time for each measurement of each implementation.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def bench(path: Path | None, field: str | None, as_json: bool, peers: list[str], **options: Any) -> None:
+    """Measure speed and memory of MODEL on this device, in about a minute.
+
+    Without -i, on English from Python's own documentation: short (10 words), medium (30) and long (300)
+    texts. Peers need the Model2Vec folder that an artifact was made from, as MODEL or in this folder.
+    """
+    from portvec._cli.bench.measure import measure
+    from portvec._cli.bench.report import lines
+    from portvec._cli.bench.sources import check_installed
+    from portvec._cli.bench.texts import text_sets
+
+    for peer in peers:
+        check_installed(peer)
+    document = measure(
+        sets=text_sets(path, field),
+        peers=peers,
+        progress=_show if sys.stderr.isatty() else lambda _: None,
+        **options,
+    )
+    if sys.stderr.isatty():
+        _show("")
+    click.echo(json.dumps(document, indent=2) if as_json else "\n".join(lines(document)))
+
+
+def _show(what: str) -> None:
+    """Overwrite the line that says what is going on."""
+    click.echo(f"\r{what:<70}\r", nl=False, err=True)

@@ -1,0 +1,54 @@
+"""The Model2Vec folder that peers load: MODEL itself, or what an artifact was made from."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from portvec._artifact.layouts import kind_of, known_files
+from portvec._hub.client import snapshot
+from portvec._hub.ids import HubId
+from portvec.errors import MissingExtraError, SourceError
+
+
+def check_installed(peer: str) -> None:
+    """Raise MissingExtraError if a peer is not installed."""
+    if find_spec(peer) is None:
+        raise MissingExtraError(f"--compare {peer}: {peer} is not installed; run pip install {peer}")
+
+
+def peer_options(peer: str, model: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a peer's loader for the artifact that `facts` describe.
+
+    Raises:
+        SourceError: the Model2Vec model is not here.
+        HubError: it is on the Hub, and cannot be fetched.
+    """
+    folder = str(source_folder(model, facts["source"]))
+    if peer != "model2vec":
+        return {"folder": folder}
+    return {
+        "folder": folder,
+        "normalize": facts["normalize"],
+        "max_length": facts["max_length"],
+        "dimensionality": facts["dim"],
+    }
+
+
+def source_folder(model: str, source: dict[str, Any]) -> Path:
+    """Return the folder of the Model2Vec model that `model` is, or was made from."""
+    folder = Path(model).expanduser()
+    if folder.is_dir() and kind_of(known_files(folder)) == "model2vec":
+        return folder
+    subfolder = source["subfolder"] or ""
+    if source["revision"] is not None:
+        hub_id = HubId(source["id"], source["revision"])
+        return snapshot(hub_id, subfolder=source["subfolder"], token=None).folder / subfolder
+    folder = Path(source["id"]) / subfolder
+    if folder.is_dir() and kind_of(known_files(folder)) == "model2vec":
+        return folder
+    raise SourceError(
+        f"{model}: peers need the Model2Vec model that it was made from, {source['id']}, which is not in "
+        "this folder; give the Model2Vec folder itself as MODEL"
+    )

@@ -1,0 +1,83 @@
+"""An artifact in words, for the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from portvec._artifact.folder import Artifact, open_artifact
+from portvec._artifact.manifest import Head, Manifest, Quality
+from portvec._tokenization.selection import choose_tokenizer
+
+
+def summary(folder: Path) -> str:
+    """Return the line that export ends with."""
+    manifest = open_artifact(folder).manifest
+    size = sum(record.size for record in manifest.files.values())
+    return (
+        f"{folder}: {_describe_table(manifest)}, {size / 1e6:.1f} MB, "
+        + (f"{_describe_quality(manifest.quality)}, " if manifest.quality else "")
+        + f"verified against {manifest.reference}"
+    )
+
+
+def described(artifact: Artifact) -> dict[str, str]:
+    """Return what an artifact holds and where it came from, by the names that info prints."""
+    manifest = artifact.manifest
+    source = manifest.source
+    size = sum(record.size for record in manifest.files.values())
+    limit = "none"
+    if manifest.max_length is not None:
+        limit = f"{manifest.max_length} tokens, after the first {manifest.max_characters:,} characters"
+    return {
+        "model": " ".join(filter(None, [source.id, source.revision, source.subfolder])),
+        "reference": manifest.reference,
+        "embedding": f"{manifest.dim} x float32, "
+        + ("unit length" if manifest.normalize else "not normalized"),
+        "table": f"{manifest.dtype}, {_describe_vocabulary(manifest)}",
+        "tokenizer": f"{manifest.tokenizer.model}, by {choose_tokenizer(artifact, 'auto', 1).name}",
+        "truncation": limit,
+        "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
+        "quality": _describe_quality(manifest.quality),
+        **{f"also {dtype}": _describe_variant(manifest, dtype) for dtype in manifest.variants},
+        "head": _describe_head(manifest.head),
+        "size": f"{size / 1e6:.1f} MB in {len(artifact.names)} files",
+        "format": f"version {manifest.format_version}",
+    }
+
+
+def _describe_table(manifest: Manifest) -> str:
+    shared = manifest.vocabulary_quantization
+    types = " + ".join([manifest.dtype, *manifest.variants])
+    size = f"{shared or manifest.vocabulary_size:,} x {manifest.dim} {types}"
+    return size + (f" for {manifest.vocabulary_size:,} token ids" if shared else "")
+
+
+def _describe_vocabulary(manifest: Manifest) -> str:
+    shared = manifest.vocabulary_quantization
+    return f"{manifest.vocabulary_size:,} token ids" + (f" sharing {shared:,} vectors" if shared else "")
+
+
+def _describe_quality(quality: Quality | None) -> str:
+    if quality is None:
+        return ""
+    sets = {"paragraphs": quality.paragraphs, "recorded texts": quality.conformance}
+    return "cosine to float32 " + ", ".join(
+        f"{found.mean:.5f} (at the least {found.min:.5f}) on {found.texts:,} {name}"
+        for name, found in sets.items()
+    )
+
+
+def _describe_variant(manifest: Manifest, dtype: str) -> str:
+    variant = manifest.variants[dtype]
+    size = sum(record.size for name, record in manifest.files.items() if name.startswith(variant.graph))
+    parts = [variant.graph, f"{size / 1e6:.1f} MB", _describe_quality(variant.quality)]
+    return ", ".join(filter(None, parts))
+
+
+def _describe_head(head: Head | None) -> str:
+    if head is None:
+        return ""
+    if head.classes is None:
+        return f"regressor with {head.outputs} outputs"
+    some = ", ".join(map(str, head.classes[:8])) + (", ..." if len(head.classes) > 8 else "")
+    return f"{head.activation} over {len(head.classes)} classes: {some}"

@@ -1,0 +1,194 @@
+"""Models on the Hub, through huggingface_hub: its cache, token and offline switch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from portvec._artifact import format as fmt
+from portvec._artifact.layouts import Kind, expected_files, kind_of, known_files, model2vec_files
+from portvec._hub.ids import HubId
+from portvec.errors import HubError, SourceError
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A repository's files of one commit, in huggingface_hub's cache."""
+
+    folder: Path
+    commit: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which files one commit of a repository, or one folder of it, holds."""
+
+    commit: str
+    files: frozenset[str]
+    private: bool
+
+    @property
+    def kind(self) -> Kind | None:
+        """What kind of model the files are."""
+        return kind_of(self.files)
+
+
+def listing(hub_id: HubId, *, subfolder: str | None = None, token: str | bool | None = None) -> Listing:
+    """Ask the Hub which files a repository holds, by path relative to `subfolder`.
+
+    Raises:
+        HubError: the repository, revision or network cannot be reached.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().model_info(hub_id.repo_id, revision=hub_id.revision, token=token)
+    except Exception as error:
+        raise explain(error, hub_id) from error
+    prefix = f"{subfolder}/" if subfolder else ""
+    names = (sibling.rfilename for sibling in info.siblings or [])
+    files = frozenset(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    return Listing(str(info.sha), files, bool(info.private))
+
+
+def snapshot(
+    hub_id: HubId, *, subfolder: str | None, token: str | bool | None, force_download: bool = False
+) -> Snapshot:
+    """Return the files of a Model2Vec model or an artifact, downloading only what is missing.
+
+    Asks the network nothing if huggingface_hub's cache holds the whole model, unless
+    `force_download`. Of a repository, only the files of the model are fetched.
+
+    Raises:
+        HubError: the repository, revision or network cannot be reached.
+        SourceError: it holds neither a Model2Vec model nor an artifact.
+    """
+    if not force_download:
+        cached = _cached(hub_id, subfolder)
+        if cached is not None:
+            return cached
+    found = listing(hub_id, subfolder=subfolder, token=token)
+    prefix = f"{subfolder}/" if subfolder else ""
+    try:
+        if found.kind == "artifact":
+            manifest = download(hub_id, [prefix + fmt.MANIFEST], token) / prefix / fmt.MANIFEST
+            patterns: Iterable[str] = [fmt.MANIFEST, *_listed_files(manifest)]
+        elif found.kind == "model2vec":
+            patterns = model2vec_files()
+        else:
+            raise neither_kind(hub_id, subfolder, found.files)
+        folder = download(hub_id, [prefix + name for name in [*patterns, fmt.CARD]], token)
+    except SourceError:
+        raise
+    except Exception as error:
+        raise explain(error, hub_id) from error
+    return Snapshot(folder, folder.name)
+
+
+def require_network(hub_id: HubId, action: str) -> None:
+    """Refuse an action that the offline switch forbids.
+
+    Raises:
+        HubError: HF_HUB_OFFLINE is set.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise HubError(f"{hub_id}: HF_HUB_OFFLINE is set, but {action} needs the network; unset it")
+
+
+def neither_kind(hub_id: HubId, subfolder: str | None, files: Collection[str]) -> SourceError:
+    """Return the error for a repository that holds no model that portvec knows."""
+    return SourceError(
+        f"{place(hub_id, subfolder)}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "
+        f"({fmt.MANIFEST}); has {', '.join(sorted(files)[:8]) or 'no files'}"
+    )
+
+
+def place(hub_id: HubId, subfolder: str | None) -> str:
+    """Return, for messages, where on the Hub something is."""
+    return f"{hub_id}" + (f", folder {subfolder}" if subfolder else "")
+
+
+def _cached(hub_id: HubId, subfolder: str | None) -> Snapshot | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    from portvec._hub.progress import NoProgress
+
+    try:
+        folder = Path(
+            snapshot_download(
+                hub_id.repo_id, revision=hub_id.revision, local_files_only=True, tqdm_class=NoProgress
+            )
+        )
+    except (LocalEntryNotFoundError, ValueError):
+        return None
+    # The cache may hold only some of the files, say a README that another tool asked for.
+    model = folder / (subfolder or "")
+    kind = kind_of(known_files(model))
+    if kind is None:
+        return None
+    if kind == "artifact" and not all(
+        (model / name).is_file() for name in _listed_files(model / fmt.MANIFEST)
+    ):
+        return None
+    return Snapshot(folder, folder.name)
+
+
+def _listed_files(manifest: Path) -> list[str]:
+    """Return the names in a manifest that is not yet validated; none if it cannot be read."""
+    try:
+        files: Any = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        return [str(name) for name in files]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+
+
+def download(hub_id: HubId, names: list[str], token: str | bool | None, *, to: Path | None = None) -> Path:
+    """Fetch the named files into huggingface_hub's cache, or as real files into the folder `to`."""
+    from huggingface_hub import snapshot_download
+
+    from portvec._hub.progress import TerminalProgress
+
+    return Path(
+        snapshot_download(
+            hub_id.repo_id,
+            revision=hub_id.revision,
+            token=token,
+            allow_patterns=names,
+            local_dir=to,
+            tqdm_class=TerminalProgress,
+        )
+    )
+
+
+def explain(error: Exception, hub_id: HubId) -> HubError:
+    """Return a HubError that says in one line what went wrong and what to do."""
+    from huggingface_hub import constants, errors
+
+    if isinstance(error, errors.GatedRepoError):
+        reason = (
+            f"access to {hub_id.repo_id} is restricted; request it on the Hub, then pass token= or --token"
+        )
+    elif isinstance(error, errors.RepositoryNotFoundError):
+        reason = "no such repository, or it is private; check the name, or pass token= or --token"
+    elif isinstance(error, errors.RevisionNotFoundError):
+        reason = f"the repository has no revision {hub_id.revision!r}; check the branch, tag or commit"
+    elif isinstance(error, errors.HFValidationError):
+        reason = "not a valid Hub id; expected owner/name"
+    elif constants.HF_HUB_OFFLINE:
+        reason = (
+            "not in the cache, and HF_HUB_OFFLINE is set; unset it once to download the model, "
+            "or copy an exported artifact folder to this machine"
+        )
+    else:
+        detail = " ".join(str(error).split()) or "no detail"
+        reason = (
+            f"cannot be fetched from {constants.ENDPOINT} ({type(error).__name__}: {detail}); check the "
+            "network and try again, or copy an exported artifact folder to this machine"
+        )
+    return HubError(f"{hub_id}: {reason}")

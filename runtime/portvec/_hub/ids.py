@@ -1,0 +1,68 @@
+"""What a user names: an existing folder, or a repository on the Hub."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from portvec.errors import SourceError
+
+# As huggingface_hub allows: letters, digits, -, _ and . on both sides of one slash.
+_HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]*[\w-])(@(?P<revision>.+))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class HubId:
+    """A repository `owner/name` and a branch, tag or commit (None: its main branch)."""
+
+    repo_id: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.repo_id}@{self.revision}" if self.revision else self.repo_id
+
+
+def locate(source: str | os.PathLike[str], revision: str | None = None) -> Path | HubId:
+    """Return the existing folder, or else the Hub id, that `source` names.
+
+    What looks like a path is never looked up on the Hub: anything but `owner/name`, a Path object,
+    and `owner/name` where a folder `owner` exists here. `owner/name@revision` always is a Hub id.
+
+    Raises:
+        SourceError: it looks like a path and no folder is there.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise SourceError(f"{source}: is a file, expected a model folder or a Hub id owner/name")
+    if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
+        raise SourceError(
+            f"{source}: no such folder; expected an existing model folder or a Hub id owner/name"
+        )
+    hub_id = parse_hub_id(source, revision)
+    if hub_id.revision is None and path.parent.is_dir():
+        raise SourceError(
+            f"{source}: no such folder, though {path.parent} exists here; check the path, "
+            f"or write {source}@main for the Hub's model"
+        )
+    return hub_id
+
+
+def parse_hub_id(source: str, revision: str | None = None) -> HubId:
+    """Return the Hub id in `owner/name` or `owner/name@revision`.
+
+    Raises:
+        SourceError: it is neither, or `revision` contradicts it.
+    """
+    match = _HUB_ID.fullmatch(source)
+    if match is None:
+        raise SourceError(f"{source}: not a Hub id; expected owner/name or owner/name@revision")
+    if match["revision"] and revision and match["revision"] != revision:
+        raise SourceError(
+            f"{source}: revision {match['revision']!r} in the id, but {revision!r} was given as well; "
+            "give one of them"
+        )
+    return HubId(match["repo"], match["revision"] or revision)

@@ -1,0 +1,138 @@
+"""Fetching an artifact from the Hub into a folder, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from portvec._artifact import format as fmt
+from portvec._artifact.folder import check_hashes, open_artifact
+from portvec._artifact.manifest import Manifest
+from portvec._artifact.staging import check_target, exclusive, staged_folder
+from portvec._hub.client import (
+    Listing,
+    download,
+    explain,
+    listing,
+    neither_kind,
+    place,
+    require_network,
+)
+from portvec._hub.ids import HubId
+from portvec.errors import ArtifactError, ExportError, SourceError
+
+# Errors of this machine's disk, not of the network.
+_DISK = (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What was fetched.
+
+    Attributes:
+        folder: the artifact.
+        repo_id: the repository, `owner/name`.
+        commit: the commit that it was fetched from.
+        files: number of files.
+        bytes: their size.
+    """
+
+    folder: str
+    repo_id: str
+    commit: str
+    files: int
+    bytes: int
+
+
+def pull(
+    hub_id: HubId,
+    output: str | os.PathLike[str],
+    *,
+    subfolder: str | None = None,
+    token: str | None = None,
+    overwrite: bool = False,
+) -> Pulled:
+    """Fetch an artifact from the Hub into a folder of real files, and hash them.
+
+    All files are of one commit. `output` is complete, or as it was before, also if the process is killed.
+
+    Args:
+        hub_id: the repository, and a branch, tag or commit of it.
+        output: the folder to make.
+        subfolder: folder inside the repository.
+        token: Hub access token; None uses the one that huggingface_hub finds.
+        overwrite: replace `output` if it is an artifact.
+
+    Raises:
+        SourceError: the repository holds no artifact.
+        HubError: the repository, revision or network cannot be reached.
+        ExportError: `output` is taken or cannot be written.
+        ArtifactError: the repository's artifact is damaged; nothing was kept.
+    """
+    target = Path(output).expanduser().resolve()
+    check_target(target, overwrite)
+    require_network(hub_id, "pull")
+    subfolder = subfolder.strip("/") if subfolder else None
+    found = listing(hub_id, subfolder=subfolder, token=token)
+    if found.kind == "model2vec":
+        option = f" --subfolder {subfolder}" if subfolder else ""
+        raise SourceError(
+            f"{place(hub_id, subfolder)}: a Model2Vec model, not an artifact; "
+            f"run 'portvec export {hub_id}{option} -o {output}'"
+        )
+    if found.kind is None:
+        raise neither_kind(hub_id, subfolder, found.files)
+    try:
+        with exclusive(target):
+            check_target(target, overwrite)
+            with staged_folder(target) as staging:
+                files, size = _fetch(hub_id, found, subfolder, token, staging)
+    except OSError as error:
+        raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
+    return Pulled(str(output), hub_id.repo_id, found.commit, files, size)
+
+
+def _fetch(
+    hub_id: HubId, found: Listing, subfolder: str | None, token: str | None, staging: Path
+) -> tuple[int, int]:
+    """Fill the empty folder `staging`; return the number of files and their size in bytes."""
+    # huggingface_hub adds records of its own; only the artifact's files are moved out.
+    incoming = staging / ".incoming"
+    prefix = f"{subfolder}/" if subfolder else ""
+
+    def get(names: list[str]) -> Path:
+        try:
+            at_commit = HubId(hub_id.repo_id, found.commit)
+            return download(at_commit, [prefix + name for name in names], token, to=incoming) / prefix
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _DISK:
+                raise
+            raise explain(error, hub_id) from error
+
+    where = place(hub_id, subfolder)
+    manifest = (get([fmt.MANIFEST]) / fmt.MANIFEST).read_bytes().decode("utf-8", errors="replace")
+    listed = Manifest.from_json(manifest, f"{where}: {fmt.MANIFEST}").files
+    # Names go to the download as patterns: one that is not in the repository could match others.
+    missing = sorted(listed.keys() - found.files)
+    if missing:
+        raise ArtifactError(
+            f"{where}: has no {missing[0]}, which its {fmt.MANIFEST} lists; push the whole artifact again"
+        )
+    source = get([*listed, *({fmt.CARD} & found.files)])
+    for name in {fmt.MANIFEST, *listed, *({fmt.CARD} & found.files)}:
+        (staging / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).rename(staging / name)
+    shutil.rmtree(incoming)
+    try:
+        artifact = open_artifact(staging)
+        check_hashes(artifact)
+    except ArtifactError as error:
+        detail = str(error).replace(f"{staging}{os.sep}", "").split(";")[0]
+        raise ArtifactError(
+            f"{where}: holds a damaged artifact ({detail}), and nothing was kept; push it again, or pull "
+            "another revision"
+        ) from error
+    return len(artifact.names), sum(artifact.path(name).stat().st_size for name in artifact.names)

@@ -1,0 +1,201 @@
+"""Publishing an artifact on the Hub, in one commit."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from portvec._artifact import format as fmt
+from portvec._artifact.folder import Artifact, open_artifact
+from portvec._artifact.manifest import Manifest
+from portvec._hub.client import Listing, download, listing, require_network
+from portvec._hub.ids import HubId
+from portvec._inference.verify import verify
+from portvec.errors import ArtifactError, HubError, PortvecError
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+# What a repository may hold before an artifact comes to it: the Hub's own file, and papers.
+_HARMLESS = {".gitattributes", ".gitignore", "LICENSE", "LICENSE.md", "LICENSE.txt", fmt.CARD}
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """Where an artifact was published.
+
+    Attributes:
+        repo_id: the repository, `owner/name`.
+        url: its page.
+        commit: the commit that holds the artifact.
+        files: number of files.
+        bytes: their size.
+    """
+
+    repo_id: str
+    url: str
+    commit: str
+    files: int
+    bytes: int
+
+
+def push(
+    folder: str | os.PathLike[str],
+    hub_id: HubId,
+    *,
+    private: bool = False,
+    token: str | None = None,
+    message: str | None = None,
+) -> Pushed:
+    """Upload an artifact and its model card to the Hub.
+
+    The artifact is verified first. The repository and the branch `hub_id.revision` are made if they do not
+    exist. All files arrive in one commit, which also removes those of an artifact that was there before.
+
+    Args:
+        folder: the artifact.
+        hub_id: the repository, and a branch of it.
+        private: make a new repository private; refuse one that exists and is public.
+        token: Hub access token with the right to write; None uses the one that huggingface_hub finds.
+        message: commit message.
+
+    Raises:
+        ArtifactError: the folder is no sound artifact; nothing was sent.
+        HubError: no token, no right to write, no network, or the repository holds another model.
+    """
+    verify(folder)
+    artifact = open_artifact(Path(folder))
+    _check_card(artifact)
+    require_network(hub_id, "push")
+    from huggingface_hub import HfApi, get_token
+
+    if not (token or get_token()):
+        raise HubError(
+            f"{hub_id}: pushing needs a token with write access; run 'hf auth login', or pass --token"
+        )
+    api = HfApi(token=token)
+    visibility: dict[str, Any] = {"private": True} if private else {}  # or what its owner's default is
+    try:
+        url = api.create_repo(hub_id.repo_id, exist_ok=True, **visibility)
+        present = _prepare(api, hub_id, private, token)
+        stale = _previous_files(hub_id, present, token) - set(artifact.names)
+        commit = api.create_commit(
+            hub_id.repo_id,
+            _operations(artifact, stale & present.files),
+            commit_message=message or _message(artifact.manifest),
+            revision=hub_id.revision,
+            parent_commit=present.commit,
+        )
+    except PortvecError:
+        raise
+    except Exception as error:
+        raise _explain(error, hub_id) from error
+    size = sum(artifact.path(name).stat().st_size for name in artifact.names)
+    return Pushed(hub_id.repo_id, str(url), commit.oid, len(artifact.names), size)
+
+
+def _check_card(artifact: Artifact) -> None:
+    """The listed files are known to be no links; the card is not listed."""
+    path = artifact.path(fmt.CARD)
+    if path.is_symlink():
+        raise ArtifactError(f"{path}: a link, which may lead to any file; replace it by a copy")
+
+
+def _prepare(api: HfApi, hub_id: HubId, private: bool, token: str | None) -> Listing:
+    """Return what is there, after making the branch if it is not; refuse before anything is changed."""
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    present = listing(HubId(hub_id.repo_id), token=token)
+    if private and not present.private:
+        raise HubError(
+            f"{hub_id}: exists and is public, but --private was given; make it private in its "
+            "settings on the Hub, or choose another name"
+        )
+    missing = False
+    if hub_id.revision:
+        try:
+            present = listing(hub_id, token=token)
+        except HubError as error:
+            missing = isinstance(error.__cause__, RevisionNotFoundError)
+            if not missing:
+                raise
+    _check_contents(hub_id, present)
+    if missing:
+        api.create_branch(hub_id.repo_id, branch=str(hub_id.revision))  # from the main branch, as listed
+    return present
+
+
+def _check_contents(hub_id: HubId, present: Listing) -> None:
+    others = sorted(present.files - _HARMLESS)
+    if present.kind != "artifact" and others:
+        raise HubError(
+            f"{hub_id}: holds files but no {fmt.MANIFEST} ({', '.join(others[:4])}), and push replaces "
+            "artifacts only; choose another repository"
+        )
+
+
+def _previous_files(hub_id: HubId, present: Listing, token: str | None) -> set[str]:
+    """Return which files the repository's artifact lists; none if its manifest is not a sound one."""
+    if present.kind != "artifact":
+        return set()
+    at_commit = HubId(hub_id.repo_id, present.commit)
+    path = download(at_commit, [fmt.MANIFEST], token) / fmt.MANIFEST
+    try:
+        return set(Manifest.from_json(path.read_text(encoding="utf-8"), str(path)).files)
+    except (ArtifactError, UnicodeDecodeError):
+        return set()
+
+
+def _operations(artifact: Artifact, stale: set[str]) -> list[CommitOperationAdd | CommitOperationDelete]:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    added = [CommitOperationAdd(name, artifact.path(name)) for name in artifact.names]
+    return [*added, *(CommitOperationDelete(name) for name in sorted(stale))]
+
+
+def _message(manifest: Manifest) -> str:
+    return f"Artifact of {manifest.source.id}: {manifest.dtype}, {manifest.dim} dimensions"
+
+
+def _explain(error: Exception, hub_id: HubId) -> HubError:
+    """Return a HubError that says in one line what went wrong and what to do."""
+    from huggingface_hub import constants, errors
+
+    detail = " ".join(str(error).split()) or "no detail"
+    status = _status(error)
+    if isinstance(error, errors.HFValidationError):
+        reason = "not a valid Hub id; expected owner/name"
+    elif status == 401 or isinstance(error, errors.RepositoryNotFoundError):
+        reason = (
+            f"{constants.ENDPOINT} does not accept the token, or hides the repository from it; run "
+            "'hf auth login' again, or pass another --token"
+        )
+    elif status == 403:
+        reason = (
+            f"the token may not write to {hub_id.repo_id}; use one with write access to "
+            f"{hub_id.repo_id.split('/')[0]}, or choose another name"
+        )
+    elif status in (409, 412):
+        reason = "somebody else committed to it meanwhile, and nothing was changed; push again"
+    elif isinstance(error, ValueError) and fmt.CARD in detail:
+        reason = f"the Hub refuses the front matter of {fmt.CARD} ({detail}); correct it"
+    elif status is not None:
+        reason = f"{constants.ENDPOINT} refuses the upload ({detail}); nothing was changed"
+    else:
+        reason = (
+            f"cannot be pushed to {constants.ENDPOINT} ({type(error).__name__}: {detail}); check the network "
+            "and push again"
+        )
+    return HubError(f"{hub_id}: {reason}")
+
+
+def _status(error: BaseException | None) -> int | None:
+    """Return the HTTP status behind an error; huggingface_hub wraps those of uploads."""
+    while error is not None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if isinstance(status, int):
+            return status
+        error = error.__cause__
+    return None

@@ -1,0 +1,174 @@
+"""A hash table from words to their token ids, looked up for many words at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Lock
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from portvec._tokenization.tokenizer import Ids, TokenIds, offsets_of
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Keys: TypeAlias = "list[npt.NDArray[np.uint64]]"  # columns
+
+# Words are compared by their bytes, as 1, 2, 4 or 8 numbers of 8 bytes: longer ones are not kept.
+WIDTHS = (1, 2, 4, 8)
+LONGEST = 8 * WIDTHS[-1]
+
+# Places per width, a power of 2, of which half are used at most; and ids of all words. The memory is not
+# touched before it is needed: 30 MB at the most.
+_PLACES = {1: 1 << 18, 2: 1 << 18, 4: 1 << 16, 8: 1 << 15}
+_IDS = 2_000_000
+
+# The place of a word whose ids depend on its neighbours.
+ALONE_ONLY = -1
+
+# Odd numbers that spread the bits of a key: multiples of the golden ratio's fraction.
+_SPREAD = np.arange(1, 2 * WIDTHS[-1], 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+# The bytes of a number that belong to a word with so many left.
+_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
+
+
+class WordTable:
+    """Words and their ids, append-only: what a reader has found stays where it is.
+
+    Lookups take no lock, so that they run in parallel; numpy releases Python's own.
+    """
+
+    def __init__(self) -> None:
+        self._ids = np.zeros(_IDS, dtype=np.int64)
+        self._used = 1  # no word's place is 0, which stands for none
+        self._parts = {width: _Part(width, size) for width, size in _PLACES.items()}
+        self._lock = Lock()
+
+    def find(self, text: bytes, starts: Ids, lengths: Ids) -> Ids:
+        """Return the place of each word `text[start : start + length]`, 0 where it is not known.
+
+        No word may hold a NUL, and `LONGEST` bytes must follow the start of the last one.
+        """
+        places = np.zeros(len(starts), dtype=np.int64)
+        for width, rows in _by_width(lengths):
+            places[rows] = self._parts[width].find(_keys(text, starts[rows], lengths[rows], width))
+        return places
+
+    def add(
+        self, words: list[bytes], tokens: TokenIds, alone: npt.NDArray[np.bool_] | None = None
+    ) -> Ids | None:
+        """Keep words and return their places; None if there is no room.
+
+        `alone` tells which words have these ids in any text; all if None.
+        """
+        lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+        parts = list(_by_width(lengths))
+        with self._lock:
+            if self._used + len(tokens.ids) > _IDS or any(
+                not self._parts[width].has_room(len(lengths[rows])) for width, rows in parts
+            ):
+                return None
+            self._ids[self._used : self._used + len(tokens.ids)] = tokens.ids
+            places = (tokens.offsets[:-1] + self._used) << 32 | np.diff(tokens.offsets)
+            self._used += len(tokens.ids)
+            if alone is not None:
+                places[~alone] = ALONE_ONLY
+            text = b"".join(words) + bytes(LONGEST)
+            starts = offsets_of(lengths)[:-1]
+            for width, rows in parts:
+                keys = _keys(text, starts[rows], lengths[rows], width)
+                self._parts[width].add(keys, places[rows])
+        return places
+
+    def gather(self, places: Ids) -> TokenIds:
+        """Return the ids of the words at these places, one word after another."""
+        counts = places & 0xFFFFFFFF
+        bounds = offsets_of(counts)
+        rows = np.repeat((places >> 32) - bounds[:-1], counts)
+        rows += np.arange(len(rows))
+        return TokenIds(self._ids[rows], bounds)
+
+
+class _Part:
+    """The words of one width, by open addressing: a word is at its hash or in the next free slot."""
+
+    def __init__(self, width: int, size: int) -> None:
+        self._keys: Keys = [np.zeros(size, dtype=np.uint64) for _ in range(width)]
+        self._places = np.zeros(size, dtype=np.int64)
+        self._shift = np.uint64(65 - size.bit_length())
+        self._count = 0
+
+    def has_room(self, count: int) -> bool:
+        return 2 * (self._count + count) <= len(self._places)
+
+    def find(self, keys: Keys) -> Ids:
+        slots = self._hash(keys)
+        # Places before keys: where a place is seen, its key is complete.
+        found = self._places[slots]
+        wrong = np.flatnonzero(~self._holds(slots, keys) & (found != 0))
+        while len(wrong):
+            slots[wrong] = after = self._after(slots[wrong])
+            found[wrong] = places = self._places[after]
+            wrong = wrong[~self._holds(after, [column[wrong] for column in keys]) & (places != 0)]
+        return found
+
+    def add(self, keys: Keys, places: Ids) -> None:
+        slots = self._hash(keys)
+        rows = np.arange(len(slots))
+        while len(rows):
+            at = slots[rows]
+            wanted = [column[rows] for column in keys]
+            free = self._places[at] == 0
+            for column, values in zip(self._keys, wanted, strict=True):
+                column[at[free]] = values[free]  # of several for one slot, the last stays
+            _order_writes()
+            here = self._holds(at, wanted)
+            new = here & free
+            self._places[at[new]] = places[rows[new]]
+            self._count += int(np.count_nonzero(new))
+            rows = rows[~here]
+            slots[rows] = self._after(slots[rows])
+
+    def _holds(self, slots: Ids, keys: Keys) -> npt.NDArray[np.bool_]:
+        same: npt.NDArray[np.bool_] = self._keys[0][slots] == keys[0]
+        for column, values in zip(self._keys[1:], keys[1:], strict=True):
+            same &= column[slots] == values
+        return same
+
+    def _hash(self, keys: Keys) -> Ids:
+        mixed = keys[0] * _SPREAD[0]
+        for column, spread in zip(keys[1:], _SPREAD[1:], strict=False):
+            mixed = ((mixed >> np.uint64(29)) ^ mixed ^ column) * spread
+        slots: Ids = (mixed >> self._shift).astype(np.int64)
+        return slots
+
+    def _after(self, slots: Ids) -> Ids:
+        after: Ids = (slots + 1) & (len(self._places) - 1)
+        return after
+
+
+def _by_width(lengths: Ids) -> Iterator[tuple[int, Ids]]:
+    """Yield each width and the rows of the words that have it."""
+    above = 0
+    for width in WIDTHS:
+        rows = np.flatnonzero((lengths > above) & (lengths <= 8 * width))
+        if len(rows):
+            yield width, rows
+        above = 8 * width
+
+
+def _keys(text: bytes, starts: Ids, lengths: Ids, width: int) -> Keys:
+    """Return the bytes of each word as columns of numbers, with zeros behind its end."""
+    numbers = np.ndarray((len(text) - 7,), "<u8", text, 0, (1,))  # one at every byte
+    return [
+        numbers[starts + 8 * column] & _BYTES[np.clip(lengths - 8 * column, 0, 8)] for column in range(width)
+    ]
+
+
+def _order_writes() -> None:
+    """Let no processor make a later write visible before an earlier one, as those of ARM may."""
+    lock = Lock()
+    for _ in range(2):
+        lock.acquire()
+        lock.release()
