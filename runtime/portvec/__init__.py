@@ -1,14 +1,14 @@
 """Run Model2Vec embeddings anywhere.
 
-Two ways in: `Model2VecEmbeddingFunction` for Milvus, `StaticEmbedder` for everything else. Errors
-are in `portvec.errors`; the exporter is the package `portvec_export`.
+Use `Model2VecEmbeddingFunction` with Milvus, and `StaticEmbedder` with everything else. Errors are in
+`portvec.errors`. The exporter is the package `portvec_export`.
 """
 
 from portvec._artifact.manifest import Manifest
 from portvec._classifier import StaticClassifier
 from portvec._embedder import StaticEmbedder
 from portvec._inference.verify import Verification, verify
-from portvec._tokenization.tokenizer import TokenIds
+from portvec._tokenization.token_ids import TokenIds
 from portvec.errors import PortvecError
 from portvec.integrations.milvus import Model2VecEmbeddingFunction
 

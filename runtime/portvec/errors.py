@@ -2,13 +2,16 @@
 
     PortvecError
     ├── SourceError            a model source is missing, unreadable or not a Model2Vec model
-    │   ├── HubError           a Hub repository could not be reached, found or opened
-    │   └── MissingExtraError  an optional package is needed; says which command installs it
-    ├── ExportError            an artifact could not be made, or not where it was asked for
+    │   └── HubError           a Hub repository could not be reached, found, opened or changed
+    ├── MissingExtraError      an optional package is needed (also ImportError)
+    ├── OptionError            an argument has a value that is unknown or out of range (also ValueError)
+    ├── ExportError            an artifact could not be written where it was asked for
     ├── ArtifactError          an artifact is incomplete, damaged or of an unknown format version
+    ├── FileError              a file of texts or embeddings could not be read or written
     └── InputError             a text is not a str that can be encoded (also TypeError, ValueError)
 
-Messages are one line: the subject, the rule, what was got, and the remedy.
+Messages are one line: the subject, the rule, what was got, and the remedy. They write an argument as Python
+does, as in `overwrite=True`; the command line shows it as its flag.
 """
 
 from __future__ import annotations
@@ -23,23 +26,31 @@ class SourceError(PortvecError):
 
 
 class HubError(SourceError):
-    """A Hub repository could not be reached, found or opened."""
+    """A Hub repository could not be reached, found, opened or changed."""
 
 
-class MissingExtraError(SourceError, ImportError):
+class MissingExtraError(PortvecError, ImportError):
     """An optional package is needed. The message holds the command that installs it."""
 
 
+class OptionError(PortvecError, ValueError):
+    """An argument has a value that is unknown or out of range. The message names the argument."""
+
+
 class ExportError(PortvecError):
-    """An artifact could not be made, or not where it was asked for."""
+    """An artifact could not be written where it was asked for."""
 
 
 class ArtifactError(PortvecError):
     """An artifact is incomplete, damaged or of an unknown format version."""
 
 
-class InputError(PortvecError, TypeError, ValueError):
-    """A text is not a str that can be encoded; the message names its index.
+class FileError(PortvecError):
+    """A file of texts or embeddings could not be read or written."""
 
-    Both a TypeError and a ValueError, so that code written for either catches it.
+
+class InputError(PortvecError, TypeError, ValueError):
+    """A text is not a str that can be encoded. The message names its index.
+
+    It is a TypeError and a ValueError, so that code written for either catches it.
     """

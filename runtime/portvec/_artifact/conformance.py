@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conformance:
-    """Recorded texts.
+    """Texts with the token ids and embeddings that the reference gave for them at export.
 
     Attributes:
         texts: n texts.
-        token_ids: the ids of each, truncated and without UNK.
+        token_ids: token ids of each text, truncated and without UNK.
         embeddings: float32 (n, dim).
-        logits: float32 (n, outputs) of a pipeline's head; None without one.
+        logits: float32 (n, outputs) of a pipeline's head; None if there is no head.
     """
 
     texts: list[str]
@@ -34,7 +34,7 @@ class Conformance:
     logits: npt.NDArray[np.float32] | None = None
 
     def to_json(self, reference: str) -> str:
-        """Return the text of conformance.json; numbers read back as the same float32."""
+        """Return the text of conformance.json. Its numbers read back as the same float32."""
         lines = []
         for index, (text, ids) in enumerate(zip(self.texts, self.token_ids, strict=True)):
             numbers = {"embedding": self.embeddings}
@@ -51,7 +51,7 @@ class Conformance:
         """Read conformance.json.
 
         Raises:
-            ArtifactError: it is not what the exporter writes.
+            ArtifactError: the file cannot be read, or is not a list of recorded texts.
         """
         try:
             cases: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["texts"]
@@ -62,9 +62,11 @@ class Conformance:
                 logits=_column(cases, "logits", manifest.head.outputs) if manifest.head else None,
             )
         except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
-            raise ArtifactError(f"{path}: not a list of recorded texts ({error}); export again") from error
+            raise ArtifactError(
+                f"{path}: not a list of recorded texts ({error}); export the model again"
+            ) from error
         if not cases:
-            raise ArtifactError(f"{path}: holds no recorded text; export the model again")
+            raise ArtifactError(f"{path}: has no recorded text; export the model again")
         return read
 
 

@@ -1,4 +1,4 @@
-"""Opening an artifact folder: what every load checks before anything else reads from it."""
+"""Opening an artifact folder: the checks that run before anything else reads from it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from portvec._artifact.manifest import FileRecord, Manifest
 from portvec.errors import ArtifactError
 
 _HASH_CHUNK = 1 << 20  # bytes
-# A graph up to this many bytes holds no table, and is hashed at every load.
+# A graph of up to this many bytes has no table in it, so hashing it at every load is cheap.
 _SMALL = 1 << 16
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """An artifact folder whose manifest is valid and whose files have the recorded sizes."""
+    """An artifact folder whose manifest is valid and whose files have the recorded sizes.
+
+    Attributes:
+        folder: path of the folder.
+        manifest: what it holds and where it came from.
+    """
 
     folder: Path
     manifest: Manifest
@@ -29,27 +34,26 @@ class Artifact:
 
     @property
     def names(self) -> list[str]:
-        """The artifact's files by path relative to its folder: manifest, listed files, model card."""
+        """Paths relative to the folder: the manifest, the files it lists, and the model card if any."""
         card = [fmt.CARD] if self.path(fmt.CARD).is_file() else []
         return list(dict.fromkeys([fmt.MANIFEST, *self.manifest.files, *card]))
 
 
 def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
-    """Read the manifest of `folder` and check that each file it lists is there and whole.
+    """Read the manifest of `folder`, check the sizes of its files, and hash its small graphs.
 
-    Costs one small read, a stat per file and the hash of a graph without weights; `check_hashes`
-    reads the rest. With `links`, files may be links, as they are in huggingface_hub's cache.
+    `check_hashes` reads the rest. With `links`, files may be links, as they are in huggingface_hub's cache.
 
     Raises:
-        ArtifactError: no manifest, an invalid one, or a listed file is missing, a link or has another
-            size.
+        ArtifactError: the manifest is missing or invalid, or a listed file is missing, is a link, or has
+            another size or hash.
     """
     manifest_path = folder / fmt.MANIFEST
     try:
         text = manifest_path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ArtifactError(
-            f"{folder}: no {fmt.MANIFEST}, so this is no portvec artifact; make one with 'portvec export'"
+            f"{folder}: no {fmt.MANIFEST}, so this is not a portvec artifact; make one with 'portvec export'"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{manifest_path}: cannot be read ({error})") from error
@@ -70,10 +74,10 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
 
 
 def check_hashes(artifact: Artifact) -> None:
-    """Compare the SHA-256 of every file with the manifest.
+    """Compare the SHA-256 of every listed file with the manifest.
 
     Raises:
-        ArtifactError: a file's content differs from what was exported.
+        ArtifactError: the content of a file differs from what was exported.
     """
     for name in artifact.manifest.files:
         _check_hash(artifact, name)

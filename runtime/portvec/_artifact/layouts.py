@@ -1,4 +1,4 @@
-"""What kind of model a folder or repository holds, told from its file names."""
+"""Which kind of model a folder or repository holds, judged by its file names."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Layout(NamedTuple):
         return self.embeddings, self.config, self.tokenizer
 
 
-# The layouts that model2vec 0.10 reads, in the order in which it tries them. A test compares them
-# with model2vec's own.
+# The layouts that model2vec 0.10 reads, in the order in which it tries them. A test compares them with
+# model2vec's own.
 LAYOUTS: Final = (
     Layout("model.safetensors", "config.json", "tokenizer.json", "embeddings"),
     Layout("model.safetensors", "config_sentence_transformers.json", "tokenizer.json", "embedding.weight"),
@@ -38,34 +38,34 @@ LAYOUTS: Final = (
     ),
 )
 
-# The head of a pipeline lies beside the model; an old one needs converting.
+# The head of a pipeline is a file beside the model. One in the legacy format must be converted first.
 HEAD: Final = "head.safetensors"
 LEGACY_HEAD: Final = "pipeline.skops"
 
 
 def layout_of(files: Collection[str]) -> Layout | None:
-    """Return the Model2Vec layout that `files` (relative, with slashes) fill, or None."""
+    """Return the first Model2Vec layout whose files are all in `files` (relative, with slashes), or None."""
     return next((layout for layout in LAYOUTS if all(name in files for name in layout.files)), None)
 
 
 def kind_of(files: Collection[str]) -> Kind | None:
-    """Return what a model folder with these files is, or None if it is neither kind."""
+    """Return which kind of model a folder with these files holds, or None for neither."""
     if fmt.MANIFEST in files:
         return "artifact"
     return "model2vec" if layout_of(files) else None
 
 
 def model2vec_files() -> set[str]:
-    """Return every file that a Model2Vec model may consist of, in any layout."""
+    """Return every file name that a Model2Vec model may have, in any layout."""
     return {HEAD, LEGACY_HEAD, *(name for layout in LAYOUTS for name in layout.files)}
 
 
 def known_files(folder: Path) -> set[str]:
-    """Return which of the files that tell a model's kind exist in `folder`."""
+    """Return which of the files that decide a model's kind exist in `folder`."""
     names = {fmt.MANIFEST, *model2vec_files()}
     return {name for name in names if (folder / name).is_file()}
 
 
 def expected_files() -> str:
-    """Return, for messages, what a folder must hold to be a Model2Vec model."""
+    """Return, for messages, which files make a folder a Model2Vec model."""
     return f"{', '.join(LAYOUTS[0].files)}, or sentence-transformers' StaticEmbedding layout of them"

@@ -1,4 +1,4 @@
-"""portvec.json: what an artifact holds and where it came from."""
+"""portvec.json, the manifest: what an artifact holds and where it came from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from portvec._artifact import format as fmt
+from portvec._artifact.dtypes import DTYPES
+from portvec._artifact.json_fields import JsonFields
+from portvec._messages import unknown
 from portvec.errors import ArtifactError
 
 
@@ -170,123 +173,91 @@ class Manifest:
                 f"{where}: artifact format version {version!r}, but this portvec reads version "
                 f"{fmt.FORMAT_VERSION}; upgrade portvec, or export the model again"
             )
-        fields = _Fields(document, where)
-        tokenizer = _Fields(fields.get("tokenizer", dict), f"{where}: tokenizer")
-        source = _Fields(fields.get("source", dict), f"{where}: source")
-        manifest = cls(
-            source=Source(
-                id=source.get("id", str),
-                revision=source.get("revision", str, None),
-                subfolder=source.get("subfolder", str, None),
-                sha256=source.get("sha256", dict),
-            ),
-            reference=fields.get("reference", str),
-            dim=fields.get("dim", int),
-            dtype=fields.get("dtype", str),
-            vocabulary_size=fields.get("vocabulary_size", int),
-            normalize=fields.get("normalize", bool),
-            max_length=fields.get("max_length", int, None),
-            max_characters=fields.get("max_characters", int, None),
-            unk_id=fields.get("unk_id", int, None),
-            vocabulary_quantization=fields.get("vocabulary_quantization", int, None),
-            tokenizer=TokenizerFacts(tokenizer.get("model", str)),
-            quality=_quality(fields.get("quality", dict, None), f"{where}: quality"),
-            head=_head(fields.get("head", dict, None), f"{where}: head"),
-            variants=_variants(fields.get("variants", dict, default={}), f"{where}: variants"),
-            files={
-                path: FileRecord(*_file_record(record, f"{where}: files: {path}"))
-                for path, record in fields.get("files", dict).items()
-            },
-        )
-        manifest._check(where)
+        manifest = _parse(JsonFields(document, where))
+        _check(manifest, where)
         return manifest
 
-    def _check(self, where: str) -> None:
-        for name in ("dim", "vocabulary_size"):
-            if getattr(self, name) < 1:
-                raise ArtifactError(f"{where}: {name} is {getattr(self, name)}, expected 1 or more")
-        for name in ("max_length", "max_characters"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise ArtifactError(f"{where}: {name} is {value}, expected 0 or more, or null")
-        if self.dtype not in fmt.DTYPES:
-            known = ", ".join(fmt.DTYPES)
-            raise ArtifactError(f"{where}: dtype {self.dtype!r} is unknown, expected one of {known}")
-        for path in self.files:
-            parts = PurePosixPath(path).parts
-            if path.startswith("/") or "\\" in path or ":" in path or ".." in parts or not parts:
-                raise ArtifactError(
-                    f"{where}: file path {path!r} leaves the artifact folder; do not use this artifact"
-                )
-        of_variants = [path for one in self.variants.values() for path in (one.graph, one.conformance)]
-        for path in (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE, *of_variants):
-            if path not in self.files:
-                raise ArtifactError(f"{where}: files does not list {path}; export the model again")
+
+def _parse(fields: JsonFields) -> Manifest:
+    tokenizer = fields.object("tokenizer")
+    source = fields.object("source")
+    quality = fields.object("quality", None)
+    head = fields.object("head", None)
+    variants = fields.object("variants", default={})
+    files = fields.object("files")
+    return Manifest(
+        source=Source(
+            id=source.get("id", str),
+            revision=source.get("revision", str, None),
+            subfolder=source.get("subfolder", str, None),
+            sha256=source.get("sha256", dict),
+        ),
+        reference=fields.get("reference", str),
+        dim=fields.get("dim", int),
+        dtype=fields.get("dtype", str),
+        vocabulary_size=fields.get("vocabulary_size", int),
+        normalize=fields.get("normalize", bool),
+        max_length=fields.get("max_length", int, None),
+        max_characters=fields.get("max_characters", int, None),
+        unk_id=fields.get("unk_id", int, None),
+        vocabulary_quantization=fields.get("vocabulary_quantization", int, None),
+        tokenizer=TokenizerFacts(tokenizer.get("model", str)),
+        quality=_parse_quality(quality) if quality else None,
+        head=_parse_head(head) if head else None,
+        variants={dtype: _parse_variant(variants.object(dtype)) for dtype in variants},
+        files={path: _parse_record(files.object(path)) for path in files},
+    )
 
 
-class _Fields:
-    """Typed access to a JSON object whose errors name the field."""
-
-    def __init__(self, values: dict[str, Any], where: str) -> None:
-        self._values = values
-        self._where = where
-
-    def get(self, name: str, kind: type, *null: None, default: Any = None) -> Any:
-        """Return field `name`, which must be a `kind`, or null if a None is passed as well."""
-        if name not in self._values:
-            if default is not None:
-                return default
-            raise ArtifactError(f"{self._where}: field {name} is missing; export the model again")
-        value = self._values[name]
-        if value is None and null:
-            return None
-        # JSON has no separate type for true, but Python's bool is an int.
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            got = type(value).__name__
-            raise ArtifactError(f"{self._where}: field {name} is a {got}, expected {kind.__name__}")
-        return value
+def _parse_quality(fields: JsonFields) -> Quality:
+    return Quality(_parse_cosine(fields.object("conformance")), _parse_cosine(fields.object("paragraphs")))
 
 
-def _quality(value: dict[str, Any] | None, where: str) -> Quality | None:
-    if value is None:
-        return None
-    cosines = []
-    for name in ("conformance", "paragraphs"):
-        fields = _Fields(_Fields(value, where).get(name, dict), f"{where}: {name}")
-        cosines.append(Cosine(fields.get("texts", int), fields.get("min", float), fields.get("mean", float)))
-    return Quality(*cosines)
+def _parse_cosine(fields: JsonFields) -> Cosine:
+    return Cosine(fields.get("texts", int), fields.get("min", float), fields.get("mean", float))
 
 
-def _variants(value: dict[str, Any], where: str) -> dict[str, Variant]:
-    variants = {}
-    for dtype in value:
-        if dtype not in fmt.DTYPES:
-            known = ", ".join(fmt.DTYPES)
-            raise ArtifactError(f"{where}: dtype {dtype!r} is unknown, expected one of {known}")
-        fields = _Fields(_Fields(value, where).get(dtype, dict), f"{where}: {dtype}")
-        variants[dtype] = Variant(
-            fields.get("graph", str),
-            fields.get("conformance", str),
-            _quality(fields.get("quality", dict, None), f"{where}: {dtype}: quality"),
-        )
-    return variants
+def _parse_variant(fields: JsonFields) -> Variant:
+    quality = fields.object("quality", None)
+    return Variant(
+        graph=fields.get("graph", str),
+        conformance=fields.get("conformance", str),
+        quality=_parse_quality(quality) if quality else None,
+    )
 
 
-def _head(value: dict[str, Any] | None, where: str) -> Head | None:
-    if value is None:
-        return None
-    fields = _Fields(value, where)
-    head = Head(fields.get("activation", str), fields.get("classes", list, None), fields.get("outputs", int))
-    if head.activation not in fmt.ACTIVATIONS:
-        known = ", ".join(fmt.ACTIVATIONS)
-        raise ArtifactError(f"{where}: activation {head.activation!r} is unknown, expected one of {known}")
-    if head.outputs < 1 or (head.classes is not None and len(head.classes) != head.outputs):
-        raise ArtifactError(f"{where}: {head.outputs} outputs do not fit the classes; export again")
-    return head
+def _parse_head(fields: JsonFields) -> Head:
+    return Head(fields.get("activation", str), fields.get("classes", list, None), fields.get("outputs", int))
 
 
-def _file_record(record: Any, where: str) -> tuple[int, str]:
-    if not isinstance(record, dict):
-        raise ArtifactError(f"{where}: expected an object with size and sha256")
-    fields = _Fields(record, where)
-    return fields.get("size", int), fields.get("sha256", str)
+def _parse_record(fields: JsonFields) -> FileRecord:
+    return FileRecord(fields.get("size", int), fields.get("sha256", str))
+
+
+def _check(manifest: Manifest, where: str) -> None:
+    """Refuse values that no artifact can have."""
+    for name in ("dim", "vocabulary_size"):
+        if getattr(manifest, name) < 1:
+            raise ArtifactError(f"{where}: {name} is {getattr(manifest, name)}, expected 1 or more")
+    for name in ("max_length", "max_characters"):
+        value = getattr(manifest, name)
+        if value is not None and value < 0:
+            raise ArtifactError(f"{where}: {name} is {value}, expected 0 or more, or null")
+    for dtype in (manifest.dtype, *manifest.variants):
+        if dtype not in DTYPES:
+            raise ArtifactError(f"{where}: {unknown('dtype', dtype, DTYPES)}")
+    head = manifest.head
+    if head and head.activation not in fmt.ACTIVATIONS:
+        raise ArtifactError(f"{where}: head: {unknown('activation', head.activation, fmt.ACTIVATIONS)}")
+    if head and (head.outputs < 1 or (head.classes is not None and len(head.classes) != head.outputs)):
+        raise ArtifactError(f"{where}: head: {head.outputs} outputs do not fit the classes; export again")
+    for path in manifest.files:
+        parts = PurePosixPath(path).parts
+        if path.startswith("/") or "\\" in path or ":" in path or ".." in parts or not parts:
+            raise ArtifactError(
+                f"{where}: file path {path!r} leaves the artifact folder; do not use this artifact"
+            )
+    variant_files = [path for each in manifest.variants.values() for path in (each.graph, each.conformance)]
+    for path in (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE, *variant_files):
+        if path not in manifest.files:
+            raise ArtifactError(f"{where}: files does not list {path}; export the model again")

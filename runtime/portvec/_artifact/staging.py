@@ -1,4 +1,4 @@
-"""Making files and folders that are either absent or complete, also after a crash."""
+"""Files and folders that appear only when they are complete, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _REPLACED = ".replaced"
 
 
 def cache_root() -> Path:
-    """Return the folder for conversions and locks; the environment variable PORTVEC_CACHE sets it.
+    """Return the folder for conversions and locks.
 
-    By default the platform's convention: $XDG_CACHE_HOME or ~/.cache on Linux, ~/Library/Caches on
-    macOS, %LOCALAPPDATA% on Windows, each with `portvec` appended.
+    The environment variable PORTVEC_CACHE sets it. The default is `portvec` in the folder for caches:
+    $XDG_CACHE_HOME or ~/.cache on Linux, ~/Library/Caches on macOS, %LOCALAPPDATA% on Windows.
     """
     if override := os.environ.get("PORTVEC_CACHE"):
         return Path(override).expanduser()
@@ -36,40 +36,40 @@ def cache_root() -> Path:
 
 
 def check_target(target: Path, overwrite: bool) -> None:
-    """Refuse to make an artifact at `target` unless it is free, or an artifact and `overwrite` is given.
+    """Check that an artifact may be written to `target`.
 
     Raises:
-        ExportError: says which rule `target` breaks.
+        ExportError: `target` exists, and it is not an empty folder. With `overwrite`, an artifact is allowed.
     """
     if not target.exists():
         return
     if not target.is_dir():
-        raise ExportError(f"{target}: is a file, expected a folder to make; choose another output")
+        raise ExportError(f"{target}: is a file, expected a folder to create; choose another output")
     if not any(target.iterdir()):
         return
     if not overwrite:
-        raise ExportError(f"{target}: exists and is not empty; choose another output, or pass --overwrite")
+        raise ExportError(f"{target}: exists and is not empty; choose another output, or pass overwrite=True")
     if not (target / fmt.MANIFEST).is_file():
         raise ExportError(
-            f"{target}: holds files but no {fmt.MANIFEST}, so it is no artifact and --overwrite will not "
-            "delete it; choose another output"
+            f"{target}: holds files but no {fmt.MANIFEST}, so it is not an artifact, and overwrite=True does "
+            "not delete it; choose another output"
         )
 
 
 @contextmanager
 def exclusive(target: Path) -> Iterator[None]:
-    """Hold the lock on `target` that every process on this machine asks for before making it.
+    """Hold the lock that every process on this machine takes before it writes to `target`.
 
-    The operating system frees it when a process dies. What that process left is cleared on entry.
-    Lock files lie in the cache folder, so that none is left beside the target.
+    The operating system frees the lock when its process dies. Entering clears what that process left behind.
+    Lock files are in the cache folder, so that none stays beside the target.
     """
-    from filelock import FileLock  # brings asyncio, which embedding does without
+    from filelock import FileLock  # imports asyncio, which embedding does not need
 
     name = hashlib.sha256(os.fsencode(target)).hexdigest()[:32]
     try:
         locks = cache_root() / "locks"
         locks.mkdir(parents=True, exist_ok=True)
-    except OSError:  # an unwritable home, as in many containers
+    except OSError:  # the home folder is read-only in many containers
         user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
         locks = Path(tempfile.gettempdir()) / f"portvec-locks-{user}"
         locks.mkdir(parents=True, exist_ok=True)
@@ -80,19 +80,19 @@ def exclusive(target: Path) -> Iterator[None]:
 
 @contextmanager
 def staged_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target` that takes its place when the block ends well.
+    """Yield an empty folder beside `target`, and rename it to `target` when the block ends.
 
-    If the block raises, the folder is removed and `target` stays as it was. An existing `target` is
-    replaced: between two renames it is missing for a moment, and if the process dies just then, the
-    next one that enters `exclusive(target)` puts it back.
+    If the block raises, the folder is removed and `target` stays as it was. An existing `target` is replaced
+    by two renames and is missing between them. If the process dies at that moment, the next process that
+    enters `exclusive(target)` puts the old folder back.
 
-    Callers hold `exclusive(target)`.
+    Callers must hold `exclusive(target)`.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_PARTIAL, dir=target.parent))
     try:
         yield staging
-        staging.chmod(0o777 & ~_umask())  # mkdtemp's 0700 would lock other users out
+        staging.chmod(0o777 & ~_umask())  # mkdtemp makes it 0700, which locks other users out
         if target.exists():
             replaced = staging.with_suffix(_REPLACED)
             target.rename(replaced)
@@ -107,7 +107,7 @@ def staged_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def staged_file(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target` that takes its place when the block ends well."""
+    """Yield a path beside `target`, and rename the file there to `target` when the block ends."""
     staging = target.with_name(f".{target.name}.{os.getpid()}{_PARTIAL}")
     try:
         yield staging
@@ -117,12 +117,12 @@ def staged_file(target: Path) -> Iterator[Path]:
 
 
 def _recover(target: Path) -> None:
-    """Undo or finish what a killed process was doing at `target`."""
+    """Undo or finish what a killed process was doing to `target`."""
     prefix = f".{target.name}."
     for entry in target.parent.iterdir() if target.parent.is_dir() else ():
         if not entry.name.startswith(prefix) or not entry.is_dir():
             continue
-        # mkdtemp puts eight characters between; a longer middle is another target's (name.other).
+        # mkdtemp puts eight characters in the middle. A longer middle belongs to another target, name.other.
         if len(entry.stem) != len(prefix) + 8:
             continue
         if entry.suffix == _REPLACED and not target.exists():

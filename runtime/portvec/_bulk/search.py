@@ -1,4 +1,4 @@
-"""Nearest texts by cosine, in one pass over texts of any number."""
+"""Searching the nearest texts by cosine, in one pass over any number of texts."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _BATCH = 4096  # texts
 
 
 class Hit(NamedTuple):
-    """A text found.
+    """A text that was found.
 
     Attributes:
-        score: cosine of the angle between its embedding and the query's, -1 to 1.
-        position: of the text in the input, from 0.
+        score: cosine between its embedding and the query's, -1 to 1.
+        position: index of the text in the input, from 0.
         text: the text.
     """
 
@@ -31,15 +31,15 @@ class Hit(NamedTuple):
 
 
 def search(embedder: StaticEmbedder, texts: Iterable[str], query: str, k: int) -> list[Hit]:
-    """Return the `k` texts nearest to `query`, the nearest first; of equals the earlier.
+    """Return the `k` texts nearest to `query`, the nearest first. Ties keep the order of the input.
 
-    A text without known tokens has no direction and scores 0.
+    A text without known tokens has no direction, and scores 0.
     """
-    direction = _unit(embedder.encode([query]))[0]
+    direction = _normalize(embedder.encode([query]))[0]
     best: list[Hit] = []
     start = 0
     for batch in batched(texts, _BATCH):
-        scores = _unit(embedder.encode(batch)) @ direction
+        scores = _normalize(embedder.encode(batch)) @ direction
         top = np.argsort(-scores, kind="stable")[:k]
         best += [Hit(float(scores[row]), start + int(row), batch[row]) for row in top]
         best = sorted(best, key=lambda hit: (-hit.score, hit.position))[:k]
@@ -47,6 +47,6 @@ def search(embedder: StaticEmbedder, texts: Iterable[str], query: str, k: int) -
     return best
 
 
-def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _normalize(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(norms > 0, norms, 1), dtype=np.float32)

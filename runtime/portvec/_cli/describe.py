@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from portvec._artifact.folder import Artifact, open_artifact
+from portvec._artifact.folder import Artifact
 from portvec._artifact.manifest import Head, Manifest, Quality
 from portvec._tokenization.selection import choose_tokenizer
 
 
-def summary(folder: Path) -> str:
-    """Return the line that export ends with."""
-    manifest = open_artifact(folder).manifest
+def summarize(artifact: Artifact) -> str:
+    """Return the line that `export` ends with."""
+    manifest = artifact.manifest
     size = sum(record.size for record in manifest.files.values())
     return (
-        f"{folder}: {_describe_table(manifest)}, {size / 1e6:.1f} MB, "
+        f"{artifact.folder}: {_describe_table(manifest)}, {size / 1e6:.1f} MB, "
         + (f"{_describe_quality(manifest.quality)}, " if manifest.quality else "")
         + f"verified against {manifest.reference}"
     )
 
 
-def described(artifact: Artifact) -> dict[str, str]:
-    """Return what an artifact holds and where it came from, by the names that info prints."""
+def describe(artifact: Artifact) -> dict[str, str]:
+    """Return what an artifact holds and where it came from, by the names that `info` prints."""
     manifest = artifact.manifest
     source = manifest.source
     size = sum(record.size for record in manifest.files.values())
     limit = "none"
     if manifest.max_length is not None:
         limit = f"{manifest.max_length} tokens, after the first {manifest.max_characters:,} characters"
-    return {
+    described = {
         "model": " ".join(filter(None, [source.id, source.revision, source.subfolder])),
         "reference": manifest.reference,
         "embedding": f"{manifest.dim} x float32, "
@@ -43,6 +41,7 @@ def described(artifact: Artifact) -> dict[str, str]:
         "size": f"{size / 1e6:.1f} MB in {len(artifact.names)} files",
         "format": f"version {manifest.format_version}",
     }
+    return {name: value for name, value in described.items() if value}
 
 
 def _describe_table(manifest: Manifest) -> str:
@@ -62,7 +61,7 @@ def _describe_quality(quality: Quality | None) -> str:
         return ""
     sets = {"paragraphs": quality.paragraphs, "recorded texts": quality.conformance}
     return "cosine to float32 " + ", ".join(
-        f"{found.mean:.5f} (at the least {found.min:.5f}) on {found.texts:,} {name}"
+        f"{found.mean:.5f} (minimum {found.min:.5f}) on {found.texts:,} {name}"
         for name, found in sets.items()
     )
 

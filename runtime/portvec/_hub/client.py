@@ -10,13 +10,19 @@ from typing import Any
 
 from portvec._artifact import format as fmt
 from portvec._artifact.layouts import Kind, expected_files, kind_of, known_files, model2vec_files
+from portvec._hub.failures import explain
 from portvec._hub.ids import HubId
 from portvec.errors import HubError, SourceError
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A repository's files of one commit, in huggingface_hub's cache."""
+    """The files of one commit in huggingface_hub's cache.
+
+    Attributes:
+        folder: root of the repository.
+        commit: hash of the commit.
+    """
 
     folder: Path
     commit: str
@@ -24,7 +30,13 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Listing:
-    """Which files one commit of a repository, or one folder of it, holds."""
+    """The files of one commit of a repository, or of one folder in it.
+
+    Attributes:
+        commit: hash of the commit.
+        files: paths relative to the folder, with slashes.
+        private: whether the repository is private.
+    """
 
     commit: str
     files: frozenset[str]
@@ -32,12 +44,12 @@ class Listing:
 
     @property
     def kind(self) -> Kind | None:
-        """What kind of model the files are."""
+        """Which kind of model the files make."""
         return kind_of(self.files)
 
 
 def listing(hub_id: HubId, *, subfolder: str | None = None, token: str | bool | None = None) -> Listing:
-    """Ask the Hub which files a repository holds, by path relative to `subfolder`.
+    """Ask the Hub which files a repository has below `subfolder`.
 
     Raises:
         HubError: the repository, revision or network cannot be reached.
@@ -57,10 +69,10 @@ def listing(hub_id: HubId, *, subfolder: str | None = None, token: str | bool | 
 def snapshot(
     hub_id: HubId, *, subfolder: str | None, token: str | bool | None, force_download: bool = False
 ) -> Snapshot:
-    """Return the files of a Model2Vec model or an artifact, downloading only what is missing.
+    """Return the files of a Model2Vec model or an artifact, downloading only those that are missing.
 
-    Asks the network nothing if huggingface_hub's cache holds the whole model, unless
-    `force_download`. Of a repository, only the files of the model are fetched.
+    There is no request if huggingface_hub's cache holds the whole model, unless `force_download` is set.
+    Only the model's files are fetched, not the whole repository.
 
     Raises:
         HubError: the repository, revision or network cannot be reached.
@@ -89,7 +101,7 @@ def snapshot(
 
 
 def require_network(hub_id: HubId, action: str) -> None:
-    """Refuse an action that the offline switch forbids.
+    """Check that huggingface_hub may use the network.
 
     Raises:
         HubError: HF_HUB_OFFLINE is set.
@@ -109,7 +121,7 @@ def neither_kind(hub_id: HubId, subfolder: str | None, files: Collection[str]) -
 
 
 def place(hub_id: HubId, subfolder: str | None) -> str:
-    """Return, for messages, where on the Hub something is."""
+    """Return the name of a repository or of a folder in it, for messages."""
     return f"{hub_id}" + (f", folder {subfolder}" if subfolder else "")
 
 
@@ -127,7 +139,7 @@ def _cached(hub_id: HubId, subfolder: str | None) -> Snapshot | None:
         )
     except (LocalEntryNotFoundError, ValueError):
         return None
-    # The cache may hold only some of the files, say a README that another tool asked for.
+    # The cache may hold only some of the files, for example a README that another tool asked for.
     model = folder / (subfolder or "")
     kind = kind_of(known_files(model))
     if kind is None:
@@ -140,7 +152,7 @@ def _cached(hub_id: HubId, subfolder: str | None) -> Snapshot | None:
 
 
 def _listed_files(manifest: Path) -> list[str]:
-    """Return the names in a manifest that is not yet validated; none if it cannot be read."""
+    """Return the names that a manifest lists, before it is validated; none if it cannot be read."""
     try:
         files: Any = json.loads(manifest.read_text(encoding="utf-8"))["files"]
         return [str(name) for name in files]
@@ -164,31 +176,3 @@ def download(hub_id: HubId, names: list[str], token: str | bool | None, *, to: P
             tqdm_class=TerminalProgress,
         )
     )
-
-
-def explain(error: Exception, hub_id: HubId) -> HubError:
-    """Return a HubError that says in one line what went wrong and what to do."""
-    from huggingface_hub import constants, errors
-
-    if isinstance(error, errors.GatedRepoError):
-        reason = (
-            f"access to {hub_id.repo_id} is restricted; request it on the Hub, then pass token= or --token"
-        )
-    elif isinstance(error, errors.RepositoryNotFoundError):
-        reason = "no such repository, or it is private; check the name, or pass token= or --token"
-    elif isinstance(error, errors.RevisionNotFoundError):
-        reason = f"the repository has no revision {hub_id.revision!r}; check the branch, tag or commit"
-    elif isinstance(error, errors.HFValidationError):
-        reason = "not a valid Hub id; expected owner/name"
-    elif constants.HF_HUB_OFFLINE:
-        reason = (
-            "not in the cache, and HF_HUB_OFFLINE is set; unset it once to download the model, "
-            "or copy an exported artifact folder to this machine"
-        )
-    else:
-        detail = " ".join(str(error).split()) or "no detail"
-        reason = (
-            f"cannot be fetched from {constants.ENDPOINT} ({type(error).__name__}: {detail}); check the "
-            "network and try again, or copy an exported artifact folder to this machine"
-        )
-    return HubError(f"{hub_id}: {reason}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from portvec.errors import SourceError
 
-# As huggingface_hub allows: letters, digits, -, _ and . on both sides of one slash.
+# What huggingface_hub allows: letters, digits, -, _ and . on both sides of one slash.
 _HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]*[\w-])(@(?P<revision>.+))?", re.ASCII)
 
 
@@ -27,11 +27,11 @@ class HubId:
 def locate(source: str | os.PathLike[str], revision: str | None = None) -> Path | HubId:
     """Return the existing folder, or else the Hub id, that `source` names.
 
-    What looks like a path is never looked up on the Hub: anything but `owner/name`, a Path object,
-    and `owner/name` where a folder `owner` exists here. `owner/name@revision` always is a Hub id.
+    A path is never looked up on the Hub. Everything counts as a path but a str `owner/name` with no folder
+    `owner` here, and `owner/name@revision`.
 
     Raises:
-        SourceError: it looks like a path and no folder is there.
+        SourceError: `source` is a path, and no folder is there.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -52,17 +52,17 @@ def locate(source: str | os.PathLike[str], revision: str | None = None) -> Path 
 
 
 def parse_hub_id(source: str, revision: str | None = None) -> HubId:
-    """Return the Hub id in `owner/name` or `owner/name@revision`.
+    """Return the Hub id that `owner/name` or `owner/name@revision` stands for.
 
     Raises:
-        SourceError: it is neither, or `revision` contradicts it.
+        SourceError: `source` has neither form, or contradicts `revision`.
     """
     match = _HUB_ID.fullmatch(source)
     if match is None:
         raise SourceError(f"{source}: not a Hub id; expected owner/name or owner/name@revision")
     if match["revision"] and revision and match["revision"] != revision:
         raise SourceError(
-            f"{source}: revision {match['revision']!r} in the id, but {revision!r} was given as well; "
-            "give one of them"
+            f"{source}: the id has revision {match['revision']!r}, but revision={revision!r} was given as "
+            "well; give one of them"
         )
     return HubId(match["repo"], match["revision"] or revision)

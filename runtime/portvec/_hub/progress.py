@@ -1,4 +1,7 @@
-"""Progress bars for huggingface_hub. Imported where one is needed: tqdm takes as long as numpy to import."""
+"""Progress bars for huggingface_hub.
+
+Import this module where a bar is needed: tqdm takes as long to import as numpy.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ from tqdm import tqdm
 
 
 class TerminalProgress(tqdm):  # type: ignore[misc]
-    """A progress bar on a terminal, nothing in a log file or pipe."""
+    """A progress bar on a terminal, and nothing in a log file or pipe."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "disable": None})
 
 
 class NoProgress(tqdm):  # type: ignore[misc]
-    """For look-ups in the cache, which take no time."""
+    """No progress bar, for look-ups in the cache."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "disable": True})

@@ -1,4 +1,4 @@
-"""Fetching an artifact from the Hub into a folder, whole or not at all."""
+"""Fetching an artifact from the Hub into a folder."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from portvec._artifact.staging import check_target, exclusive, staged_folder
 from portvec._hub.client import (
     Listing,
     download,
-    explain,
     listing,
     neither_kind,
     place,
     require_network,
 )
+from portvec._hub.failures import explain
 from portvec._hub.ids import HubId
 from portvec.errors import ArtifactError, ExportError, SourceError
 
-# Errors of this machine's disk, not of the network.
+# These errors come from this machine's disk, not from the network.
 _DISK = (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS)
 
 
@@ -55,9 +55,9 @@ def pull(
     token: str | None = None,
     overwrite: bool = False,
 ) -> Pulled:
-    """Fetch an artifact from the Hub into a folder of real files, and hash them.
+    """Fetch an artifact from the Hub into a folder of real files, and check their hashes.
 
-    All files are of one commit. `output` is complete, or as it was before, also if the process is killed.
+    All files come from one commit. `output` appears when they are complete, even if the process is killed.
 
     Args:
         hub_id: the repository, and a branch, tag or commit of it.
@@ -70,7 +70,7 @@ def pull(
         SourceError: the repository holds no artifact.
         HubError: the repository, revision or network cannot be reached.
         ExportError: `output` is taken or cannot be written.
-        ArtifactError: the repository's artifact is damaged; nothing was kept.
+        ArtifactError: the artifact in the repository is damaged; nothing was kept.
     """
     target = Path(output).expanduser().resolve()
     check_target(target, overwrite)
@@ -99,7 +99,7 @@ def _fetch(
     hub_id: HubId, found: Listing, subfolder: str | None, token: str | None, staging: Path
 ) -> tuple[int, int]:
     """Fill the empty folder `staging`; return the number of files and their size in bytes."""
-    # huggingface_hub adds records of its own; only the artifact's files are moved out.
+    # huggingface_hub writes records of its own beside the files, so only the artifact's files are moved out.
     incoming = staging / ".incoming"
     prefix = f"{subfolder}/" if subfolder else ""
 
@@ -115,11 +115,11 @@ def _fetch(
     where = place(hub_id, subfolder)
     manifest = (get([fmt.MANIFEST]) / fmt.MANIFEST).read_bytes().decode("utf-8", errors="replace")
     listed = Manifest.from_json(manifest, f"{where}: {fmt.MANIFEST}").files
-    # Names go to the download as patterns: one that is not in the repository could match others.
+    # huggingface_hub takes names as patterns, and a name that is not in the repository could match others.
     missing = sorted(listed.keys() - found.files)
     if missing:
         raise ArtifactError(
-            f"{where}: has no {missing[0]}, which its {fmt.MANIFEST} lists; push the whole artifact again"
+            f"{where}: {missing[0]} is missing, though {fmt.MANIFEST} lists it; push the whole artifact again"
         )
     source = get([*listed, *({fmt.CARD} & found.files)])
     for name in {fmt.MANIFEST, *listed, *({fmt.CARD} & found.files)}:

@@ -11,6 +11,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact
 from portvec._artifact.manifest import Manifest
 from portvec._hub.client import Listing, download, listing, require_network
+from portvec._hub.failures import explain_push
 from portvec._hub.ids import HubId
 from portvec._inference.verify import verify
 from portvec.errors import ArtifactError, HubError, PortvecError
@@ -18,7 +19,7 @@ from portvec.errors import ArtifactError, HubError, PortvecError
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-# What a repository may hold before an artifact comes to it: the Hub's own file, and papers.
+# Files that a repository may have before an artifact is pushed to it.
 _HARMLESS = {".gitattributes", ".gitignore", "LICENSE", "LICENSE.md", "LICENSE.txt", fmt.CARD}
 
 
@@ -51,8 +52,8 @@ def push(
 ) -> Pushed:
     """Upload an artifact and its model card to the Hub.
 
-    The artifact is verified first. The repository and the branch `hub_id.revision` are made if they do not
-    exist. All files arrive in one commit, which also removes those of an artifact that was there before.
+    The artifact is verified first. The repository and the branch `hub_id.revision` are created if they do not
+    exist. One commit adds all files, and removes those of a previous artifact.
 
     Args:
         folder: the artifact.
@@ -62,7 +63,7 @@ def push(
         message: commit message.
 
     Raises:
-        ArtifactError: the folder is no sound artifact; nothing was sent.
+        ArtifactError: the folder is not a valid artifact; nothing was sent.
         HubError: no token, no right to write, no network, or the repository holds another model.
     """
     verify(folder)
@@ -73,10 +74,10 @@ def push(
 
     if not (token or get_token()):
         raise HubError(
-            f"{hub_id}: pushing needs a token with write access; run 'hf auth login', or pass --token"
+            f"{hub_id}: pushing needs a token with write access; run 'hf auth login', or pass token=..."
         )
     api = HfApi(token=token)
-    visibility: dict[str, Any] = {"private": True} if private else {}  # or what its owner's default is
+    visibility: dict[str, Any] = {"private": True} if private else {}  # else the owner's default
     try:
         url = api.create_repo(hub_id.repo_id, exist_ok=True, **visibility)
         present = _prepare(api, hub_id, private, token)
@@ -91,26 +92,26 @@ def push(
     except PortvecError:
         raise
     except Exception as error:
-        raise _explain(error, hub_id) from error
+        raise explain_push(error, hub_id) from error
     size = sum(artifact.path(name).stat().st_size for name in artifact.names)
     return Pushed(hub_id.repo_id, str(url), commit.oid, len(artifact.names), size)
 
 
 def _check_card(artifact: Artifact) -> None:
-    """The listed files are known to be no links; the card is not listed."""
+    """Refuse a card that is a link. Opening an artifact checks the listed files only."""
     path = artifact.path(fmt.CARD)
     if path.is_symlink():
         raise ArtifactError(f"{path}: a link, which may lead to any file; replace it by a copy")
 
 
 def _prepare(api: HfApi, hub_id: HubId, private: bool, token: str | None) -> Listing:
-    """Return what is there, after making the branch if it is not; refuse before anything is changed."""
+    """Return the repository's files, after checking them and creating the branch if it does not exist."""
     from huggingface_hub.errors import RevisionNotFoundError
 
     present = listing(HubId(hub_id.repo_id), token=token)
     if private and not present.private:
         raise HubError(
-            f"{hub_id}: exists and is public, but --private was given; make it private in its "
+            f"{hub_id}: exists and is public, but private=True was given; make it private in its "
             "settings on the Hub, or choose another name"
         )
     missing = False
@@ -137,7 +138,7 @@ def _check_contents(hub_id: HubId, present: Listing) -> None:
 
 
 def _previous_files(hub_id: HubId, present: Listing, token: str | None) -> set[str]:
-    """Return which files the repository's artifact lists; none if its manifest is not a sound one."""
+    """Return the files that the repository's artifact lists; none if its manifest is not valid."""
     if present.kind != "artifact":
         return set()
     at_commit = HubId(hub_id.repo_id, present.commit)
@@ -157,45 +158,3 @@ def _operations(artifact: Artifact, stale: set[str]) -> list[CommitOperationAdd 
 
 def _message(manifest: Manifest) -> str:
     return f"Artifact of {manifest.source.id}: {manifest.dtype}, {manifest.dim} dimensions"
-
-
-def _explain(error: Exception, hub_id: HubId) -> HubError:
-    """Return a HubError that says in one line what went wrong and what to do."""
-    from huggingface_hub import constants, errors
-
-    detail = " ".join(str(error).split()) or "no detail"
-    status = _status(error)
-    if isinstance(error, errors.HFValidationError):
-        reason = "not a valid Hub id; expected owner/name"
-    elif status == 401 or isinstance(error, errors.RepositoryNotFoundError):
-        reason = (
-            f"{constants.ENDPOINT} does not accept the token, or hides the repository from it; run "
-            "'hf auth login' again, or pass another --token"
-        )
-    elif status == 403:
-        reason = (
-            f"the token may not write to {hub_id.repo_id}; use one with write access to "
-            f"{hub_id.repo_id.split('/')[0]}, or choose another name"
-        )
-    elif status in (409, 412):
-        reason = "somebody else committed to it meanwhile, and nothing was changed; push again"
-    elif isinstance(error, ValueError) and fmt.CARD in detail:
-        reason = f"the Hub refuses the front matter of {fmt.CARD} ({detail}); correct it"
-    elif status is not None:
-        reason = f"{constants.ENDPOINT} refuses the upload ({detail}); nothing was changed"
-    else:
-        reason = (
-            f"cannot be pushed to {constants.ENDPOINT} ({type(error).__name__}: {detail}); check the network "
-            "and push again"
-        )
-    return HubError(f"{hub_id}: {reason}")
-
-
-def _status(error: BaseException | None) -> int | None:
-    """Return the HTTP status behind an error; huggingface_hub wraps those of uploads."""
-    while error is not None:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        if isinstance(status, int):
-            return status
-        error = error.__cause__
-    return None

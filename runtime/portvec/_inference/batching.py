@@ -1,63 +1,82 @@
-"""Token ids to embeddings: blocks of texts of similar length through the graph, results in input order."""
+"""Laying out token ids in batches: texts of similar length together, so that little is padding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from portvec._inference.graphs import MIN_LENGTH, Graph, Group
-from portvec._tokenization.tokenizer import Ids, TokenIds
+from portvec._artifact.dtypes import DTYPES
+from portvec._artifact.manifest import Manifest
+from portvec._tokenization.token_ids import Ids, TokenIds
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     import numpy.typing as npt
 
-# Tokens in one call of the graph: enough that what a call costs does not matter, few enough that threads
-# share the work evenly and that its memory is small.
-_GROUP_TOKENS = 1 << 15
+# Tokens in a batch, which is one call of onnxruntime: enough to make the cost of a call small, few enough to
+# bound the memory.
+_BATCH_TOKENS = 1 << 15
 
-# Handing work to another thread takes as long as pooling a thousand tokens.
-_SHARED_TOKENS = 1 << 13
+# Bytes of the rows gathered for a tile: they should stay in a core's own cache until they are summed.
+_TILE_BYTES = 1 << 20
+_MAX_TILE_TOKENS = 1 << 13
+
+# onnxruntime sums over the first axis with its fast kernel only if the axis is longer than 16.
+MIN_LENGTH = 17
 
 
-def pool(
-    tokens: TokenIds,
-    graph: Graph,
-    out: npt.NDArray[np.float32],
-    executor: Executor | None = None,
-) -> None:
-    """Write the graph's output for each text of `tokens` to the same row of `out`, float32 (n, width).
+class Batch(NamedTuple):
+    """Texts for one call of onnxruntime, in tiles of equally many texts.
 
-    With an executor, its threads share the groups.
+    Attributes:
+        token_ids: int32 (positions, texts), one tile below the other. A column holds a text and then padding.
+        bounds: int64 (tiles, 2), the first position of each tile and the one after its last; None for a
+            batch that is one tile with one text.
+        counts: int64 (tiles, texts), number of tokens of each text.
     """
 
-    def run(rows: Ids, group: Group) -> None:
-        out[rows] = graph.run(group)[: len(rows)]
+    token_ids: npt.NDArray[np.int32]
+    bounds: npt.NDArray[np.int64] | None
+    counts: npt.NDArray[np.int64]
 
+
+class Layout(NamedTuple):
+    """How a model's batches are laid out.
+
+    Attributes:
+        padding_id: the id after the last token id, whose row is zero.
+        tile_tokens: tokens, with padding, that a tile should have.
+    """
+
+    padding_id: int
+    tile_tokens: int
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Layout:
+        """Return the layout for an artifact."""
+        row_bytes = manifest.dim * DTYPES[manifest.dtype].summed_bytes
+        return cls(manifest.vocabulary_size, min(max(1, _TILE_BYTES // row_bytes), _MAX_TILE_TOKENS))
+
+
+def lay_out_one(ids: Ids, layout: Layout) -> Batch:
+    """Return the batch of a single text with the token ids (n,)."""
+    count = len(ids)
+    column = np.empty((max(count, MIN_LENGTH), 1), dtype=np.int32)
+    column[:count, 0] = ids
+    column[count:] = layout.padding_id
+    return Batch(column, None, np.array([[count]]))
+
+
+def lay_out(tokens: TokenIds, layout: Layout) -> Iterator[tuple[Ids, Batch]]:
+    """Yield the texts that have tokens, longest first: their rows in the input, int64 (n,), and their batch.
+
+    The last texts of a batch may be padding, which has no row. A tile has 1, 2, 4, 8, ... texts, as many as
+    fit, so the number doubles when the length halves.
+    """
     lengths = np.diff(tokens.offsets)
-    empty = lengths == 0
-    if empty.any():  # all alike: the zero vector, or what a head makes of it
-        out[empty] = graph.run_one(tokens.ids[:0])
-    groups = _groups(tokens, lengths, graph)
-    if executor is None or len(tokens.ids) < _SHARED_TOKENS:
-        for rows, group in groups:
-            run(rows, group)
-    else:
-        for future in [executor.submit(partial(run, *each)) for each in groups]:
-            future.result()
-
-
-def _groups(tokens: TokenIds, lengths: Ids, graph: Graph) -> Iterator[tuple[Ids, Group]]:
-    """Yield every text with tokens, the longest first: rows in the input, int64 (n,), and their blocks.
-
-    The blocks of a group have 1, 2, 4, 8, ... texts each, as many as fit while lengths halve.
-    """
-    # Whoever reads as many ids as the longest text has, wherever a text starts, shall find some.
+    # Pad the end, so that a window as long as the longest text is valid at every start.
     ids = np.zeros(len(tokens.ids) + max(int(lengths.max(initial=0)), MIN_LENGTH), dtype=np.int32)
     ids[: len(tokens.ids)] = tokens.ids
     order = np.argsort(-lengths, kind="stable")
@@ -66,29 +85,30 @@ def _groups(tokens: TokenIds, lengths: Ids, graph: Graph) -> Iterator[tuple[Ids,
     start = 0
     while start < len(order):
         longest = -int(negative_sizes[start])
-        texts = 1 << max(0, (graph.block_tokens // longest).bit_length() - 1)
-        too_short = graph.block_tokens // (2 * texts)
+        texts = 1 << max(0, (layout.tile_tokens // longest).bit_length() - 1)
+        too_short = layout.tile_tokens // (2 * texts)
         stop = int(np.searchsorted(negative_sizes, -too_short))
-        stop = min(stop, start + max(texts, _GROUP_TOKENS // longest // texts * texts))
+        stop = min(stop, start + max(texts, _BATCH_TOKENS // longest // texts * texts))
         rows = order[start:stop]
-        yield rows, _group(ids, tokens.offsets[rows], lengths[rows], texts, graph.padding_id)
+        yield rows, _tile(ids, tokens.offsets[rows], lengths[rows], texts, layout.padding_id)
         start = stop
 
 
-def _group(ids: npt.NDArray[np.int32], starts: Ids, lengths: Ids, texts: int, padding_id: int) -> Group:
-    """Lay out texts, the longest first, in blocks of `texts` or somewhat fewer.
+def _tile(ids: npt.NDArray[np.int32], starts: Ids, lengths: Ids, texts: int, padding_id: int) -> Batch:
+    """Return the batch of texts, longest first, in tiles of at most `texts` texts each.
 
-    Every text is cut out at the length of the longest, which numpy does fast; blocks end where theirs does.
+    numpy copies windows of one length fast, so every text is cut out at the length of the longest. A tile
+    then ends at the length of its own longest text.
     """
-    blocks = -(-len(starts) // texts)
-    texts = -(-len(starts) // blocks)
-    missing = blocks * texts - len(starts)
+    tiles = -(-len(starts) // texts)
+    texts = -(-len(starts) // tiles)
+    missing = tiles * texts - len(starts)
     starts, lengths = np.pad(starts, (0, missing)), np.pad(lengths, (0, missing))
     longest = max(int(lengths[0]), MIN_LENGTH)
     rows = sliding_window_view(ids, longest)[starts]
     np.putmask(rows, np.arange(longest) >= lengths[:, None], padding_id)
-    token_ids = rows.reshape(blocks, texts, longest).transpose(0, 2, 1).reshape(-1, texts)
-    counts = lengths.reshape(blocks, texts)
-    first = np.arange(blocks) * longest
+    token_ids = rows.reshape(tiles, texts, longest).transpose(0, 2, 1).reshape(-1, texts)
+    counts = lengths.reshape(tiles, texts)
+    first = np.arange(tiles) * longest
     bounds = np.stack([first, first + np.maximum(counts[:, 0], MIN_LENGTH)], axis=1)
-    return Group(token_ids, bounds, counts)
+    return Batch(token_ids, bounds, counts)

@@ -1,10 +1,10 @@
-"""What a graph may hold, read from its bytes before onnxruntime opens it.
+"""Checking the bytes of a graph before onnxruntime opens it.
 
-onnxruntime would follow external data to whatever file it names, run operators of any domain, and loop
-for as long as a graph says. An artifact's graph has no reason for any of that: the only subgraph is that of
-a Scan, which ends with its input. The protobuf wire format is
-read directly, because the runtime does without the onnx package. Field numbers are those of onnx.proto
-(github.com/onnx/onnx, onnx/onnx.proto, IR version 8).
+onnxruntime follows external data to any file that a graph names, runs operators of any domain, and loops for
+as long as a graph says. An artifact's graph needs none of that. Its only subgraph is the body of a Scan,
+which ends with its input. This module reads the protobuf wire format itself, because the runtime does not
+require the onnx package. Field numbers are those of onnx.proto (github.com/onnx/onnx, onnx/onnx.proto, IR
+version 8).
 """
 
 from __future__ import annotations
@@ -25,17 +25,18 @@ _STANDARD_DOMAINS = (b"", b"ai.onnx")
 
 
 def check_graph(path: Path, data: str) -> None:
-    """Refuse a graph that is more than standard operators over tensors in this artifact.
+    """Check that a graph consists of standard operators over tensors of this artifact.
 
-    `data` is the path, relative to the graph's folder, of the one file that may hold external data.
+    `data` is the path, relative to the graph's folder, of the only file that may have external data.
 
     Raises:
-        ArtifactError: it is not ONNX, or has another operator domain, a subgraph, a function, or external
+        ArtifactError: the file is not ONNX, or has another operator domain, a subgraph, a function, or
+        external
             data in another file.
     """
     try:
         with path.open("rb") as file:
-            # Mapped, as a single file holds the whole table; unmapped with the last slice of it.
+            # A single file holds the whole table, so map it. The map ends with the last slice of it.
             _check_model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), path, data)
     except (ValueError, OSError) as error:
         raise ArtifactError(f"{path}: not an ONNX graph ({error}); export again") from error
@@ -95,7 +96,7 @@ def _check_tensor(tensor: memoryview, path: Path, data: str) -> None:
 
 
 def _refused(path: Path, what: str) -> ArtifactError:
-    return ArtifactError(f"{path}: holds {what}, which no portvec artifact does; do not use this artifact")
+    return ArtifactError(f"{path}: holds {what}, which no portvec artifact has; do not use this artifact")
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:

@@ -1,8 +1,8 @@
-"""onnxruntime, imported so that it sends and writes nothing of its own.
+"""onnxruntime with its telemetry off.
 
-Since 1.28 or so its wheels for Linux and macOS upload usage events and keep a device id below the
-home folder, unless this variable is set before the import (microsoft/onnxruntime#27379). Embedding
-on a server or a board must not do that unasked; ORT_DISABLE_TELEMETRY=0 in the environment asks.
+Since about 1.28, its wheels for Linux and macOS upload usage events and keep a device id below the home
+folder, unless this variable is set before the import (microsoft/onnxruntime#27379). Embedding on a server or
+a board must not do that unless the user asks, with ORT_DISABLE_TELEMETRY=0 in the environment.
 """
 
 from __future__ import annotations

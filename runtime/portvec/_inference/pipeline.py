@@ -1,167 +1,139 @@
-"""What embedder and classifier share: an artifact's tokenizer and graph, run over texts."""
+"""Texts to embeddings: an artifact's tokenizer and graphs, run over chunks of texts."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from portvec._artifact.folder import Artifact, open_artifact
-from portvec._cores import available_cores
-from portvec._inference.batching import pool
-from portvec._inference.graphs import Graph
+from portvec._artifact.folder import Artifact
+from portvec._inference.batching import Layout, lay_out, lay_out_one
+from portvec._inference.graphs import choose_strategy
+from portvec._inference.session import Target
 from portvec._itertools import batched
-from portvec._loading import ModelOptions, artifact_folder
-from portvec._tokenization.selection import TokenizerChoice, choose_tokenizer
-from portvec._tokenization.tokenizer import TokenIds, check_texts
-from portvec.errors import InputError
+from portvec._tokenization.selection import choose_tokenizer
+from portvec._tokenization.texts import check_iterable, check_texts, refuse_single_text
+from portvec._tokenization.token_ids import Ids, TokenIds
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     import numpy.typing as npt
 
-# Texts tokenized and pooled together. Bounds the memory that ids take, whatever the input's length.
-_WAVE = 2048
+# Texts tokenized together. This bounds the memory for ids, however many texts there are.
+_CHUNK = 2048
+# Fewer characters are embedded in one thread, which takes less time than handing them to several.
+_MIN_SHARED_CHARACTERS = 1 << 15
 
 _T = TypeVar("_T")
 
 
-class Engine:
-    """Runs texts through one output of an artifact's graph. Safe to use from several threads.
-
-    `graph` is the path of one of the artifact's graphs; None takes the main one, without
-    last_hidden_state where there is such a graph.
+class Pipeline:
+    """Runs texts through one output of an artifact's graphs. Threads may share one.
 
     Attributes:
-        width: columns of that output.
+        width: columns of the output.
     """
 
     def __init__(
-        self,
-        artifact: Artifact,
-        *,
-        output: str,
-        width: int,
-        threads: int = 1,
-        tokenizer: TokenizerChoice = "auto",
-        providers: Sequence[str] | None = None,
-        optimize: bool = True,
-        graph: str | None = None,
+        self, artifact: Artifact, target: Target, *, threads: int = 1, tokenizer: str = "auto"
     ) -> None:
-        self.width = width
+        self.width = target.width
         self._tokenizer = choose_tokenizer(artifact, tokenizer, threads)
-        self._graph = Graph(
-            artifact, graph, output=output, width=width, providers=providers, optimize=optimize
-        )
+        self._graphs = choose_strategy(artifact, target)
+        self._layout = Layout.of(artifact.manifest)
         self._threads = threads
         self._executor: Executor | None = None
         self._executor_process = 0
 
+    @property
+    def tokenizer(self) -> str:
+        """Name of the tokenizer backend in use."""
+        return self._tokenizer.name
+
+    def tokenize(self, texts: Iterable[str]) -> TokenIds:
+        """Return the token ids of texts, truncated and without UNK."""
+        refuse_single_text(texts)
+        return self._tokenizer.tokenize(check_texts(list(check_iterable(texts))))
+
     def run(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
-        """Return float32 (n, width) for n texts in input order; one row for a str."""
+        """Return float32 (width,) for a str, and (n, width) for n texts in input order."""
         if isinstance(texts, str):
-            return self._graph.run_one(self._tokenizer.one(texts))
+            return self._run_one(texts)
+        return self._run_many(check_iterable(texts))
+
+    def _run_one(self, text: str, index: int = 0) -> npt.NDArray[np.float32]:
+        return self._embed(self._tokenizer.tokenize_one(text, index))
+
+    def _run_many(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
+        """Return the rows of any number of texts, which threads embed chunk by chunk."""
+        size = _CHUNK
         whole: npt.NDArray[np.float32] | None = None
-        if isinstance(texts, (list, tuple)):  # of known length, so that nothing need be copied together
-            texts = list(texts)
-            if len(texts) == 1:  # as a query comes from a vector database
-                return self._graph.run_one(self._tokenizer.one(*check_texts(texts)))
+        if isinstance(texts, (list, tuple)):  # their number is known, so rows are written where they belong
+            texts = check_texts(texts)
+            size = self._choose_chunk_size(texts)
             whole = np.empty((len(texts), self.width), dtype=np.float32)
-        executor = self._threads_to_use()
-        waves = batched(_iterable(texts), _WAVE)
-        head = list(islice(waves, 2))
-        every = enumerate(chain(head, waves))
-        if len(head) < 2 or executor is None:
-            # A single wave: its groups of blocks are shared among the threads.
-            parts = [self._run_wave(wave, number * _WAVE, whole, executor) for number, wave in every]
+        calls = (
+            partial(self._run_chunk, chunk, number * size, whole)
+            for number, chunk in enumerate(batched(texts, size))
+        )
+        head = list(islice(calls, 2))
+        if len(head) == 2 and self._threads > 1:
+            parts = _run_in_order(self._get_executor(), chain(head, calls), ahead=self._threads + 1)
         else:
-            # Several: each thread tokenizes and pools waves of its own, with nothing to wait for.
-            calls = (partial(self._run_wave, wave, number * _WAVE, whole) for number, wave in every)
-            parts = _in_order(executor, calls, ahead=self._threads + 1)
+            parts = [call() for call in chain(head, calls)]
         if whole is not None:
             return whole
         return np.concatenate(parts) if parts else np.zeros((0, self.width), dtype=np.float32)
 
-    @property
-    def tokenizer(self) -> str:
-        """Name of the tokenizer implementation in use."""
-        return self._tokenizer.name
+    def _choose_chunk_size(self, texts: list[str]) -> int:
+        """Return the size of the largest chunks that keep all threads busy."""
+        if len(texts) >= self._threads * _CHUNK or sum(map(len, texts)) < _MIN_SHARED_CHARACTERS:
+            return _CHUNK
+        return min(_CHUNK, -(-len(texts) // self._threads))
 
-    def tokenize(self, texts: Iterable[str]) -> TokenIds:
-        """Return the token ids of texts."""
-        if isinstance(texts, str):
-            raise InputError("texts is a str, expected a list of str; wrap it as [text]")
-        return self._tokenizer(check_texts(list(_iterable(texts))))
-
-    def _run_wave(
-        self,
-        texts: list[str],
-        first: int,
-        whole: npt.NDArray[np.float32] | None,
-        executor: Executor | None = None,
+    def _run_chunk(
+        self, texts: list[str], first: int, whole: npt.NDArray[np.float32] | None
     ) -> npt.NDArray[np.float32]:
-        """Return the output for `texts`, which start with number `first`: rows of `whole` if there is one."""
+        """Return the rows of `texts`, of which the first has the index `first`: rows of `whole` if given."""
+        texts = check_texts(texts, first)
         if whole is None:
             out = np.empty((len(texts), self.width), dtype=np.float32)
         else:
             out = whole[first : first + len(texts)]
-        tokens = self._tokenizer(check_texts(texts, first), first)
-        pool(tokens, self._graph, out, executor)
+        if len(texts) == 1:  # vector databases send queries as lists of one
+            out[0] = self._run_one(texts[0], first)
+            return out
+        tokens = self._tokenizer.tokenize(texts, first)
+        is_empty = np.diff(tokens.offsets) == 0
+        if is_empty.any():
+            out[is_empty] = self._embed(tokens.ids[:0])
+        for rows, batch in lay_out(tokens, self._layout):
+            out[rows] = self._graphs.run(batch)[: len(rows)]
         return out
 
-    def _threads_to_use(self) -> Executor | None:
-        """Return this process's threads: a forked child has none of its parent's."""
-        if self._threads == 1:
-            return None
+    def _embed(self, ids: Ids) -> npt.NDArray[np.float32]:
+        """Return the row of a text with the token ids (n,)."""
+        row: npt.NDArray[np.float32] = self._graphs.run(lay_out_one(ids, self._layout))[0]
+        return row
+
+    def _get_executor(self) -> Executor:
+        """Return this process's threads. A forked child has none of its parent's."""
         if self._executor is None or self._executor_process != os.getpid():
-            from concurrent.futures import ThreadPoolExecutor
+            from concurrent.futures import ThreadPoolExecutor  # slow to import, and often not needed
 
             self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="portvec")
             self._executor_process = os.getpid()
         return self._executor
 
 
-def resolve(
-    source: str | os.PathLike[str],
-    options: ModelOptions,
-    *,
-    threads: int | None,
-) -> tuple[Artifact, int]:
-    """Return the artifact that a source is or converts to, and the number of threads to use."""
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise InputError(f"threads is {threads!r}, expected a whole number of 1 or more, or None")
-    return open_artifact(artifact_folder(source, options)), threads or available_cores()
-
-
-class Reloadable:
-    """Pickles as what it was loaded with, since a session of onnxruntime does not pickle.
-
-    A token is left out: whoever unpickles uses their own.
-    """
-
-    _loaded_with: tuple[str | os.PathLike[str], dict[str, Any]]
-
-    def _remember(self, source: str | os.PathLike[str], arguments: dict[str, Any]) -> None:
-        local = os.path.abspath(source) if os.path.isdir(source) else source  # noqa: PTH100, PTH112
-        self._loaded_with = (local, {**arguments, "token": None})
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        source, arguments = self._loaded_with
-        return _load, (type(self), source, arguments)
-
-
-def _load(cls: Any, source: str | os.PathLike[str], arguments: dict[str, Any]) -> Any:
-    return cls.load(source, **arguments)
-
-
-def _in_order(executor: Executor, calls: Iterable[Callable[[], _T]], ahead: int) -> list[_T]:
-    """Return the results of `calls` in order, with no more than `ahead` of them taken and not yet done."""
+def _run_in_order(executor: Executor, calls: Iterable[Callable[[], _T]], ahead: int) -> list[_T]:
+    """Return the results of `calls` in order. At most `ahead` of them are taken and not yet done."""
     results: list[_T] = []
     pending: deque[Future[_T]] = deque()
     try:
@@ -170,13 +142,7 @@ def _in_order(executor: Executor, calls: Iterable[Callable[[], _T]], ahead: int)
             if len(pending) >= ahead:
                 results.append(pending.popleft().result())
         results += [future.result() for future in pending]
-    finally:  # an error or Ctrl-C: what has not started need not
+    finally:  # after an error or Ctrl-C, do not start the calls that are left
         for future in pending:
             future.cancel()
     return results
-
-
-def _iterable(texts: Iterable[_T]) -> Iterable[_T]:
-    if isinstance(texts, (bytes, bytearray, dict)) or not isinstance(texts, Iterable):
-        raise InputError(f"texts is a {type(texts).__name__}, expected a str or an iterable of str")
-    return texts

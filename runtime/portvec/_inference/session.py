@@ -1,16 +1,18 @@
-"""A graph of the artifact in onnxruntime: loaded, its signature checked, run."""
+"""A graph of the artifact in onnxruntime."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from portvec._artifact.folder import Artifact
 from portvec._inference.graph_validation import check_graph
 from portvec._inference.onnxruntime import onnxruntime as ort
-from portvec.errors import ArtifactError, SourceError
+from portvec._messages import one_line
+from portvec.errors import ArtifactError, OptionError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,83 +20,102 @@ if TYPE_CHECKING:
 _SEVERITY_ERROR = 3
 
 
-class Session:
-    """A loaded graph. `run` may be called from several threads at once.
+class Target(NamedTuple):
+    """What to compute, and how.
 
-    onnxruntime maps a table in external data into memory, so loading costs the same whatever its
-    size, and processes share its pages.
+    Attributes:
+        output: name of the graph's output.
+        width: number of its columns.
+        graph: path of one of the artifact's graphs for consumers; None for the graphs of the runtime, or
+            onnx/model.onnx if the artifact has none.
+        providers: onnxruntime execution providers; the CPU if None.
+        optimize: whether onnxruntime optimizes the graph.
+    """
+
+    output: str
+    width: int
+    graph: str | None = None
+    providers: Sequence[str] | None = None
+    optimize: bool = True
+
+
+class Session:
+    """A loaded graph. Threads may call `run` at the same time.
+
+    onnxruntime maps a table in external data into memory, so loading takes the same time whatever its size,
+    and processes share its pages.
     """
 
     def __init__(
-        self,
-        path: Path,
-        data: str,
-        inputs: Mapping[str, str],
-        *,
-        output: str,
-        width: int,
-        providers: Sequence[str] | None = None,
-        optimize: bool = True,
+        self, artifact: Artifact, target: Target, *, data: str, graph: str, inputs: Mapping[str, str]
     ) -> None:
-        """Load a graph that has these inputs (names and onnxruntime's types) and a float32 output (n, width).
+        """Load the artifact's file `graph`, whose external data may only be in the artifact's file `data`.
 
-        `data` is the path, relative to the graph's folder, of the one file that may hold external data.
+        It must have these `inputs` (names and onnxruntime's types), and the target's output, float32 (n,
+        width).
+
+        Raises:
+            OptionError: onnxruntime does not have a provider of the target. ArtifactError: the graph cannot
+            be loaded, is not what an artifact may have, or has other inputs or
+                outputs.
         """
-        check_graph(path, data)
+        path = artifact.path(graph)
+        check_graph(path, PurePosixPath(data).relative_to(PurePosixPath(graph).parent).as_posix())
         self._path = path
-        self._outputs = [output]
-        options = ort.SessionOptions()
-        options.log_severity_level = _SEVERITY_ERROR
-        # One thread a run: blocks are small, and parallelism comes from several runs at once.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        # Blocks come in many shapes, and a plan of memory would be kept for each.
-        options.enable_mem_pattern = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        level = ort.GraphOptimizationLevel
-        options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
-        chosen = _checked_providers(providers)
+        self._outputs = [target.output]
+        providers = _check_providers(target.providers)
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=chosen)
+            self._session = ort.InferenceSession(str(path), _options(target), providers=providers)
             got_inputs = {i.name: i.type for i in self._session.get_inputs()}
             got_outputs = {o.name: (o.type, o.shape[-1]) for o in self._session.get_outputs()}
         except Exception as error:  # onnxruntime's exceptions share no public base
-            raise ArtifactError(f"{path}: onnxruntime cannot load this graph ({_one_line(error)})") from error
-        if got_inputs != inputs or got_outputs.get(output) != ("tensor(float)", width):
+            raise ArtifactError(f"{path}: onnxruntime cannot load this graph ({one_line(error)})") from error
+        if got_inputs != inputs or got_outputs.get(target.output) != ("tensor(float)", target.width):
             described = " and ".join(f"{name} {kind}" for name, kind in inputs.items())
             raise ArtifactError(
                 f"{path}: not a portvec graph, expected inputs {described} and tensor(float) output "
-                f"{output} of dimension {width}, got inputs {got_inputs} and outputs {got_outputs}"
+                f"{target.output} of dimension {target.width}, got inputs {got_inputs} and outputs "
+                f"{got_outputs}"
             )
 
     def run(self, feeds: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
         """Return the output.
 
         Raises:
-            ArtifactError: onnxruntime fails, as where a token id is beyond the table.
+            ArtifactError: onnxruntime fails, for example because a token id is beyond the table.
         """
         try:
             outputs: list[npt.NDArray[np.float32]] = self._session.run(self._outputs, feeds)
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise ArtifactError(
-                f"{self._path}: onnxruntime fails on this graph ({_one_line(error)}); "
-                "run 'portvec verify' on the artifact, and export again if it fails too"
+                f"{self._path}: onnxruntime fails on this graph ({one_line(error)}); "
+                "run 'portvec verify' on the artifact, and export again if that fails too"
             ) from error
         return outputs[0]
 
 
-def _checked_providers(providers: Sequence[str] | None) -> list[str]:
+def _options(target: Target) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = _SEVERITY_ERROR
+    # One thread a run: tiles are small, and parallelism comes from several runs at once.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    # Batches come in many shapes, and onnxruntime would keep a memory plan for each.
+    options.enable_mem_pattern = False
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    level = ort.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if target.optimize else level.ORT_DISABLE_ALL
+    return options
+
+
+def _check_providers(providers: Sequence[str] | None) -> list[str]:
     if providers is None:
         return ["CPUExecutionProvider"]
     available = ort.get_available_providers()
     for provider in providers:
         if provider not in available:
-            raise SourceError(
+            raise OptionError(
                 f"execution provider {provider!r} is not in this onnxruntime, which has "
-                f"{', '.join(available)}; install the onnxruntime build that brings it"
+                f"{', '.join(available)}; install an onnxruntime build that has it"
             )
     return list(providers)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

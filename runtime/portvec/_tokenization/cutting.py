@@ -1,29 +1,36 @@
-"""Where a text may be cut so that the ids of its words, one after another, are its own."""
+"""Where a text may be cut into words, so that the ids of its words, one after another, are its own.
+
+Two rules are proven, one class each: `CutAtPunctuation` for BERT's tokenizers, and `CutBeforeSpaces` for
+those of sentencepiece (`MetaspaceWords`) and GPT-2 (`ByteLevelWords`).
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from enum import IntEnum
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from tokenizers import Tokenizer as HuggingFaceTokenizer
+from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 
-from portvec._tokenization.tokenizer import Ids
+from portvec._tokenization.components import list_normalizers, list_pre_tokenizers, normalize_with
+from portvec._tokenization.token_ids import Ids
 from portvec._tokenization.word_table import LONGEST
 
 _PUNCTUATION = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-_WHITE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
+_WHITE_SPACE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
 
-# Normalizers that change nothing across a space, if nothing becomes one beside it: see `_space_splitting`.
-_LOCAL = {"Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
-_COLLAPSE = {"Regex": " {2,}"}
+# Translation tables: 0 for a space, 1 for other bytes, 2 for punctuation; whether a byte is not white space.
+_KINDS = bytes(2 if code in _PUNCTUATION else code != ord(" ") for code in range(256))
+_IS_VISIBLE = bytes(code not in _WHITE_SPACE for code in range(256))
 
-# Characters that Unicode (17, property Grapheme_Cluster_Break=Prepend) counts to the same user-perceived
-# character as what follows them, even a space; Precompiled normalizes those as one.
+# Normalizers that change nothing across a space, unless something beside it becomes a space too.
+_LOCAL_NORMALIZERS = {"Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
+_COLLAPSE_SPACES = {"Regex": " {2,}"}
+
+# Characters that Unicode 17 (property Grapheme_Cluster_Break=Prepend) puts into one user-perceived character
+# with what follows, even with a space. The normalizer Precompiled maps such a character as a whole.
 _PREPENDED = (
     "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\U000110bd\U000110cd\U000111c2"
     "\U000111c3\U000113d1\U0001193f\U00011941\U00011a3a\U00011a84\U00011a85\U00011a86\U00011a87\U00011a88"
@@ -32,205 +39,218 @@ _PREPENDED = (
 
 
 class Standing(IntEnum):
-    """What the ids of a word depend on: its neighbours, or only itself, so that several may be joined."""
+    """What the ids of a word depend on."""
 
-    DEPENDS = 0
-    ALONE = 1
-    JOINS = 2
+    DEPENDS = 0  # on its neighbours
+    ALONE = 1  # on the word only
+    JOINS = 2  # on the word only, also if another word follows without a separator
 
 
-@dataclass(frozen=True)
-class Splitting:
-    """How the texts of a tokenizer fall into words.
+class CuttingRules(Protocol):
+    """How the texts of a tokenizer are cut into words.
 
     Attributes:
-        words: maps texts (UTF-8, each ended by a line feed) and their starts to starts and lengths of words.
-        standing: what a word's ids depend on.
-        whole: parts of text whose presence forbids to cut it.
-        fold: bytes that are alike to the tokenizer, for `bytes.translate`.
-        words_free_of: a character that no word holds, with a token of its own; None if there is none.
+        uncuttable: parts of a text, UTF-8, whose presence means that the text must not be cut.
+        fold: table for `bytes.translate` that maps bytes which the tokenizer does not tell apart to one; None
+            if there are none.
+        separator: a character that no word contains and that has a token of its own; None if there is none.
         mark: what the first token of a word that joins begins with, and no other; None if words do not join.
-        known: words whose id is known.
     """
 
-    words: Callable[[bytes, Ids], tuple[Ids, Ids]]
-    standing: Callable[[str], Standing]
-    whole: list[bytes]
-    fold: bytes | None = None
-    words_free_of: str | None = None
-    mark: str | None = None
-    known: Callable[[], dict[bytes, int]] = dict
+    uncuttable: list[bytes]
+    fold: bytes | None
+    separator: str | None
+    mark: str | None
+
+    def cut(self, text: bytes, bounds: Ids) -> tuple[Ids, Ids]:
+        """Return the starts and lengths, in bytes, of the words in texts that start at `bounds`.
+
+        The texts are UTF-8, and a line feed ends each. `bounds` has the end of the last one too.
+        """
+
+    def judge(self, word: str) -> Standing:
+        """Return what the ids of a word depend on."""
+
+    def list_known_words(self) -> dict[bytes, int]:
+        """Return words, as `cut` gives them, whose only id is known without tokenizing them."""
 
 
-def splitting(tokenizer: HuggingFaceTokenizer) -> Splitting | None:
-    """Return where texts may be cut for this tokenizer; None if nowhere that is proven."""
-    normalizers = _parts(tokenizer.normalizer, "normalizers")
-    pre_tokenizers = _parts(tokenizer.pre_tokenizer, "pretokenizers")
+def find_cutting_rules(tokenizer: Tokenizer) -> CuttingRules | None:
+    """Return the rules for this tokenizer, or None if there are none that are proven."""
+    normalizers = list_normalizers(tokenizer)
+    pre_tokenizers = list_pre_tokenizers(tokenizer)
     added = list(tokenizer.get_added_tokens_decoder().values())
-    # These are looked for in the normalized text, all others in the text itself.
+    # Such tokens are searched for in the normalized text, all others in the text itself.
     if normalizers and any(token.normalized for token in added):
         return None
-    whole = [token.content.encode() for token in added]
+    uncuttable = [token.content.encode() for token in added]
     kinds = [part["type"] for part in pre_tokenizers]
     if kinds == ["BertPreTokenizer"] and [part["type"] for part in normalizers] == ["BertNormalizer"]:
-        return _bert(tokenizer, whole, **normalizers[0])
-    if kinds == ["ByteLevel"] and pre_tokenizers[0].get("use_regex", True):
-        return _byte_level(tokenizer, whole) if normalizers in ([], [{"type": "NFC"}]) else None
-    if kinds in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
+        model = tokenizer.model
+        is_long_enough = isinstance(model, WordPiece) and model.max_input_chars_per_word >= LONGEST
+        if is_long_enough and normalizers[0]["clean_text"]:
+            return CutAtPunctuation(tokenizer, uncuttable, lowercase=normalizers[0]["lowercase"])
+    elif kinds == ["ByteLevel"] and pre_tokenizers[0].get("use_regex", True):
+        if normalizers in ([], [{"type": "NFC"}]):
+            return ByteLevelWords(tokenizer, uncuttable)
+    elif kinds in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
         metaspace = pre_tokenizers[-1]
         if metaspace.get("split", True) and metaspace["prepend_scheme"] in ("always", "never"):
-            return _metaspace(tokenizer, whole, normalizers, metaspace["replacement"])
+            return MetaspaceWords.find(tokenizer, uncuttable, normalizers, metaspace["replacement"])
     return None
 
 
-def depends_on_position(tokenizer: HuggingFaceTokenizer) -> bool:
-    """Tell whether the first part of a text is tokenized in another way than those after an added token."""
-    parts = _parts(tokenizer.pre_tokenizer, "pretokenizers")
-    return any(part.get("prepend_scheme") == "first" for part in parts)
-
-
-def _bert(
-    tokenizer: HuggingFaceTokenizer, whole: list[bytes], clean_text: bool, lowercase: bool, **_: Any
-) -> Splitting | None:
+class CutAtPunctuation:
     """WordPiece under BERT's rules: cut at ASCII white space and at both sides of ASCII punctuation.
 
-    The normalizer maps each character by itself, the pre-tokenizer drops white space, splits off
-    punctuation and joins nothing. Nothing but itself normalizes to U+0021.
+    The normalizer maps each character by itself. The pre-tokenizer drops white space, splits off punctuation
+    and joins nothing. Only U+0021 normalizes to "!", so no word contains it.
     """
-    model = tokenizer.model
-    if not clean_text or not isinstance(model, WordPiece) or model.max_input_chars_per_word < LONGEST:
-        return None
-    # White space is alike to the normalizer, and so are NUL and U+0001, which it drops.
-    fold = bytearray(range(256))
-    fold[:2], fold[ord("\t")], fold[ord("\n")], fold[ord("\r")] = b"\1\1", 32, 32, 32
-    if lowercase:
-        fold = bytearray(bytes(fold).lower())
 
-    def known() -> dict[bytes, int]:
-        # Letters and digits that are one entry: nothing longer can match, the normalizer changes none.
+    mark: str | None = None
+
+    def __init__(self, tokenizer: Tokenizer, uncuttable: list[bytes], *, lowercase: bool) -> None:
+        self.uncuttable = uncuttable
+        self.separator: str | None = "!" if tokenizer.token_to_id("!") is not None else None
+        self._tokenizer = tokenizer
+        self._lowercase = lowercase
+        # The normalizer turns these controls into a space, and drops NUL and U+0001.
+        fold = bytearray(range(256))
+        fold[:2], fold[ord("\t")], fold[ord("\n")], fold[ord("\r")] = b"\1\1", 32, 32, 32
+        self.fold: bytes | None = bytes(fold).lower() if lowercase else bytes(fold)
+
+    def cut(self, text: bytes, bounds: Ids) -> tuple[Ids, Ids]:
+        """Return the starts and lengths of words and of punctuation marks."""
+        kinds = np.frombuffer(text.translate(_KINDS), dtype=np.uint8)
+        mark, inside = kinds == 2, kinds == 1
+        begins, ends = mark.copy(), mark.copy()
+        begins[:1] |= inside[:1]
+        begins[1:] |= inside[1:] & ~inside[:-1]
+        ends[:-1] |= inside[:-1] & ~inside[1:]
+        starts = np.flatnonzero(begins)
+        return starts, np.flatnonzero(ends) - starts + 1
+
+    def judge(self, word: str) -> Standing:
+        """Return that every word stands alone."""
+        return Standing.ALONE
+
+    def list_known_words(self) -> dict[bytes, int]:
+        """Return the vocabulary's words of ASCII letters and digits.
+
+        The normalizer changes none of them, and no longer piece can match.
+        """
         return {
             word.encode(): token_id
-            for word, token_id in tokenizer.get_vocab(with_added_tokens=False).items()
+            for word, token_id in self._tokenizer.get_vocab(with_added_tokens=False).items()
             if word.isascii() and word.isalnum() and len(word) <= LONGEST
-            if not lowercase or word == word.lower()
+            if not self._lowercase or word == word.lower()
         }
 
-    return Splitting(
-        words=_between_marks,
-        standing=lambda _: Standing.ALONE,
-        whole=whole,
-        fold=bytes(fold),
-        words_free_of="!" if tokenizer.token_to_id("!") is not None else None,
-        known=known,
-    )
+
+class CutBeforeSpaces(ABC):
+    """Cut before a space that follows no white space."""
+
+    fold: bytes | None = None
+    separator: str | None = None
+
+    def __init__(self, tokenizer: Tokenizer, uncuttable: list[bytes], mark: str) -> None:
+        self.uncuttable = uncuttable
+        self._normalize = normalize_with(tokenizer)
+        # Joined words could form an added token with a space in it that none of them contains.
+        self.mark: str | None = None if any(b" " in part for part in uncuttable) else mark
+
+    @abstractmethod
+    def judge(self, word: str) -> Standing:
+        """Return what the ids of a word depend on."""
+
+    def cut(self, text: bytes, bounds: Ids) -> tuple[Ids, Ids]:
+        """Return the starts and lengths of words. The space before a word belongs to it."""
+        begins = np.frombuffer(text, dtype=np.uint8) == ord(" ")
+        begins[1:] &= np.frombuffer(text.translate(_IS_VISIBLE), dtype=np.bool_)[:-1]
+        begins[bounds[-1] :] = False
+        begins[bounds] = True  # the start of every text, also of an empty one, and the end of the last
+        starts = np.flatnonzero(begins)
+        lengths = np.diff(starts)
+        lengths -= np.isin(starts[1:], bounds, assume_unique=True)  # without the line feed
+        kept = lengths > 0
+        return starts[:-1][kept], lengths[kept]
+
+    def list_known_words(self) -> dict[bytes, int]:
+        """Return no words."""
+        return {}
 
 
-def _byte_level(tokenizer: HuggingFaceTokenizer, whole: list[bytes]) -> Splitting:
-    """Byte-level BPE with GPT-2's pattern: cut before a space that follows no white space.
+class ByteLevelWords(CutBeforeSpaces):
+    """Words of byte-level BPE with GPT-2's pattern.
 
     No alternative of the pattern takes white space after anything else, and none looks back.
     """
-    normalize = _normalize(tokenizer)
 
-    def standing(word: str) -> Standing:
-        if normalize(word)[-1:].isspace():
+    def __init__(self, tokenizer: Tokenizer, uncuttable: list[bytes]) -> None:
+        super().__init__(tokenizer, uncuttable, mark="\u0120")
+        self.uncuttable = [*uncuttable, b"\0"]
+
+    def judge(self, word: str) -> Standing:
+        """Return DEPENDS for a word that ends in white space, which the pattern may split."""
+        if self._normalize(word)[-1:].isspace():
             return Standing.DEPENDS
         return Standing.JOINS if word[0] == " " and word.count(" ") == 1 else Standing.ALONE
 
-    return Splitting(_before_spaces, standing, [*whole, b"\0"], mark=_mark(whole, "\u0120"))
 
+class MetaspaceWords(CutBeforeSpaces):
+    """Words of Unigram or BPE with Metaspace, whose pre-tokenizer splits before each space.
 
-def _metaspace(
-    tokenizer: HuggingFaceTokenizer, whole: list[bytes], normalizers: list[dict[str, Any]], replacement: str
-) -> Splitting | None:
-    """Unigram or BPE with Metaspace: cut before a space that follows no white space.
-
-    The pre-tokenizer splits before each space. Where the normalizer makes one of several, they must not
-    meet across the cut: what a word normalizes to shall start with one, and not end with one.
+    Where the normalizer collapses spaces, two of them must not meet across a cut: a word must not end with
+    one once it is normalized, and must still begin with one.
     """
-    collapses = False
-    for part in normalizers:
-        if part["type"] == "Replace":
-            if part["pattern"] != _COLLAPSE or part["content"] not in (" ", replacement):
-                return None
-            collapses = True
-        elif part["type"] == "Strip":
-            if part["strip_left"]:
-                return None
-            collapses = True
-        elif part["type"] not in _LOCAL:
-            return None
-    normalize = _normalize(tokenizer)
 
-    def standing(word: str) -> Standing:
-        # The x, so that nothing is stripped from the word.
-        normalized = normalize(f"{word}x").replace(replacement, " ")
+    def __init__(
+        self, tokenizer: Tokenizer, uncuttable: list[bytes], replacement: str, *, collapses: bool
+    ) -> None:
+        super().__init__(tokenizer, uncuttable, mark=replacement)
+        self.uncuttable = [*uncuttable, b"\0", replacement.encode()]
+        self._replacement = replacement
+        self._collapses = collapses
+
+    @classmethod
+    def find(
+        cls,
+        tokenizer: Tokenizer,
+        uncuttable: list[bytes],
+        normalizers: list[dict[str, Any]],
+        replacement: str,
+    ) -> MetaspaceWords | None:
+        """Return the rules, or None if a normalizer is not known to keep words apart."""
+        collapses = False
+        for part in normalizers:
+            if part["type"] == "Replace":
+                if part["pattern"] != _COLLAPSE_SPACES or part["content"] not in (" ", replacement):
+                    return None
+                collapses = True
+            elif part["type"] == "Strip":
+                if part["strip_left"]:
+                    return None
+                collapses = True
+            elif part["type"] not in _LOCAL_NORMALIZERS:
+                return None
+        rules = cls(tokenizer, uncuttable, replacement, collapses=collapses)
+        if any(part["type"] == "Precompiled" for part in normalizers):
+            rules.uncuttable += [c.encode() for c in _PREPENDED if not rules._keeps_space(c)]
+        return rules
+
+    def judge(self, word: str) -> Standing:
+        """Return what the ids of a word depend on, given what it normalizes to."""
+        # The x keeps a normalizer from stripping the end of the word.
+        normalized = self._normalize(f"{word}x").replace(self._replacement, " ")
         if word[0] == " ":
             if normalized[0] != " ":
                 return Standing.DEPENDS
             if len(normalized) > 2 and normalized.count(" ") == 1 == len(normalized.split()):
                 return Standing.JOINS
-        if collapses and (normalized[-2:-1] == " " or normalized[1:2] == " "):
+        if self._collapses and (normalized[-2:-1] == " " or normalized[1:2] == " "):
             return Standing.DEPENDS
         return Standing.ALONE
 
-    if any(part["type"] == "Precompiled" for part in normalizers):
-        whole = whole + [c.encode() for c in _PREPENDED if not _keeps_space(normalize, c)]
-    mark = _mark(whole, replacement)
-    return Splitting(_before_spaces, standing, [*whole, b"\0", replacement.encode()], mark=mark)
-
-
-def _mark(whole: list[bytes], mark: str) -> str | None:
-    """Return the mark, unless words that are joined may hold an added token that none of them holds."""
-    return None if any(b" " in part for part in whole) else mark
-
-
-def _keeps_space(normalize: Callable[[str], str], character: str) -> bool:
-    return normalize(f"x{character} y") == normalize(f"x{character}") + normalize(" y")
-
-
-def _normalize(tokenizer: HuggingFaceTokenizer) -> Callable[[str], str]:
-    normalizer = tokenizer.normalizer  # each access makes a new object
-    return str if normalizer is None else normalizer.normalize_str
-
-
-def _parts(component: Any, name: str) -> list[dict[str, Any]]:
-    """Return the steps of a normalizer or pre-tokenizer."""
-    if component is None:
-        return []
-    state: dict[str, Any] = json.loads(component.__getstate__())
-    return list(_flat(state, name))
-
-
-def _flat(state: dict[str, Any], name: str) -> Iterable[dict[str, Any]]:
-    if state["type"] != "Sequence":
-        yield state
-    for part in state.get(name, ()):
-        yield from _flat(part, name)
-
-
-_KINDS = bytes(2 if code in _PUNCTUATION else code != ord(" ") for code in range(256))
-_NOT_WHITE = bytes(code not in _WHITE for code in range(256))
-
-
-def _between_marks(text: bytes, _: Ids) -> tuple[Ids, Ids]:
-    kinds = np.frombuffer(text.translate(_KINDS), dtype=np.uint8)
-    mark, inside = kinds == 2, kinds == 1
-    begins, ends = mark.copy(), mark.copy()
-    begins[:1] |= inside[:1]
-    begins[1:] |= inside[1:] & ~inside[:-1]
-    ends[:-1] |= inside[:-1] & ~inside[1:]
-    starts = np.flatnonzero(begins)
-    return starts, np.flatnonzero(ends) - starts + 1
-
-
-def _before_spaces(text: bytes, bounds: Ids) -> tuple[Ids, Ids]:
-    begins = np.frombuffer(text, dtype=np.uint8) == ord(" ")
-    begins[1:] &= np.frombuffer(text.translate(_NOT_WHITE), dtype=np.bool_)[:-1]
-    begins[bounds[-1] :] = False
-    begins[bounds] = True  # of empty texts too, and behind the last one
-    starts = np.flatnonzero(begins)
-    lengths = np.diff(starts)
-    lengths -= np.isin(starts[1:], bounds, assume_unique=True)  # the line feed
-    kept = lengths > 0
-    return starts[:-1][kept], lengths[kept]
+    def _keeps_space(self, character: str) -> bool:
+        """Return whether a space after the character is normalized by itself."""
+        return self._normalize(f"x{character} y") == self._normalize(f"x{character}") + self._normalize(" y")

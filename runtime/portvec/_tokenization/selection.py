@@ -1,73 +1,99 @@
-"""Which tokenizer implementation an artifact is run with."""
+"""Choosing the tokenizer backend that an artifact is run with."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Final, Literal, get_args
 
 from portvec._artifact import format as fmt
 from portvec._artifact.conformance import Conformance
 from portvec._artifact.folder import Artifact
 from portvec._cores import available_cores
-from portvec._tokenization.cutting import splitting
-from portvec._tokenization.encoders import GrowingEncoder, NanotokenEncoder, PlainEncoder
+from portvec._messages import unknown
+from portvec._tokenization.backends import ACCELERATORS, Accelerator
+from portvec._tokenization.backends.huggingface import NAME, PlainEncoder
+from portvec._tokenization.cutting import find_cutting_rules
+from portvec._tokenization.growing import GrowingEncoder
 from portvec._tokenization.tokenizer import Encoder, Tokenizer
 from portvec._tokenization.word_cache import WordEncoder
-from portvec.errors import ArtifactError, InputError, MissingExtraError
+from portvec.errors import ArtifactError, MissingExtraError, OptionError
 
-TokenizerChoice = Literal["auto", "tokenizers", "nanotoken"]
-CHOICES: Final[tuple[str, ...]] = get_args(TokenizerChoice)
+AUTO = "auto"
 
 
-def choose_tokenizer(artifact: Artifact, choice: TokenizerChoice, threads: int) -> Tokenizer:
+def list_choices() -> list[str]:
+    """Return the values that the option `tokenizer` may have."""
+    return [AUTO, NAME, *ACCELERATORS]
+
+
+def choose_tokenizer(artifact: Artifact, choice: str, threads: int) -> Tokenizer:
     """Return the tokenizer asked for; for "auto" the fastest one that is installed and exact.
 
-    A faster library is used only if it gives the ids that the artifact recorded; if not, a warning is
+    An accelerator is used only if it gives the ids that the artifact recorded. If it does not, a warning is
     logged and `tokenizers` does the work.
 
     Raises:
-        InputError: an unknown choice.
-        MissingExtraError: the library asked for is not installed.
-        ArtifactError: the library asked for does not give this artifact's ids.
+        OptionError: the choice is unknown.
+        MissingExtraError: the accelerator asked for is not installed.
+        ArtifactError: the accelerator asked for does not give this artifact's ids.
     """
-    if choice not in CHOICES:
-        raise InputError(f"tokenizer is {choice!r}, expected one of {', '.join(CHOICES)}")
-    # The libraries' pools have a thread per core: they are used where all cores are granted.
+    if choice not in list_choices():
+        raise OptionError(unknown("tokenizer", choice, list_choices()))
+    # The pools of the libraries have a thread for each core, so they are used only if all cores are granted.
     parallel = 1 < threads >= available_cores()
-    if choice == "nanotoken":
-        if find_spec("nanotoken") is None:
-            raise MissingExtraError("tokenizer 'nanotoken' is not installed; run pip install 'portvec[fast]'")
-        encoder = _nanotoken(artifact, parallel)
-        if encoder is None:
-            raise ArtifactError(
-                f"{artifact.folder}: nanotoken does not give this model's token ids; use 'auto'"
-            )
-        return Tokenizer(encoder, artifact.manifest)
+    if choice in ACCELERATORS:
+        return Tokenizer(_require(artifact, ACCELERATORS[choice], parallel), artifact.manifest)
     plain = PlainEncoder(artifact.path(fmt.TOKENIZER), parallel=parallel)
 
-    def faster() -> Encoder:
-        is_known = artifact.manifest.tokenizer.model == "WordPiece" and find_spec("nanotoken") is not None
-        accelerated = _nanotoken(artifact, parallel) if choice == "auto" and is_known else None
+    def load_faster() -> Encoder:
+        accelerated = _find(artifact, parallel) if choice == AUTO else None
         if accelerated is not None:
             return accelerated
-        cuts = splitting(plain.tokenizer)
-        return WordEncoder(plain, cuts) if cuts else plain
+        rules = find_cutting_rules(plain.tokenizer)
+        return WordEncoder(plain, rules) if rules else plain
 
-    return Tokenizer(GrowingEncoder(plain, faster), artifact.manifest)
+    return Tokenizer(GrowingEncoder(plain, load_faster), artifact.manifest)
 
 
-def _nanotoken(artifact: Artifact, parallel: bool) -> Encoder | None:
-    """Return nanotoken if it reproduces the recorded ids, else None."""
+def _require(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encoder:
+    """Return the encoder of one accelerator."""
+    name = accelerator.name
+    if find_spec(accelerator.package) is None:
+        raise MissingExtraError(
+            f"tokenizer {name!r} is not installed; run pip install 'portvec[{accelerator.extra}]'"
+        )
+    encoder = _load(artifact, accelerator, parallel)
+    if encoder is None:
+        raise ArtifactError(
+            f"{artifact.folder}: {name} does not give this model's token ids; use tokenizer='auto'"
+        )
+    return encoder
+
+
+def _find(artifact: Artifact, parallel: bool) -> Encoder | None:
+    """Return the encoder of the first accelerator that supports the model and is installed and exact."""
+    for accelerator in ACCELERATORS.values():
+        if artifact.manifest.tokenizer.model in accelerator.models and find_spec(accelerator.package):
+            encoder = _load(artifact, accelerator, parallel)
+            if encoder is not None:
+                return encoder
+    return None
+
+
+def _load(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encoder | None:
+    """Return the encoder if it reproduces the recorded ids, else None."""
     import logging
 
     log = logging.getLogger("portvec")
     recorded = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
     try:
-        encoder = NanotokenEncoder(artifact.path(fmt.TOKENIZER), parallel=parallel)
-        same = Tokenizer(encoder, artifact.manifest)(recorded.texts).lists() == recorded.token_ids
-    except Exception as error:  # a component that it does not know, or a fault of its own
-        log.info("%s: nanotoken is not used (%s)", artifact.folder, error)
+        encoder = accelerator(artifact.path(fmt.TOKENIZER), parallel=parallel)
+        token_ids = Tokenizer(encoder, artifact.manifest).tokenize(recorded.texts).lists()
+    except Exception as error:  # a tokenizer that the library does not support, or a fault in the library
+        log.info("%s: %s is not used (%s)", artifact.folder, accelerator.name, error)
         return None
-    if not same:
-        log.warning("%s: nanotoken is not used, its ids differ from the recorded ones", artifact.folder)
-    return encoder if same else None
+    if token_ids == recorded.token_ids:
+        return encoder
+    log.warning(
+        "%s: %s is not used, its ids differ from the recorded ones", artifact.folder, accelerator.name
+    )
+    return None

@@ -1,122 +1,135 @@
-"""`tokenizers` with a cache of words: words repeat, so few are tokenized twice."""
+"""`tokenizers` with a cache of words. Words repeat, so few of them are tokenized twice."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from portvec._tokenization.cutting import Splitting, Standing
-from portvec._tokenization.encoders import PlainEncoder
-from portvec._tokenization.tokenizer import Ids, TokenIds, offsets_of
-from portvec._tokenization.word_table import ALONE_ONLY, LONGEST, WordTable
+from portvec._tokenization.backends.huggingface import SEPARATOR, PlainEncoder
+from portvec._tokenization.cutting import CuttingRules, Standing
+from portvec._tokenization.token_ids import Ids, TokenIds, merge, offsets_of
+from portvec._tokenization.word_table import DEPENDS, LONGEST, WordTable
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-# Fewer bytes than this are tokenized sooner than looked up.
+# Tokenizing fewer bytes than this is faster than looking up their words.
 _MIN_BYTES = 1500
-# Where unknown words make up more than this share of the bytes, whole texts are tokenized sooner.
+# Tokenizing whole texts is faster if unknown words make up more than this share of the bytes.
 _MAX_UNKNOWN = 0.75
 
 
 class WordEncoder:
-    """Looks up the ids of words, and has those that it lacks tokenized once."""
+    """Looks up the ids of words, and has unknown words tokenized once."""
 
     name = "tokenizers, caching words"
 
-    def __init__(self, plain: PlainEncoder, splitting: Splitting) -> None:
+    def __init__(
+        self,
+        plain: PlainEncoder,
+        rules: CuttingRules,
+        *,
+        min_bytes: int = _MIN_BYTES,
+        max_unknown: float = _MAX_UNKNOWN,
+        make_table: Callable[[], WordTable] = WordTable,
+    ) -> None:
+        """Cache words over `plain`, cut by `rules`.
+
+        Texts of less than `min_bytes` in all, and texts in which unknown words make up more than the share
+        `max_unknown` of the bytes, are tokenized whole.
+        """
         self._plain = plain
-        self._splitting = splitting
-        self._whole = [*splitting.whole, plain.separator.encode()]
+        self._rules = rules
+        self._uncuttable = [*rules.uncuttable, SEPARATOR.encode()]
+        self._min_bytes = min_bytes
+        self._max_unknown = max_unknown
+        self._make_table = make_table
         self._table: WordTable | None = None
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
-        """See `Encoder`."""
+        """Return ids without special tokens, padding or truncation."""
         encoded = [text.encode() for text in texts]
         joined = b"\n".join(encoded)
-        if len(joined) < _MIN_BYTES:
+        if len(joined) < self._min_bytes:
             return self._plain.encode(texts)
         whole = np.zeros(len(texts), dtype=np.bool_)
-        if any(part in joined for part in self._whole):
-            whole[:] = [any(part in text for part in self._whole) for text in encoded]
+        if any(part in joined for part in self._uncuttable):
+            whole[:] = [any(part in text for part in self._uncuttable) for text in encoded]
             joined = b"\n".join(
-                b"" if cut else text for text, cut in zip(encoded, whole.tolist(), strict=True)
+                b"" if is_whole else text for text, is_whole in zip(encoded, whole.tolist(), strict=True)
             )
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         bounds = offsets_of(np.where(whole, 0, lengths) + 1)
-        if self._splitting.fold is not None:
-            joined = joined.translate(self._splitting.fold)
+        if self._rules.fold is not None:
+            joined = joined.translate(self._rules.fold)
         tokens = self._look_up(joined + b" " * LONGEST, bounds, whole)
         if tokens is None:
             return self._plain.encode(texts)
         if not whole.any():
             return tokens
         of_whole = self._plain.encode([texts[row] for row in np.flatnonzero(whole).tolist()])
-        return _merged(whole, of_whole, TokenIds(tokens.ids, offsets_of(np.diff(tokens.offsets)[~whole])))
+        return merge(whole, of_whole, TokenIds(tokens.ids, offsets_of(np.diff(tokens.offsets)[~whole])))
 
     def _look_up(self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_]) -> TokenIds | None:
-        """Return the ids of texts that start at `bounds`; None if it is better not to cut them.
+        """Return the ids of the texts that start at `bounds`, or None if they had better be tokenized whole.
 
-        Adds texts with a word that does not stand alone to `whole`, and returns no ids for them.
+        A text with a word that depends on its neighbours is marked in `whole` and gets no ids.
         """
-        starts, lengths = self._splitting.words(joined, bounds)
-        table = self._table or self._new_table()
+        starts, lengths = self._rules.cut(joined, bounds)
+        table = self._table or self._start_table()
         places = table.find(joined, starts, lengths)
         unknown = np.flatnonzero(places == 0)
         if len(unknown):
             ends = starts[unknown] + lengths[unknown]
             words = [joined[i:j] for i, j in zip(starts[unknown].tolist(), ends.tolist(), strict=True)]
             distinct = list(dict.fromkeys(words))
-            if sum(map(len, distinct)) > _MAX_UNKNOWN * len(joined):
+            if sum(map(len, distinct)) > self._max_unknown * len(joined):
                 return None
-            found = self._learn(table, distinct)
-            if found is None:  # full: start over; other threads go on with the one they hold
+            learnt = self._learn(table, distinct)
+            if learnt is None:  # The table is full: start another. Other threads keep the one they hold.
                 self._table = None
                 return None
-            index = dict(zip(distinct, found.tolist(), strict=True))
+            index = dict(zip(distinct, learnt.tolist(), strict=True))
             places[unknown] = np.fromiter(map(index.__getitem__, words), np.int64, len(words))
         first_words = np.searchsorted(starts, bounds)
-        refused = np.flatnonzero(places == ALONE_ONLY)
-        if len(refused):
-            whole[np.searchsorted(first_words, refused, side="right") - 1] = True
+        dependent = np.flatnonzero(places == DEPENDS)
+        if len(dependent):
+            whole[np.searchsorted(first_words, dependent, side="right") - 1] = True
             places[np.repeat(whole, np.diff(first_words))] = 0
         tokens = table.gather(places)
         return TokenIds(tokens.ids, tokens.offsets[first_words])
 
     def _learn(self, table: WordTable, words: list[bytes]) -> Ids | None:
-        cuts = self._splitting
+        """Tokenize words, add them to the table and return their places; None if it is full."""
         strings = [word.decode() for word in words]
-        standing = np.fromiter(map(cuts.standing, strings), np.int8, len(words))
+        standing = np.fromiter(map(self._rules.judge, strings), np.int8, len(words))
         joins = standing == Standing.JOINS
-        if cuts.mark is None or not joins.any():
-            tokens = self._plain.encode(strings, cuts.words_free_of)
+        if self._rules.mark is None or not joins.any():
+            tokens = self._encode_alone(strings)
         else:
-            joined = self._plain.encode_joined(
-                [strings[row] for row in np.flatnonzero(joins).tolist()], cuts.mark
-            )
-            rest = self._plain.encode([strings[row] for row in np.flatnonzero(~joins).tolist()])
-            tokens = _merged(joins, joined, rest)
+            joined = self._plain.encode_joined(_select(strings, joins), self._rules.mark)
+            tokens = merge(joins, joined, self._encode_alone(_select(strings, ~joins)))
         return table.add(words, tokens, standing != Standing.DEPENDS)
 
-    def _new_table(self) -> WordTable:
-        table = WordTable()
-        marks = [bytes([code]) for code in range(33, 127) if not chr(code).isalnum()]
-        if self._splitting.words_free_of:  # the mark between words is not among those to learn
+    def _encode_alone(self, words: list[str]) -> TokenIds:
+        if self._rules.separator is None:
+            return self._plain.encode(words)
+        return self._plain.encode_separated(words, self._rules.separator)
+
+    def _start_table(self) -> WordTable:
+        """Replace the table by one with only the words whose ids are known from the start."""
+        table = self._make_table()
+        if self._rules.separator:  # `_learn` cannot tokenize the separator, which is one of these marks
+            marks = [bytes([code]) for code in range(33, 127) if not chr(code).isalnum()]
             table.add(marks, self._plain.encode([mark.decode() for mark in marks]))
-        known = self._splitting.known()
+        known = self._rules.list_known_words()
         ids = np.fromiter(known.values(), np.int64, len(known))
         table.add(list(known), TokenIds(ids, np.arange(len(ids) + 1)))
         self._table = table
         return table
 
 
-def _merged(first: npt.NDArray[np.bool_], of_first: TokenIds, of_rest: TokenIds) -> TokenIds:
-    """Return the ids of all texts from those of the ones that `first` marks and those of the rest."""
-    lengths = np.empty(len(first), dtype=np.int64)
-    lengths[first], lengths[~first] = np.diff(of_first.offsets), np.diff(of_rest.offsets)
-    from_first = np.repeat(first, lengths)
-    ids = np.empty(len(from_first), dtype=np.int64)
-    ids[from_first], ids[~from_first] = of_first.ids, of_rest.ids
-    return TokenIds(ids, offsets_of(lengths))
+def _select(words: list[str], chosen: npt.NDArray[np.bool_]) -> list[str]:
+    return [words[row] for row in np.flatnonzero(chosen).tolist()]

@@ -1,84 +1,108 @@
-"""A hash table from words to their token ids, looked up for many words at once."""
+"""A hash table from words to their token ids that looks up many words at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from threading import Lock
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from portvec._tokenization.tokenizer import Ids, TokenIds, offsets_of
+from portvec._tokenization.locks import ForkSafeLock
+from portvec._tokenization.token_ids import Ids, TokenIds, offsets_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 Keys: TypeAlias = "list[npt.NDArray[np.uint64]]"  # columns
 
-# Words are compared by their bytes, as 1, 2, 4 or 8 numbers of 8 bytes: longer ones are not kept.
+# A word is compared by its bytes, as 1, 2, 4 or 8 numbers of 8 bytes. Longer words are not kept.
 WIDTHS = (1, 2, 4, 8)
 LONGEST = 8 * WIDTHS[-1]
 
-# Places per width, a power of 2, of which half are used at most; and ids of all words. The memory is not
-# touched before it is needed: 30 MB at the most.
-_PLACES = {1: 1 << 18, 2: 1 << 18, 4: 1 << 16, 8: 1 << 15}
-_IDS = 2_000_000
+# Slots for each width, a power of 2 of which at most half are used, and ids of all words together. The
+# operating system provides the memory as it is used, at most 30 MB.
+SLOTS = {1: 1 << 18, 2: 1 << 18, 4: 1 << 16, 8: 1 << 15}
+IDS = 2_000_000
 
 # The place of a word whose ids depend on its neighbours.
-ALONE_ONLY = -1
+DEPENDS = -1
 
-# Odd numbers that spread the bits of a key: multiples of the golden ratio's fraction.
+# Odd multiples of the golden ratio's fraction, which spread the bits of a key (Knuth's multiplicative
+# hashing).
 _SPREAD = np.arange(1, 2 * WIDTHS[-1], 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-# The bytes of a number that belong to a word with so many left.
+# Masks for the bytes of a number that belong to a word with 0 to 8 bytes left.
 _BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
 
 
 class WordTable:
-    """Words and their ids, append-only: what a reader has found stays where it is.
+    """Words and their ids. Words are added and never removed, so a place stays valid.
 
-    Lookups take no lock, so that they run in parallel; numpy releases Python's own.
+    A place is a number that holds where the ids of a word start and how many there are. Threads may look up
+    and add words at the same time: a lock orders them.
     """
 
-    def __init__(self) -> None:
-        self._ids = np.zeros(_IDS, dtype=np.int64)
-        self._used = 1  # no word's place is 0, which stands for none
-        self._parts = {width: _Part(width, size) for width, size in _PLACES.items()}
-        self._lock = Lock()
+    def __init__(self, slots: Mapping[int, int] = SLOTS, ids: int = IDS) -> None:
+        """Make an empty table with so many `slots` for each width, and room for so many `ids`."""
+        self._ids = np.zeros(ids, dtype=np.int64)
+        self._used = 1  # the place 0 means that a word is not known
+        self._parts = {width: _Part(width, size) for width, size in slots.items()}
+        self._lock = ForkSafeLock()
+        self._is_adding = False
 
     def find(self, text: bytes, starts: Ids, lengths: Ids) -> Ids:
         """Return the place of each word `text[start : start + length]`, 0 where it is not known.
 
-        No word may hold a NUL, and `LONGEST` bytes must follow the start of the last one.
+        No word may contain a NUL, and `LONGEST` bytes must follow the start of the last word.
         """
         places = np.zeros(len(starts), dtype=np.int64)
         for width, rows in _by_width(lengths):
-            places[rows] = self._parts[width].find(_keys(text, starts[rows], lengths[rows], width))
+            keys = _keys(text, starts[rows], lengths[rows], width)
+            with self._lock:
+                places[rows] = self._parts[width].find(keys)
         return places
 
     def add(
         self, words: list[bytes], tokens: TokenIds, alone: npt.NDArray[np.bool_] | None = None
     ) -> Ids | None:
-        """Keep words and return their places; None if there is no room.
+        """Add words and return their places, or None if that is not possible now.
 
-        `alone` tells which words have these ids in any text; all if None.
+        There may be no room for them, or a signal handler may have interrupted this method and called it.
+
+        `alone` says which words have these ids in any text; all of them if None.
         """
         lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
         parts = list(_by_width(lengths))
         with self._lock:
-            if self._used + len(tokens.ids) > _IDS or any(
-                not self._parts[width].has_room(len(lengths[rows])) for width, rows in parts
-            ):
+            if self._is_adding or not self._has_room(len(tokens.ids), lengths, parts):
                 return None
-            self._ids[self._used : self._used + len(tokens.ids)] = tokens.ids
-            places = (tokens.offsets[:-1] + self._used) << 32 | np.diff(tokens.offsets)
-            self._used += len(tokens.ids)
-            if alone is not None:
-                places[~alone] = ALONE_ONLY
-            text = b"".join(words) + bytes(LONGEST)
-            starts = offsets_of(lengths)[:-1]
-            for width, rows in parts:
-                keys = _keys(text, starts[rows], lengths[rows], width)
-                self._parts[width].add(keys, places[rows])
+            self._is_adding = True
+            try:
+                return self._add(words, lengths, parts, tokens, alone)
+            finally:
+                self._is_adding = False
+
+    def _has_room(self, ids: int, lengths: Ids, parts: list[tuple[int, Ids]]) -> bool:
+        return self._used + ids <= len(self._ids) and all(
+            self._parts[width].has_room(len(lengths[rows])) for width, rows in parts
+        )
+
+    def _add(
+        self,
+        words: list[bytes],
+        lengths: Ids,
+        parts: list[tuple[int, Ids]],
+        tokens: TokenIds,
+        alone: npt.NDArray[np.bool_] | None,
+    ) -> Ids:
+        self._ids[self._used : self._used + len(tokens.ids)] = tokens.ids
+        places: Ids = (tokens.offsets[:-1] + self._used) << 32 | np.diff(tokens.offsets)
+        self._used += len(tokens.ids)
+        if alone is not None:
+            places[~alone] = DEPENDS
+        text = b"".join(words) + bytes(LONGEST)
+        starts = offsets_of(lengths)[:-1]
+        for width, rows in parts:
+            self._parts[width].add(_keys(text, starts[rows], lengths[rows], width), places[rows])
         return places
 
     def gather(self, places: Ids) -> TokenIds:
@@ -91,7 +115,7 @@ class WordTable:
 
 
 class _Part:
-    """The words of one width, by open addressing: a word is at its hash or in the next free slot."""
+    """The words of one width, with open addressing: a word is in the first free slot from its hash on."""
 
     def __init__(self, width: int, size: int) -> None:
         self._keys: Keys = [np.zeros(size, dtype=np.uint64) for _ in range(width)]
@@ -104,7 +128,6 @@ class _Part:
 
     def find(self, keys: Keys) -> Ids:
         slots = self._hash(keys)
-        # Places before keys: where a place is seen, its key is complete.
         found = self._places[slots]
         wrong = np.flatnonzero(~self._holds(slots, keys) & (found != 0))
         while len(wrong):
@@ -121,8 +144,7 @@ class _Part:
             wanted = [column[rows] for column in keys]
             free = self._places[at] == 0
             for column, values in zip(self._keys, wanted, strict=True):
-                column[at[free]] = values[free]  # of several for one slot, the last stays
-            _order_writes()
+                column[at[free]] = values[free]  # of several words for one slot, the last wins
             here = self._holds(at, wanted)
             new = here & free
             self._places[at[new]] = places[rows[new]]
@@ -149,7 +171,7 @@ class _Part:
 
 
 def _by_width(lengths: Ids) -> Iterator[tuple[int, Ids]]:
-    """Yield each width and the rows of the words that have it."""
+    """Yield each width with the rows of the words that need it."""
     above = 0
     for width in WIDTHS:
         rows = np.flatnonzero((lengths > above) & (lengths <= 8 * width))
@@ -159,16 +181,8 @@ def _by_width(lengths: Ids) -> Iterator[tuple[int, Ids]]:
 
 
 def _keys(text: bytes, starts: Ids, lengths: Ids, width: int) -> Keys:
-    """Return the bytes of each word as columns of numbers, with zeros behind its end."""
-    numbers = np.ndarray((len(text) - 7,), "<u8", text, 0, (1,))  # one at every byte
+    """Return the bytes of each word as columns of numbers, with zeros after its end."""
+    numbers = np.ndarray((len(text) - 7,), "<u8", text, 0, (1,))  # one starts at every byte
     return [
         numbers[starts + 8 * column] & _BYTES[np.clip(lengths - 8 * column, 0, 8)] for column in range(width)
     ]
-
-
-def _order_writes() -> None:
-    """Let no processor make a later write visible before an earlier one, as those of ARM may."""
-    lock = Lock()
-    for _ in range(2):
-        lock.acquire()
-        lock.release()

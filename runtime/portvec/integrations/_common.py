@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from portvec._embedder import StaticEmbedder
-from portvec.errors import InputError, MissingExtraError
+from portvec._tokenization.texts import refuse_single_text
+from portvec.errors import MissingExtraError
 
 
 def missing_extra(extra: str, package: str, error: ImportError) -> MissingExtraError:
@@ -26,9 +27,8 @@ def missing_extra(extra: str, package: str, error: ImportError) -> MissingExtraE
 
 
 def encode_documents(embedder: StaticEmbedder, texts: Iterable[str]) -> npt.NDArray[np.float32]:
-    """Embed a list of texts: float32 (n, dim). A bare str, easily passed by mistake, is refused."""
-    if isinstance(texts, str):
-        raise InputError("texts is a str, expected a list of str; wrap it as [text]")
+    """Embed a list of texts: float32 (n, dim). A str, which is easily passed by mistake, is refused."""
+    refuse_single_text(texts)
     return embedder.encode(texts)
 
 
@@ -39,18 +39,20 @@ def encode_query(embedder: StaticEmbedder, text: str) -> npt.NDArray[np.float32]
 
 
 class LazyEmbedder:
-    """A source and options, checked by name at once, loaded when first needed.
+    """A source and options, whose names are checked at once, and which are loaded at the first use.
 
-    For frameworks that build an embedder from what they stored, some of them at every call: those of
-    the same model share one StaticEmbedder. Pickles as its source and options.
+    Some frameworks build an embedder from what they stored at every call, so embedders of the same model
+    share one StaticEmbedder. It pickles as its source and options.
 
     Attributes:
         source: as given, as a str.
-        options: as given, without the token: what may be stored.
+        options: as given, without the token, so that they may be stored.
     """
 
     def __init__(self, source: str | os.PathLike[str], options: dict[str, Any]) -> None:
-        inspect.signature(StaticEmbedder.load).bind(source, **options)  # TypeError for an unknown option
+        inspect.signature(StaticEmbedder.load).bind(
+            source, **options
+        )  # raises TypeError for an unknown option
         self.source = os.fspath(source)
         self.options = stored(options)
         self._token = options.get("token")
@@ -60,8 +62,8 @@ class LazyEmbedder:
         """The loaded model.
 
         Raises:
-            SourceError: see `StaticEmbedder.load`.
-            ArtifactError: see `StaticEmbedder.load`.
+            SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
+            ArtifactError: the artifact is damaged.
         """
         options = json.dumps(self.options, sort_keys=True)
         return _load(self.source, _identity(self.source), options, self._token)
@@ -71,12 +73,12 @@ class LazyEmbedder:
 
 
 def stored(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that may be written down: all but the token."""
+    """Return the options that may be stored: all but the token."""
     return {name: value for name, value in options.items() if name != "token"}
 
 
 def _identity(source: str) -> tuple[str, int, int] | None:
-    """Tell folders apart that had the same name at different times, or from different folders."""
+    """Return what tells this folder from one that had the same name before, or has it elsewhere."""
     try:
         stat = os.stat(source)  # noqa: PTH116
     except OSError:

@@ -1,7 +1,7 @@
 """Chroma: an `EmbeddingFunction`, registered as "portvec".
 
-Import this module before opening a collection that was made with it: Chroma then rebuilds the
-function from what it stored.
+Import this module before opening a collection that was made with it. Chroma then rebuilds the function from
+what it stored.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ except ImportError as error:
 class PortvecEmbeddingFunction(EmbeddingFunction[Documents]):
     """Embeds documents and queries for Chroma, whose collections compare by cosine by default.
 
-    The model is loaded at the first use, since Chroma builds functions that it does not use; those
-    of the same model share one.
+    The model is loaded at the first use, because Chroma builds functions that it does not use. Functions of
+    the same model share one.
     """
 
     def __init__(self, source: str | os.PathLike[str], **options: Any) -> None:
-        """Keep what to load.
+        """Keep the source and the options, and load the model at the first use.
 
         Args:
-            source: as in `StaticEmbedder.load`.
-            options: as in `StaticEmbedder.load`; an unknown one raises TypeError.
+            source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` of either.
+            options: keyword arguments of `StaticEmbedder.load`; an unknown one raises TypeError.
         """
         self._model = LazyEmbedder(source, options)
 
@@ -40,8 +40,8 @@ class PortvecEmbeddingFunction(EmbeddingFunction[Documents]):
 
         Raises:
             InputError: `input` is a str, or an element is not one.
-            SourceError: see `StaticEmbedder.load`.
-            ArtifactError: see `StaticEmbedder.load`.
+            SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
+            ArtifactError: the artifact is damaged.
         """
         return list(encode_documents(self._model.embedder, input))
 
@@ -60,5 +60,5 @@ class PortvecEmbeddingFunction(EmbeddingFunction[Documents]):
 
     @staticmethod
     def build_from_config(config: dict[str, Any]) -> PortvecEmbeddingFunction:
-        """Make a function of what `get_config` returned."""
+        """Return a function made from what `get_config` returned."""
         return PortvecEmbeddingFunction(config["source"], **config["options"])

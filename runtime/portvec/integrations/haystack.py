@@ -1,4 +1,4 @@
-"""Haystack: components that embed a query, and documents."""
+"""Haystack: a component that embeds a query, and one that embeds documents."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class PortvecTextEmbedder:
     """Embeds a query. Put `PortvecDocumentEmbedder` with the same source in the indexing pipeline."""
 
     def __init__(self, source: str | os.PathLike[str], **options: Any) -> None:
-        """Keep what to load.
+        """Keep the source and the options, and load the model at the first use.
 
         Args:
-            source: as in `StaticEmbedder.load`.
-            options: as in `StaticEmbedder.load`; an unknown one raises TypeError.
+            source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` of either.
+            options: keyword arguments of `StaticEmbedder.load`; an unknown one raises TypeError.
         """
         self._model = LazyEmbedder(source, options)
 
     def warm_up(self) -> None:
-        """Load the model, which the first run does otherwise.
+        """Load the model now. Otherwise the first run does it.
 
         Raises:
-            SourceError: see `StaticEmbedder.load`.
-            ArtifactError: see `StaticEmbedder.load`.
+            SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
+            ArtifactError: the artifact is damaged.
         """
         _ = self._model.embedder
 
@@ -55,14 +55,14 @@ class PortvecTextEmbedder:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PortvecTextEmbedder:
-        """Make a component of what `to_dict` returned."""
+        """Return a component made from what `to_dict` returned."""
         made: PortvecTextEmbedder = default_from_dict(cls, data)
         return made
 
 
 @component
 class PortvecDocumentEmbedder:
-    """Embeds documents, with fields of their metadata if wanted."""
+    """Embeds documents, and fields of their metadata on request."""
 
     def __init__(
         self,
@@ -72,24 +72,24 @@ class PortvecDocumentEmbedder:
         embedding_separator: str = "\n",
         **options: Any,
     ) -> None:
-        """Keep what to load.
+        """Keep the source and the options, and load the model at the first use.
 
         Args:
-            source: as in `StaticEmbedder.load`.
+            source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` of either.
             meta_fields_to_embed: fields of a document's metadata to embed before its content.
             embedding_separator: what joins these fields and the content.
-            options: as in `StaticEmbedder.load`; an unknown one raises TypeError.
+            options: keyword arguments of `StaticEmbedder.load`; an unknown one raises TypeError.
         """
         self._model = LazyEmbedder(source, options)
         self._fields = list(meta_fields_to_embed or [])
         self._separator = embedding_separator
 
     def warm_up(self) -> None:
-        """Load the model, which the first run does otherwise.
+        """Load the model now. Otherwise the first run does it.
 
         Raises:
-            SourceError: see `StaticEmbedder.load`.
-            ArtifactError: see `StaticEmbedder.load`.
+            SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
+            ArtifactError: the artifact is damaged.
         """
         _ = self._model.embedder
 
@@ -121,7 +121,7 @@ class PortvecDocumentEmbedder:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PortvecDocumentEmbedder:
-        """Make a component of what `to_dict` returned."""
+        """Return a component made from what `to_dict` returned."""
         made: PortvecDocumentEmbedder = default_from_dict(cls, data)
         return made
 

@@ -21,9 +21,9 @@ except ImportError as error:
 class PortvecEmbeddings(TextEmbeddingFunction):
     """Embeds documents and queries for LanceDB.
 
-    Made by `create(source=..., **options)`, with the source as a str and the options of
-    `StaticEmbedder.load`; an unknown one raises TypeError. A token must be a variable of the registry:
-    `token="$var:name"`. The model is loaded at the first use; functions of the same model share one.
+    `create(source=..., **options)` makes one. The source must be a str. The options are keyword arguments of
+    `StaticEmbedder.load`, and an unknown one raises TypeError. A token must be a variable of the registry:
+    `token="$var:name"`. The model is loaded at the first use. Functions of the same model share one.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -53,14 +53,14 @@ class PortvecEmbeddings(TextEmbeddingFunction):
         rows = iter(encode_documents(self._model.embedder, [text for text in texts if text is not None]))
         return [None if text is None else next(rows) for text in texts]
 
-    # LanceDB retries for minutes, which helps with a remote model, not with a local one's errors.
+    # LanceDB retries for minutes. That helps with a remote model, but not with the errors of a local one.
 
     def compute_source_embeddings_with_retry(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """Embed at once: an error is raised as it is."""
+        """Embed without retries, and raise errors unchanged."""
         vectors: list[Any] = self.compute_source_embeddings(*args, **kwargs)
         return vectors
 
     def compute_query_embeddings_with_retry(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """Embed at once: an error is raised as it is."""
+        """Embed without retries, and raise errors unchanged."""
         vectors: list[Any] = self.compute_query_embeddings(*args, **kwargs)
         return vectors

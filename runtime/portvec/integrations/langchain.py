@@ -15,22 +15,21 @@ except ImportError as error:
 
 
 class PortvecEmbeddings(Embeddings):
-    """Embeds documents and queries for LangChain. Pickles as its source and options.
+    """Embeds documents and queries for LangChain. It pickles as its source and options.
 
-    The asynchronous methods are LangChain's own: they run these in a thread, and the event loop
-    stays free.
+    The asynchronous methods are LangChain's own. They run these in a thread, so that the event loop is free.
     """
 
     def __init__(self, source: str | os.PathLike[str], **options: Any) -> None:
         """Load the model.
 
         Args:
-            source: as in `StaticEmbedder.load`.
-            options: as in `StaticEmbedder.load`; an unknown one raises TypeError.
+            source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` of either.
+            options: keyword arguments of `StaticEmbedder.load`; an unknown one raises TypeError.
 
         Raises:
-            SourceError: see `StaticEmbedder.load`.
-            ArtifactError: see `StaticEmbedder.load`.
+            SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
+            ArtifactError: the artifact is damaged.
         """
         self._embedder = StaticEmbedder.load(source, **options)
 

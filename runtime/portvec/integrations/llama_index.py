@@ -21,15 +21,15 @@ except ImportError as error:
 class PortvecEmbedding(BaseEmbedding):
     """Embeds nodes and queries for LlamaIndex.
 
-    Serializes (`to_dict`, `to_json`, pickle) as its source, its options and the fields of
-    BaseEmbedding, and loads the model again from these. A text without a known token, whose embedding
-    would be zero, raises InputError.
+    It serializes (`to_dict`, `to_json`, pickle) as its source, its options and the fields of BaseEmbedding,
+    and loads the model again from these. A text without a known token raises InputError, because its
+    embedding would be zero.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str = Field(description="As in StaticEmbedder.load.")
-    options: dict[str, Any] = Field(description="As in StaticEmbedder.load, without the token.")
+    source: str = Field(description="An artifact folder, a Model2Vec folder, or a Hub id.")
+    options: dict[str, Any] = Field(description="Options of StaticEmbedder.load, without the token.")
     _embedder: StaticEmbedder = PrivateAttr()
 
     def __init__(
@@ -43,14 +43,14 @@ class PortvecEmbedding(BaseEmbedding):
         """Load the model.
 
         Args:
-            source: as in `StaticEmbedder.load`.
-            options: those of `StaticEmbedder.load` as a dict, as they are serialized.
+            source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` of either.
+            options: keyword arguments of `StaticEmbedder.load` as a dict, as they are serialized.
             embed_batch_size: texts that LlamaIndex hands over together, at most 2048.
-            others: further fields of BaseEmbedding, and options of `StaticEmbedder.load` by their names.
+            others: further fields of BaseEmbedding, and keyword arguments of `StaticEmbedder.load`.
 
         Raises:
-            SourceError: see `StaticEmbedder.load`.
-            ArtifactError: see `StaticEmbedder.load`.
+            SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
+            ArtifactError: the artifact is damaged.
         """
         base = BaseEmbedding.model_fields
         given = {**(options or {}), **{name: value for name, value in others.items() if name not in base}}
@@ -73,10 +73,10 @@ class PortvecEmbedding(BaseEmbedding):
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         rows = encode_documents(self._embedder, texts)
         for index, (text, row) in enumerate(zip(texts, rows, strict=True)):
-            # One such vector makes LlamaIndex's own store rank NaNs, and return wrong nodes to every query.
+            # One zero vector makes LlamaIndex's own store rank NaNs and return wrong nodes for every query.
             if not row.any():
                 raise InputError(
-                    f"texts[{index}] ({shorten(text, 40)!r}) holds no token that the model knows, so its "
+                    f"texts[{index}] ({shorten(text, 40)!r}) has no token that the model knows, so its "
                     "embedding is zero, which LlamaIndex cannot compare; leave it out"
                 )
         listed: list[list[float]] = rows.tolist()

@@ -1,94 +1,70 @@
-"""The embedding-function interface of Milvus (pymilvus.model)."""
+"""Milvus: its embedding-function interface, as in pymilvus.model."""
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from portvec._embedder import StaticEmbedder
-from portvec._tokenization.selection import TokenizerChoice
-from portvec.errors import InputError, SourceError
+from portvec._options import ModelOptions, describe_options, keyword_parameters
+from portvec._tokenization.texts import refuse_single_text
+from portvec.errors import OptionError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_DTYPES = {None: None, "float32": "float32", "float16": "float16"}
+# Options that have another name in model2vec, and so in pymilvus's class.
+_OUR_NAMES = {
+    "dimensionality": "dim",
+    "quantize_to": "dtype",
+    "vocabulary_quantization": "vocabulary_size",
+}
+_THEIR_NAMES = {ours: theirs for theirs, ours in _OUR_NAMES.items()}
+_DTYPES = (None, "float32", "float16")
 
 
 class Model2VecEmbeddingFunction:
-    """Embeds documents and queries for Milvus; drop-in for `pymilvus.model.dense`'s class.
+    """Embeds documents and queries for Milvus. Drop-in replacement for the class of `pymilvus.model.dense`.
 
-    It does not derive from pymilvus's base class, whose import brings transformers in. Embeddings
-    are always float32, as Milvus wants them, and are never NaN.
-
-    Attributes:
-        dim: length of an embedding, as a collection's `dimension`.
+    It does not derive from pymilvus's base class, whose import loads transformers. Embeddings are always
+    float32, which Milvus requires, and never NaN.
     """
 
     def __init__(
-        self,
-        model_source: str | os.PathLike[str] = "minishlab/potion-base-8M",
-        *,
-        token: str | bool | None = None,
-        revision: str | None = None,
-        subfolder: str | None = None,
-        force_download: bool = False,
-        normalize: bool | None = None,
-        max_length: int | Literal["model"] | None = "model",
-        dimensionality: int | None = None,
-        quantize_to: str | None = None,
-        vocabulary_quantization: int | None = None,
-        threads: int | None = None,
-        tokenizer: TokenizerChoice = "auto",
-        providers: Sequence[str] | None = None,
+        self, model_source: str | os.PathLike[str] = "minishlab/potion-base-8M", **options: Any
     ) -> None:
-        """Load the model, converting it first where needed.
+        """Load the model, and convert it first if that is needed.
 
         Args:
-            model_source: as `source` of `StaticEmbedder.load`.
-            token: as in `StaticEmbedder.load`; so are revision, subfolder, force_download, normalize,
-                max_length, threads, tokenizer and providers.
-            revision: see above.
-            subfolder: see above.
-            force_download: see above; False by default, unlike model2vec's.
-            normalize: see above.
-            max_length: see above.
-            dimensionality: `dim` of `StaticEmbedder.load`, by its name in model2vec.
-            quantize_to: `dtype` of `StaticEmbedder.load`, by its name in model2vec.
-            vocabulary_quantization: `vocabulary_size` of `StaticEmbedder.load`, by its name in model2vec.
-            threads: see above.
-            tokenizer: see above.
-            providers: see above.
+            model_source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` (optionally
+                `owner/name@revision`) of a repository that has either.
+            options: those of `StaticEmbedder.load`, three of them by their names in model2vec.
 
         Raises:
-            SourceError: see `StaticEmbedder.load`.
-            ArtifactError: see `StaticEmbedder.load`.
+            SourceError: the source does not exist, is not a Model2Vec model, cannot be fetched, or is an
+                artifact that was exported with other options.
+            MissingExtraError: the source must be converted, and the extra `export` is not installed.
+            OptionError: an option has a value that is unknown or out of range.
+            ArtifactError: the artifact is damaged.
         """
+        quantize_to = options.get("quantize_to")
         if quantize_to not in _DTYPES:
-            raise SourceError(f"quantize_to is {quantize_to!r}, expected 'float32', 'float16' or None")
+            raise OptionError(f"quantize_to is {quantize_to!r}, expected 'float32', 'float16' or None")
+        for name in options:
+            if name not in _OPTIONS:
+                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
         self.model_source = model_source
         self._embedder = StaticEmbedder.load(
-            model_source,
-            threads=threads,
-            tokenizer=tokenizer,
-            providers=providers,
-            revision=revision,
-            token=token,
-            subfolder=subfolder,
-            force_download=force_download,
-            dtype=_DTYPES[quantize_to],
-            dim=dimensionality,
-            vocabulary_size=vocabulary_quantization,
-            normalize=normalize,
-            max_length=max_length,
+            model_source, **{_OUR_NAMES.get(name, name): value for name, value in options.items()}
         )
 
     @property
     def dim(self) -> int:
-        """Length of an embedding."""
+        """Length of an embedding, which is a collection's `dimension`."""
         return self._embedder.dim
 
     def encode_documents(self, documents: Iterable[str]) -> list[npt.NDArray[np.float32]]:
@@ -116,6 +92,20 @@ class Model2VecEmbeddingFunction:
         return self._encode(texts, "texts")
 
     def _encode(self, texts: Iterable[str], name: str) -> list[npt.NDArray[np.float32]]:
-        if isinstance(texts, str):
-            raise InputError(f"{name} is a str, expected a list of str; wrap it as [text]")
+        refuse_single_text(texts, name)
         return list(self._embedder.encode(texts))
+
+
+def _describe_constructor() -> frozenset[str]:
+    """Give the constructor the signature and docstring that list its options, and return their names."""
+    constructor: Any = Model2VecEmbeddingFunction.__init__
+    own = list(inspect.signature(constructor).parameters.values())[:-1]
+    listed = [
+        each.replace(name=_THEIR_NAMES.get(each.name, each.name)) for each in keyword_parameters(ModelOptions)
+    ]
+    constructor.__signature__ = inspect.Signature([*own, *listed])
+    constructor.__doc__ = describe_options(constructor.__doc__, ModelOptions, _THEIR_NAMES)
+    return frozenset(each.name for each in listed)
+
+
+_OPTIONS = _describe_constructor()

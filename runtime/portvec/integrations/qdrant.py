@@ -1,7 +1,7 @@
 """Qdrant: texts to points and queries, for a client in local mode or of a server.
 
-qdrant-client's own inference takes fastembed's models alone, so this makes the vectors and leaves
-the rest to the client.
+qdrant-client's own inference takes only fastembed's models. This module makes the vectors and leaves the rest
+to the client.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from portvec._embedder import StaticEmbedder
 from portvec._itertools import batched
-from portvec._tokenization.tokenizer import check_texts
+from portvec._tokenization.texts import check_texts, refuse_single_text
 from portvec.errors import InputError
 from portvec.integrations._common import encode_query, missing_extra
 
@@ -22,12 +22,12 @@ try:
 except ImportError as error:
     raise missing_extra("qdrant", "qdrant-client", error) from error
 
-# Texts embedded together: enough to be fast, and the points of a large collection never all in memory.
+# Texts embedded together: enough to be fast, and few enough to keep the memory for points small.
 _BATCH = 1024
 
 
 class PortvecEncoder:
-    """Makes the points and queries of a collection. Pickles as its source and options."""
+    """Makes the points and queries of a collection. It pickles as its source and options."""
 
     def __init__(
         self, source: str | os.PathLike[str], *, vector_name: str | None = None, **options: Any
@@ -35,13 +35,13 @@ class PortvecEncoder:
         """Load the model.
 
         Args:
-            source: as in `StaticEmbedder.load`.
+            source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` of either.
             vector_name: name of the vector in a collection of named vectors (`using` in queries).
-            options: as in `StaticEmbedder.load`; an unknown one raises TypeError.
+            options: keyword arguments of `StaticEmbedder.load`; an unknown one raises TypeError.
 
         Raises:
-            SourceError: see `StaticEmbedder.load`.
-            ArtifactError: see `StaticEmbedder.load`.
+            SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
+            ArtifactError: the artifact is damaged.
         """
         self._embedder = StaticEmbedder.load(source, **options)
         self._vector_name = vector_name
@@ -62,16 +62,15 @@ class PortvecEncoder:
         """Yield points in the order of the texts, embedding as they are taken.
 
         Args:
-            texts: a point each.
-            ids: Qdrant's ids, whole numbers or UUIDs; fresh UUIDs if None.
+            texts: one for each point.
+            ids: Qdrant's ids, whole numbers or UUIDs; new UUIDs if None.
             payloads: what to store with each point.
             text_key: key in the payload under which the text is stored; None for not at all.
 
         Raises:
             InputError: `texts` is a str, an element is not one, or ids or payloads differ in number.
         """
-        if isinstance(texts, str):
-            raise InputError("texts is a str, expected a list of str; wrap it as [text]")
+        refuse_single_text(texts)
         check_texts(texts)
         for name, given in (("ids", ids), ("payloads", payloads)):
             if given is not None and len(given) != len(texts):

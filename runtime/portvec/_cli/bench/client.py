@@ -28,9 +28,9 @@ class Worker:
     """One implementation in a process of its own.
 
     Attributes:
-        name: how reports call it.
+        name: its name in reports.
         started: seconds from the start of the process to its first vector.
-        facts: what it said about itself, among them `import` and `load`, the seconds that each took.
+        facts: what it reported about itself, including `import` and `load`, the seconds that each took.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class Worker:
         return vectors
 
     def peak(self) -> int | None:
-        """Return the most bytes of memory that the process had so far; None if that cannot be told."""
+        """Return the most bytes of memory that the process has used; None if the system does not say."""
         most: int | None = self._ask(["peak"])
         return most
 
     def _ask(self, value: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with suppress(OSError):  # it has ended; why is told below
+        with suppress(OSError):  # the process has ended; the error below says why
             self._process.stdin.write(json.dumps(value) + "\n")
             self._process.stdin.flush()
         line = self._process.stdout.readline()
@@ -124,7 +124,7 @@ class Worker:
         """End the process."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                with suppress(OSError):  # what was not read any more
+                with suppress(OSError):  # the process may have ended before it read everything
                     pipe.close()
         try:
             self._process.wait(timeout=10)

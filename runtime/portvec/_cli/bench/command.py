@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from portvec._cli.bench.contenders import PEERS
+from portvec._cli.options import field_option, input_option, json_option
 
 
 def _peers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:
@@ -22,10 +23,10 @@ def _peers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> l
 
 @click.command()
 @click.argument("model")
-@click.option("-i", "--input", "path", type=click.Path(path_type=Path), help="File of texts to measure with.")
-@click.option("--field", help='Field of a .jsonl, or column of a .csv file. [default: "text"]')
+@input_option
+@field_option
 @click.option("--threads", type=click.IntRange(min=1), help="Threads. [default: all available cores]")
-@click.option("--tokenizer", default="auto", show_default=True, help="Tokenizer implementation.")
+@click.option("--tokenizer", default="auto", show_default=True, help="Tokenizer backend.")
 @click.option("--compare", "peers", callback=_peers, metavar=",".join(PEERS), help="Peers to run as well.")
 @click.option(
     "--seconds",
@@ -34,15 +35,15 @@ def _peers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> l
     type=click.FloatRange(min=0),
     help="Time for each measurement of each implementation.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@json_option
 def bench(path: Path | None, field: str | None, as_json: bool, peers: list[str], **options: Any) -> None:
     """Measure speed and memory of MODEL on this device, in about a minute.
 
-    Without -i, on English from Python's own documentation: short (10 words), medium (30) and long (300)
-    texts. Peers need the Model2Vec folder that an artifact was made from, as MODEL or in this folder.
+    Without -i, the texts are English from Python's own documentation: short (10 words), medium (30) and long
+    (300). Peers need the Model2Vec folder that an artifact was made from, as MODEL or in this folder.
     """
     from portvec._cli.bench.measure import measure
-    from portvec._cli.bench.report import lines
+    from portvec._cli.bench.report import format_lines
     from portvec._cli.bench.sources import check_installed
     from portvec._cli.bench.texts import text_sets
 
@@ -56,9 +57,9 @@ def bench(path: Path | None, field: str | None, as_json: bool, peers: list[str],
     )
     if sys.stderr.isatty():
         _show("")
-    click.echo(json.dumps(document, indent=2) if as_json else "\n".join(lines(document)))
+    click.echo(json.dumps(document, indent=2) if as_json else "\n".join(format_lines(document)))
 
 
 def _show(what: str) -> None:
-    """Overwrite the line that says what is going on."""
+    """Overwrite the line that says what is being measured."""
     click.echo(f"\r{what:<70}\r", nl=False, err=True)

@@ -1,4 +1,4 @@
-"""What a measurement ran on."""
+"""The hardware and software that a measurement ran on."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def describe(packages: tuple[str, ...] = PACKAGES) -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """Return the processor's name, or its architecture where the system does not tell."""
+    """Return the processor's name, or its architecture if the system does not say."""
     if sys.platform == "linux":
         facts = _cpuinfo()
         if "model name" in facts:
             return facts["model name"]
-        if "CPU part" in facts:  # 64-bit ARM gives numbers only
+        if "CPU part" in facts:  # 64-bit ARM has only numbers
             return f"ARM implementer {facts.get('CPU implementer')} part {facts['CPU part']}"
     elif sys.platform == "darwin":
         return _output("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
@@ -53,7 +53,7 @@ def _cpuinfo() -> dict[str, str]:
 
 
 def _board() -> str | None:
-    """Return the board's name, as a Raspberry Pi or a Jetson has it."""
+    """Return the board's name, which a Raspberry Pi or a Jetson has."""
     try:
         return Path("/proc/device-tree/model").read_text(encoding="utf-8").strip("\0 \n") or None
     except (OSError, UnicodeDecodeError):

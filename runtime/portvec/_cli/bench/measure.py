@@ -1,4 +1,4 @@
-"""What is measured of an artifact and its peers: interleaved, repeated, after their vectors agree."""
+"""Measuring an artifact and its peers in turns, after checking that their vectors agree."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from portvec._cores import available_cores
 from portvec.errors import PortvecError
 
 _ROUNDS = 5
-# Of a component, as a share of the vector's norm; and where a smaller table has its price, of the cosine.
-_TOLERANCE, _LEAST_COSINE = 1e-6, 0.97
-# A text on which a peer differs is one that it cuts or cleans by rules of its own.
-_LEAST_SHARE = 0.95
+# Vectors agree if no component differs by more than this share of the norm. With a table that does not hold
+# the source's values, their cosine decides.
+_TOLERANCE, _MIN_COSINE = 1e-6, 0.97
+# Share of the texts that must agree for a ratio: a peer may truncate or clean some texts differently.
+_MIN_SHARE = 0.95
 
 
 def measure(
@@ -42,11 +43,11 @@ def measure(
     Args:
         model: what StaticEmbedder.load takes.
         sets: texts by name; single queries are taken from the first.
-        threads: of every implementation; each one's own default if None.
+        threads: threads of every implementation; each one's own default if None.
         tokenizer: what StaticEmbedder.load takes.
         peers: "model2vec", "fastembed".
-        seconds: for each measurement, of each implementation.
-        progress: called with what is being measured.
+        seconds: time for each measurement of each implementation.
+        progress: function that gets the name of what is being measured.
 
     Raises:
         PortvecError: a model cannot be loaded, or the vectors of model2vec differ.
@@ -59,7 +60,7 @@ def measure(
         def start(name: str, options: dict[str, Any]) -> Worker:
             progress(f"loading {name}")
             with Worker(name, name, options, texts, threads=threads):
-                pass  # its files are in the operating system's cache from now on
+                pass  # so that the operating system has cached its files
             return stack.enter_context(Worker(name, name, options, texts, threads=threads))
 
         workers = [start("portvec", {"model": model, "threads": threads, "tokenizer": tokenizer})]
@@ -122,14 +123,14 @@ def same(own: npt.NDArray[np.float32], other: npt.NDArray[np.float32], exact: bo
         within: npt.NDArray[np.bool_] = abs(own - other).max(axis=1) <= _TOLERANCE * norms
         return within
     products = norms * np.linalg.norm(other, axis=1)
-    close: npt.NDArray[np.bool_] = (own * other).sum(axis=1) >= _LEAST_COSINE * products
+    close: npt.NDArray[np.bool_] = (own * other).sum(axis=1) >= _MIN_COSINE * products
     return close
 
 
 def _throughput(
     workers: list[Worker], name: str, count: int, seconds: float, progress: Callable[[str], object]
 ) -> dict[str, dict[str, float]]:
-    """Return texts per second: the median, least and most of passes in turns."""
+    """Return texts per second: the median, minimum and maximum of passes in turns."""
     passes: dict[str, list[float]] = {worker.name: [] for worker in workers}
     for worker in workers:
         worker.run(name, 0)
@@ -168,4 +169,4 @@ def _queries(
 
 def comparable(implementation: dict[str, Any], texts: str) -> bool:
     """Return whether an implementation did the same work on a set of texts."""
-    return bool(implementation["agreement"][texts] >= _LEAST_SHARE)
+    return bool(implementation["agreement"][texts] >= _MIN_SHARE)

@@ -1,4 +1,4 @@
-"""How much memory this process takes."""
+"""How much memory this process uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def resident() -> int | None:
-    """Return the bytes of this process that are in memory now; None where that cannot be told."""
+    """Return how many bytes of this process are in memory now; None if the system does not say."""
     if sys.platform == "linux":
         return _status("VmRSS")
     if sys.platform == "win32":
@@ -21,8 +21,8 @@ def resident() -> int | None:
 
 
 def peak() -> int | None:
-    """Return the most bytes that were in memory at once; None where that cannot be told."""
-    if sys.platform == "linux":  # what getrusage gives there includes the parent's, from before exec
+    """Return the most bytes that were in memory at once; None if the system does not say."""
+    if sys.platform == "linux":  # getrusage there includes the parent's memory from before exec
         return _status("VmHWM")
     if sys.platform == "win32":
         return None

@@ -42,7 +42,7 @@ def device_row(document: dict[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def lines(document: dict[str, Any]) -> Iterator[str]:
+def format_lines(document: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of a measurement for people."""
     device = document["device"]
     memory = device["memory_bytes"]
@@ -78,7 +78,7 @@ def _table_lines(document: dict[str, Any]) -> Iterator[str]:
     peers = {name: found for name, found in implementations.items() if name != "portvec"}
     yield (
         f"{'':<24}{'portvec':>12}"
-        + ("" if peers else f"{'least - most':>20}")
+        + ("" if peers else f"{'min - max':>20}")
         + "".join(f"{name:>12}{'ratio':>8}" for name in peers)
     )
     for name in document["texts"]:
@@ -119,7 +119,7 @@ def _table(document: dict[str, Any]) -> str:
 
 
 def _rate(texts_per_second: float) -> str:
-    """Three digits are as many as a repeat gives again."""
+    """Return a rate with the three digits that a repeat gives again."""
     return f"{float(f'{texts_per_second:.3g}'):,.0f}"
 
 

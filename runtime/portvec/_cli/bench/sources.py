@@ -1,4 +1,4 @@
-"""The Model2Vec folder that peers load: MODEL itself, or what an artifact was made from."""
+"""The Model2Vec folder that peers load: MODEL itself, or the one that an artifact was made from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from portvec.errors import MissingExtraError, SourceError
 
 
 def check_installed(peer: str) -> None:
-    """Raise MissingExtraError if a peer is not installed."""
+    """Check that a peer is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
     if find_spec(peer) is None:
         raise MissingExtraError(f"--compare {peer}: {peer} is not installed; run pip install {peer}")
 
@@ -23,7 +27,7 @@ def peer_options(peer: str, model: str, facts: dict[str, Any]) -> dict[str, Any]
 
     Raises:
         SourceError: the Model2Vec model is not here.
-        HubError: it is on the Hub, and cannot be fetched.
+        HubError: the model cannot be fetched from the Hub.
     """
     folder = str(source_folder(model, facts["source"]))
     if peer != "model2vec":

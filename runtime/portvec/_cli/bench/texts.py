@@ -1,20 +1,18 @@
-"""Texts to measure with, where no file is given: English that every Python brings."""
+"""Texts to measure with: those of a file, or English that every Python brings."""
 
 from __future__ import annotations
 
-import re
-import sysconfig
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from portvec._bulk.files import read_texts
-from portvec.errors import InputError, PortvecError
+from portvec._bulk.readers import read_texts
+from portvec._python_docs import read_docstrings, read_language_reference
+from portvec.errors import FileError, PortvecError
 
-# Words in a text, and texts in a set. A long text stays below 512 tokens, where most models cut.
+# Words in a text, and texts in a set. A long text has fewer than 512 tokens, the limit of most models.
 _SHORT, _MEDIUM, _LONG = 10, 30, 300
 _MOST_TEXTS = 10_000
-# Of a file: enough for a steady figure, little enough for a slow board.
+# Characters read of a file: enough for a steady figure, few enough for a slow board.
 _MOST_CHARACTERS = 4_000_000
 
 TextSets = dict[str, list[str]]
@@ -24,14 +22,18 @@ def text_sets(path: Path | None = None, field: str | None = None) -> TextSets:
     """Return the texts of a file as the set "texts", or the sets "short", "medium" and "long".
 
     Raises:
-        InputError: the file cannot be read or holds no text.
+        FileError: the file cannot be read or has no text.
         PortvecError: this Python lacks the texts.
     """
     if path is not None:
-        return {"texts": _of_file(path, field)}
-    words = _words()
-    # The sets overlap, but no two texts of a set are the same.
-    sets = {"short": _cut(words, _SHORT), "medium": _cut(words, _MEDIUM), "long": _cut(words, _LONG)}
+        return {"texts": _read_file(path, field)}
+    words = _read_words()
+    # The sets overlap, but the texts of a set are distinct.
+    sets = {
+        "short": _cut_words(words, _SHORT),
+        "medium": _cut_words(words, _MEDIUM),
+        "long": _cut_words(words, _LONG),
+    }
     if not sets["long"]:
         raise PortvecError(
             "this Python comes without its documentation, so there is no text to measure with; "
@@ -40,7 +42,7 @@ def text_sets(path: Path | None = None, field: str | None = None) -> TextSets:
     return sets
 
 
-def _of_file(path: Path, field: str | None) -> list[str]:
+def _read_file(path: Path, field: str | None) -> list[str]:
     texts: list[str] = []
     characters = 0
     for text in islice(read_texts(path, field), _MOST_TEXTS):
@@ -49,28 +51,17 @@ def _of_file(path: Path, field: str | None) -> list[str]:
         if characters > _MOST_CHARACTERS:
             break
     if not texts:
-        raise InputError(f"{path}: holds no text to measure with")
+        raise FileError(f"{path}: has no text to measure with; choose another file")
     return texts
 
 
-def _words() -> list[str]:
-    """Return the words of Python's language reference and of its library's docstrings.
-
-    The docstrings are read from the source files, since -OO leaves them out of the modules.
-    """
-    paragraphs: list[str] = []
-    with suppress(ImportError):  # a stripped Python
-        from pydoc_data.topics import topics
-
-        paragraphs += [part for topic in topics.values() for part in re.split(r"\n\s*\n", topic)]
-    for source in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
-        for docstring in re.findall(r'"""(.*?)"""', source.read_text("utf-8", "replace"), re.DOTALL):
-            paragraphs += re.split(r"\n\s*\n", docstring)
-    distinct = dict.fromkeys(" ".join(part.split()) for part in paragraphs)
-    return [word for paragraph in distinct if len(paragraph) > 40 for word in paragraph.split()]
+def _read_words() -> list[str]:
+    """Return the words of Python's language reference and of its library's docstrings."""
+    paragraphs = (" ".join(part.split()) for part in [*read_language_reference(), *read_docstrings()])
+    return [word for paragraph in dict.fromkeys(paragraphs) for word in paragraph.split()]
 
 
-def _cut(words: list[str], length: int) -> list[str]:
+def _cut_words(words: list[str], length: int) -> list[str]:
     starts = range(0, len(words) - length, length)
     texts = dict.fromkeys(" ".join(words[start : start + length]) for start in starts)
     return list(texts)[:_MOST_TEXTS]

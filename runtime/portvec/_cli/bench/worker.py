@@ -1,7 +1,7 @@
-"""The measured side: a process that loads one implementation and times what it is told to.
+"""The measured process: it loads one implementation, and times the calls that it is told to make.
 
-It reads commands from standard input and answers on standard output, a JSON value a line. It is run
-as a file, not as a module: the package around it would import what a peer's process must not hold.
+It reads commands from standard input and answers on standard output, one JSON value per line. It runs as a
+file, not as a module, because its package would import modules that a peer's process must not have.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _MOST_QUERIES = 20_000
 
 def main() -> None:
     """Load the implementation that the first line names, then answer until standard input ends."""
-    sys.path.pop(0)  # this folder, whose file names are no module names
-    # Whatever a library prints goes to stderr.
+    sys.path.pop(0)  # this folder, whose files must not be found as modules
+    # What libraries print goes to stderr.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -53,11 +53,11 @@ def _load(request: dict[str, Any], answer: Callable[[Any], None]) -> dict[str, C
     resident = memory.resident()
     encode(["the first vector"])
     answer({**times, "resident": resident, "first_peak": memory.peak(), **facts})
-    # Texts come now, so that they are no part of the memory that loading takes.
+    # Read the texts only now, so that they do not count as memory of loading.
     sets = json.loads(Path(request["texts"]).read_text(encoding="utf-8"))
 
     def run(name: str, budget: float) -> list[float]:
-        """Return the seconds of each pass over a set; passes are made until the budget is used up."""
+        """Return the seconds of each pass over a set. Passes are repeated until the budget is used up."""
         passes: list[float] = []
         while not passes or sum(passes) < budget:
             start = time.perf_counter()

@@ -1,0 +1,83 @@
+"""The command `portvec export`."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from portvec._artifact.dtypes import DTYPES
+from portvec._artifact.folder import open_artifact
+from portvec._cli.describe import summarize
+from portvec._cli.options import (
+    inform,
+    output_folder_option,
+    overwrite_option,
+    revision_option,
+    token_option,
+)
+from portvec.errors import MissingExtraError
+
+
+def _parse_max_length(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | str | None:
+    """Return a number of tokens, None for "none", or "model" if the option is not given."""
+    if value is None:
+        return "model"
+    if value == "none":
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise click.BadParameter(f"{value!r} is neither a whole number of 1 or more nor 'none'")
+    return int(value)
+
+
+def _parse_list(_ctx: click.Context, _param: click.Parameter, value: str) -> list[str]:
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+@click.command()
+@click.argument("source")
+@output_folder_option
+@click.option("--dtype", default="float32", show_default=True, help=f"Type of the table: {', '.join(DTYPES)}")
+@click.option("--dim", type=click.IntRange(min=1), help="Keep only the first N dimensions.")
+@click.option(
+    "--vocabulary-size",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Let all tokens share K vectors, found by k-means.",
+)
+@click.option(
+    "--max-length",
+    metavar="N|none",
+    callback=_parse_max_length,
+    help="Tokens kept of a text. [default: the model's]",
+)
+@click.option(
+    "--normalize/--no-normalize", default=None, help="Unit length or not. [default: as the model says]"
+)
+@revision_option
+@click.option("--subfolder", help="Folder inside the repository or local folder.")
+@token_option
+@click.option("--single-file", is_flag=True, help="Put the table inside model.onnx.")
+@overwrite_option
+@click.option(
+    "--variants",
+    metavar="LIST",
+    default="",
+    callback=_parse_list,
+    help="Further table types in the same folder for other runtimes, for example float16,int8,int4.",
+)
+@click.option("--token-type-ids", is_flag=True, help="Accept this third input, for consumers that feed it.")
+def export(source: str, output: Path, **options: Any) -> None:
+    """Export the Model2Vec model SOURCE (folder or Hub id) to an artifact."""
+    try:
+        from portvec_export import export_model
+    except ImportError as error:
+        raise MissingExtraError(
+            f"export needs the package {error.name}; run pip install 'portvec[export]'"
+        ) from error
+    # model2vec logs each option that differs from the model's own, which is what the user asked for.
+    logging.getLogger("model2vec").setLevel(logging.ERROR)
+    artifact = open_artifact(export_model(source, output, **options))
+    inform(summarize(artifact))

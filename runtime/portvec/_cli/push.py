@@ -1,0 +1,28 @@
+"""The command `portvec push`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from portvec._cli.options import emit, json_option, token_option
+from portvec._hub.ids import parse_hub_id
+from portvec._hub.push import push as push_folder
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("repository", metavar="OWNER/NAME")
+@click.option("--private", is_flag=True, help="Make the repository private.")
+@click.option("--revision", metavar="BRANCH", help="Branch to commit to; created if it does not exist.")
+@token_option
+@click.option("--message", help="Commit message.")
+@json_option
+def push(folder: Path, repository: str, revision: str | None, as_json: bool, **options: Any) -> None:
+    """Verify the artifact FOLDER and publish it on the Hub, with its model card."""
+    pushed = push_folder(folder, parse_hub_id(repository, revision), **options)
+    amount = f"{pushed.files} files, {pushed.bytes / 1e6:.1f} MB"
+    emit(as_json, asdict(pushed), f"{pushed.url}: {amount}, commit {pushed.commit}")

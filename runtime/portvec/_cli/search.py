@@ -1,0 +1,41 @@
+"""The command `portvec search`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from portvec._bulk.search import Hit
+from portvec._bulk.search import search as find_nearest
+from portvec._cli.options import emit, field_option, input_option, json_option
+from portvec._cli.streams import open_texts, show_progress
+from portvec._embedder import StaticEmbedder
+from portvec.errors import FileError
+
+
+@click.command()
+@click.argument("model")
+@click.argument("query")
+@input_option
+@field_option
+@click.option("-k", default=5, show_default=True, type=click.IntRange(min=1), help="How many to print.")
+@json_option
+def search(model: str, query: str, path: Path | None, field: str | None, k: int, as_json: bool) -> None:
+    """Print the texts nearest to QUERY, of a file or of standard input."""
+    embedder = StaticEmbedder.load(model)
+    hits = find_nearest(embedder, show_progress(open_texts(path, field)), query, k)
+    if not hits and not as_json:
+        raise FileError(f"{path or 'standard input'}: has no text to search")
+    emit(as_json, [hit._asdict() for hit in hits], "\n".join(_format(hits)))
+
+
+def _format(hits: list[Hit]) -> Iterator[str]:
+    """Yield the lines of a table as wide as the terminal."""
+    width = shutil.get_terminal_size().columns - len(" 0.000  ")
+    yield " score  text"
+    for hit in hits:
+        line = " ".join(hit.text.split())
+        yield f"{hit.score:6.3f}  {line if len(line) <= width else line[: width - 1] + '…'}"

@@ -1,0 +1,79 @@
+"""What an embedder and a classifier have in common."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from portvec._artifact.folder import Artifact
+from portvec._artifact.manifest import Manifest
+from portvec._cores import available_cores
+from portvec._inference.pipeline import Pipeline
+from portvec._inference.session import Target
+from portvec._loading import load_artifact
+from portvec._options import ModelOptions, accepts
+
+_M = TypeVar("_M", bound="LoadedModel")
+
+
+class LoadedModel(ABC):
+    """An artifact that is loaded and ready to run.
+
+    Threads may share one. It works after a fork. It pickles as its source and options, without the token,
+    because a session of onnxruntime does not pickle.
+
+    Attributes:
+        manifest: what the artifact holds and where it came from.
+    """
+
+    def __init__(self, artifact: Artifact, options: ModelOptions, output: str, width: int) -> None:
+        self.manifest: Manifest = artifact.manifest
+        self._loaded_from: str | os.PathLike[str] = artifact.folder.absolute()
+        self._options = options
+        self._pipeline = Pipeline(
+            artifact,
+            Target(output, width, providers=options.providers),
+            threads=options.threads or available_cores(),
+            tokenizer=options.tokenizer,
+        )
+
+    @classmethod
+    @abstractmethod
+    def open(cls: type[_M], artifact: Artifact, options: ModelOptions) -> _M:
+        """Load an artifact that is open."""
+
+    @classmethod
+    @accepts(ModelOptions)
+    def load(cls: type[_M], source: str | os.PathLike[str], options: ModelOptions) -> _M:
+        """Load an artifact, or convert a Model2Vec model once and load the result.
+
+        Args:
+            source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` (optionally
+                `owner/name@revision`) of a repository that has either.
+            options: the fields of `ModelOptions`, as keyword arguments.
+
+        Raises:
+            SourceError: the source does not exist, is not a Model2Vec model, cannot be fetched, or is an
+                artifact that was exported with other options.
+            MissingExtraError: the source must be converted, and the extra `export` is not installed.
+            OptionError: an option has a value that is unknown or out of range.
+            ArtifactError: the artifact is damaged.
+        """
+        model = cls.open(load_artifact(source, options), options)
+        is_folder = os.path.isdir(source)  # noqa: PTH112
+        model._loaded_from = os.path.abspath(source) if is_folder else source  # noqa: PTH100
+        return model
+
+    @property
+    def tokenizer(self) -> str:
+        """Name of the tokenizer backend in use."""
+        return self._pipeline.tokenizer
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reload, (type(self), self._loaded_from, replace(self._options, token=None))
+
+
+def _reload(cls: type[_M], source: str | os.PathLike[str], options: ModelOptions) -> _M:
+    return cls.load(source, **vars(options))

@@ -1,0 +1,153 @@
+"""The options of loading a model: each declared once, here, and carried whole."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields
+from functools import wraps
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+
+from portvec.errors import OptionError
+
+P = ParamSpec("P")
+Options = TypeVar("Options")
+Owner = TypeVar("Owner")
+Subject = TypeVar("Subject")
+Result = TypeVar("Result")
+
+# The line of a docstring that stands for the fields of an options class.
+_PLACEHOLDER = "            options: "
+
+
+def option(default: Any, doc: str, *, manifest: str | None = None) -> Any:
+    """Return a field of an options class.
+
+    `doc` becomes part of the documentation of functions that take the options. An option that changes what a
+    model is converted to names the attribute of `manifest` that records it.
+    """
+    return field(default=default, metadata={"doc": doc, "manifest": manifest})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """How to fetch a model, how to convert it where that is needed, and how to run it.
+
+    Raises:
+        OptionError: `threads` is not a whole number of 1 or more.
+    """
+
+    threads: int | None = option(None, "threads to embed with; one for each core the process may use if None")
+    tokenizer: str = option(
+        "auto",
+        'tokenizer backend: "tokenizers", an accelerator such as "nanotoken" (extra `fast`), or "auto" for '
+        "the fastest that is installed and gives the token ids that the artifact recorded",
+    )
+    providers: Sequence[str] | None = option(None, "onnxruntime execution providers; the CPU if None")
+    revision: str | None = option(None, "branch, tag or commit on the Hub; the main branch if None")
+    token: str | bool | None = option(
+        None, "Hub access token; True or None use the one that huggingface_hub finds"
+    )
+    subfolder: str | None = option(None, "folder inside the repository or local folder")
+    force_download: bool = option(False, "whether to ask the Hub again even if the cache holds the model")
+    dtype: str | None = option(None, 'table type of a conversion; "float32" if None', manifest="dtype")
+    dim: int | None = option(
+        None, "embedding length of a conversion, at most the model's; the model's if None", manifest="dim"
+    )
+    vocabulary_size: int | None = option(
+        None,
+        "number of vectors that all token ids share in a conversion, found by model2vec's k-means; each id "
+        "has its own if None",
+        manifest="vocabulary_quantization",
+    )
+    normalize: bool | None = option(
+        None, "whether a conversion yields unit vectors; as the model says if None", manifest="normalize"
+    )
+    max_length: int | Literal["model"] | None = option(
+        "model",
+        'tokens kept of a text in a conversion; None keeps all, "model" what the model says',
+        manifest="max_length",
+    )
+
+    def __post_init__(self) -> None:
+        threads = self.threads
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise OptionError(f"threads is {threads!r}, expected a whole number of 1 or more, or None")
+
+    @property
+    def conversion(self) -> dict[str, Any]:
+        """The options that change what a model is converted to, by name."""
+        given = {each.name: getattr(self, each.name) for each in self.conversion_fields()}
+        return {name: value for name, value in given.items() if name != "dtype" or value is not None}
+
+    @classmethod
+    def conversion_fields(cls) -> list[Field[Any]]:
+        """Return the fields of the options that change what a model is converted to."""
+        return [each for each in fields(cls) if each.metadata["manifest"]]
+
+
+def accepts(
+    options: Callable[P, Options],
+) -> Callable[
+    [Callable[[Owner, Subject, Options], Result]], Callable[Concatenate[Owner, Subject, P], Result]
+]:
+    """Let callers of a method `(self, subject, options)` give each field of `options` as a keyword argument.
+
+    The signature lists the fields, and so does the docstring in place of its line on options. An option is
+    thus declared in one place, its class.
+    """
+
+    def decorate(
+        method: Callable[[Owner, Subject, Options], Result],
+    ) -> Callable[Concatenate[Owner, Subject, P], Result]:
+        own = list(inspect.signature(method).parameters.values())[:-1]
+        signature = inspect.Signature([*own, *keyword_parameters(options)])
+
+        @wraps(method)
+        def call(*args: Any, **given: Any) -> Result:
+            try:
+                arguments = signature.bind(*args, **given).arguments
+            except TypeError as error:
+                raise TypeError(f"{method.__qualname__}() {error}") from None
+            positional = [arguments.pop(parameter.name) for parameter in own]
+            return method(*positional, options(**arguments))  # type: ignore[call-arg]
+
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        call.__doc__ = describe_options(method.__doc__ or "", options)
+        return call
+
+    return decorate
+
+
+def keyword_parameters(options: Any) -> list[inspect.Parameter]:
+    """Return the fields of an options class as parameters of a function."""
+    return [
+        inspect.Parameter(
+            each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type
+        )
+        for each in fields(options)
+    ]
+
+
+def describe_options(docstring: str, options: Any, renamed: Mapping[str, str] | None = None) -> str:
+    """Return a docstring whose line on options is replaced by a description of each field.
+
+    `renamed` maps the names of fields to those that the function uses.
+    """
+    lines: list[str] = []
+    for line in docstring.splitlines():
+        if line.startswith(_PLACEHOLDER):
+            lines += [_describe(each, (renamed or {}).get(each.name, each.name)) for each in fields(options)]
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _describe(each: Field[Any], name: str) -> str:
+    return textwrap.fill(
+        f"{name}: {each.metadata['doc']}.",
+        width=110,
+        initial_indent=" " * 12,
+        subsequent_indent=" " * 16,
+    )

@@ -1,0 +1,48 @@
+"""Starting with one encoder and going on with another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from portvec._tokenization.locks import ForkSafeLock
+from portvec._tokenization.token_ids import TokenIds
+from portvec._tokenization.tokenizer import Encoder
+
+# `tokenizers` needs less time for this many characters than a faster encoder needs to load.
+_FIRST_CHARACTERS = 20_000
+
+
+class GrowingEncoder:
+    """Uses one encoder for the first texts, and then one that is faster but takes longer to load.
+
+    Loading the faster one at the start would take half the time from a program's start to its first vector.
+    """
+
+    def __init__(self, first: Encoder, load_faster: Callable[[], Encoder]) -> None:
+        self._first: Encoder | None = first
+        self._load_faster: Callable[[], Encoder] | None = load_faster
+        self._faster: Encoder | None = None
+        self._characters = 0
+        self._lock = ForkSafeLock()
+
+    @property
+    def name(self) -> str:
+        """Name of the encoder for many texts."""
+        return self._choose(_FIRST_CHARACTERS + 1).name
+
+    def encode(self, texts: Sequence[str]) -> TokenIds:
+        """Return ids without special tokens, padding or truncation."""
+        encoder = self._faster or self._choose(sum(map(len, texts)))
+        return encoder.encode(texts)
+
+    def _choose(self, characters: int) -> Encoder:
+        """Return the encoder to use once so many more characters are counted."""
+        with self._lock:
+            self._characters += characters
+            if self._first is not None and self._characters <= _FIRST_CHARACTERS:
+                return self._first
+            if self._load_faster is not None:
+                self._faster = self._load_faster()
+                self._first = self._load_faster = None  # both hold the vocabulary
+            assert self._faster is not None
+            return self._faster
