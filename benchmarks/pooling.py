@@ -1,21 +1,27 @@
-"""Pooling alone, on one thread, against what the machine's memory can do.
+"""Pooling alone, on one thread, beside a copy of memory.
 
-It reaches into portvec's private modules: from token ids on, nothing of the tokenizer is in the time.
+This uses portvec's private modules, so that the time starts at token ids and leaves the tokenizer out.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import models, texts
 from portvec import StaticEmbedder
-from portvec._inference.batching import pool
-from portvec._inference.pipeline import _WAVE
+from portvec._artifact import format as fmt
+from portvec._artifact.folder import open_artifact
+from portvec._inference.pipeline import Pipeline
+from portvec._inference.session import Target
 from portvec._itertools import batched
+
+# Texts tokenized together, as the pipeline does it.
+_CHUNK = 2048
 
 
 def measure(count: int, rounds: int, copy_bytes: int = 1 << 30) -> dict[str, Any]:
@@ -23,9 +29,7 @@ def measure(count: int, rounds: int, copy_bytes: int = 1 << 30) -> dict[str, Any
     paragraphs = texts.paragraphs(count)
     calls: dict[str, Callable[[], object]] = {}
     for dtype in ("float32", "int8"):
-        calls[dtype] = _pooling(
-            StaticEmbedder.load(models.artifact("wordpiece", dtype), threads=1), paragraphs
-        )
+        calls[dtype] = _pool(models.artifact("wordpiece", dtype), paragraphs)
     source = np.ones(copy_bytes // 8)
     target = np.empty_like(source)
     calls["copy"] = lambda: np.copyto(target, source)
@@ -45,13 +49,14 @@ def measure(count: int, rounds: int, copy_bytes: int = 1 << 30) -> dict[str, Any
     }
 
 
-def _pooling(embedder: StaticEmbedder, paragraphs: list[str]) -> Callable[[], object]:
-    # As many texts at a time as the embedder takes.
-    waves = [embedder.tokenize(batch) for batch in batched(paragraphs, _WAVE)]
-    out = np.empty((_WAVE, embedder.dim), dtype=np.float32)
+def _pool(folder: Path, paragraphs: list[str]) -> Callable[[], object]:
+    """Return a function that pools the tokens of paragraphs."""
+    pipeline = Pipeline(open_artifact(folder), Target(fmt.SENTENCE_EMBEDDING, models.DIM))
+    chunks = [pipeline.tokenize(batch) for batch in batched(paragraphs, _CHUNK)]
+    out = np.empty((_CHUNK, models.DIM), dtype=np.float32)
 
     def call() -> None:
-        for tokens in waves:
-            pool(tokens, embedder._engine._graph, out[: len(tokens.offsets) - 1])
+        for tokens in chunks:
+            pipeline.pool(tokens, out[: len(tokens.offsets) - 1])
 
     return call

@@ -122,7 +122,7 @@ class Manifest:
         max_length: tokens kept of a text, UNK among them; None keeps all.
         max_characters: characters (code points) kept before tokenization; None keeps all.
         unk_id: token id that never contributes; None if the tokenizer has no unknown token.
-        vocabulary_quantization: number of vectors that the token ids share; None if each has its own.
+        vocabulary_quantization: number of vectors that the token ids share; None if each id has its own.
         tokenizer: facts about tokenizer.json.
         head: the classifier or regressor of a pipeline; None for an embedding model.
         quality: what the table's type costs; None if it holds the source's values exactly.

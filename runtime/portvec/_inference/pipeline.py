@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from portvec._artifact.folder import Artifact
-from portvec._inference.batching import Layout, lay_out, lay_out_one
+from portvec._inference.batching import Batch, Layout, lay_out, lay_out_one
 from portvec._inference.graphs import choose_strategy
 from portvec._inference.session import Target
 from portvec._itertools import batched
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
 
 # Texts tokenized together. This bounds the memory for ids, however many texts there are.
 _CHUNK = 2048
-# Fewer characters are embedded in one thread, which takes less time than handing them to several.
-_MIN_SHARED_CHARACTERS = 1 << 15
+# Handing work to another thread takes as long as embedding a thousand tokens, so it must have several
+# thousand.
+_MIN_SHARED_TOKENS = 1 << 13
 
 _T = TypeVar("_T")
 
@@ -65,57 +67,61 @@ class Pipeline:
         """Return float32 (width,) for a str, and (n, width) for n texts in input order."""
         if isinstance(texts, str):
             return self._run_one(texts)
+        if isinstance(texts, (list, tuple)) and len(texts) == 1:  # vector databases send queries like this
+            return self._run_one(*check_texts(texts))[np.newaxis]
         return self._run_many(check_iterable(texts))
 
-    def _run_one(self, text: str, index: int = 0) -> npt.NDArray[np.float32]:
-        return self._embed(self._tokenizer.tokenize_one(text, index))
+    def _run_one(self, text: str) -> npt.NDArray[np.float32]:
+        return self._embed(self._tokenizer.tokenize_one(text))
 
     def _run_many(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
-        """Return the rows of any number of texts, which threads embed chunk by chunk."""
-        size = _CHUNK
+        """Return the rows of any number of texts. Threads share the chunks, or the batches of a single chunk."""
         whole: npt.NDArray[np.float32] | None = None
         if isinstance(texts, (list, tuple)):  # their number is known, so rows are written where they belong
             texts = check_texts(texts)
-            size = self._choose_chunk_size(texts)
             whole = np.empty((len(texts), self.width), dtype=np.float32)
         calls = (
-            partial(self._run_chunk, chunk, number * size, whole)
-            for number, chunk in enumerate(batched(texts, size))
+            partial(self._run_chunk, chunk, number * _CHUNK, whole)
+            for number, chunk in enumerate(batched(texts, _CHUNK))
         )
         head = list(islice(calls, 2))
-        if len(head) == 2 and self._threads > 1:
+        if self._threads > 1 and len(head) > 1:
             parts = _run_in_order(self._get_executor(), chain(head, calls), ahead=self._threads + 1)
         else:
-            parts = [call() for call in chain(head, calls)]
+            parts = [call(share=self._threads > 1) for call in chain(head, calls)]
         if whole is not None:
             return whole
         return np.concatenate(parts) if parts else np.zeros((0, self.width), dtype=np.float32)
 
-    def _choose_chunk_size(self, texts: list[str]) -> int:
-        """Return the size of the largest chunks that keep all threads busy."""
-        if len(texts) >= self._threads * _CHUNK or sum(map(len, texts)) < _MIN_SHARED_CHARACTERS:
-            return _CHUNK
-        return min(_CHUNK, -(-len(texts) // self._threads))
-
     def _run_chunk(
-        self, texts: list[str], first: int, whole: npt.NDArray[np.float32] | None
+        self, texts: list[str], first: int, whole: npt.NDArray[np.float32] | None, *, share: bool = False
     ) -> npt.NDArray[np.float32]:
         """Return the rows of `texts`, of which the first has the index `first`: rows of `whole` if given."""
-        texts = check_texts(texts, first)
         if whole is None:
             out = np.empty((len(texts), self.width), dtype=np.float32)
         else:
             out = whole[first : first + len(texts)]
-        if len(texts) == 1:  # vector databases send queries as lists of one
-            out[0] = self._run_one(texts[0], first)
-            return out
-        tokens = self._tokenizer.tokenize(texts, first)
+        self.pool(self._tokenizer.tokenize(check_texts(texts, first), first), out, share=share)
+        return out
+
+    def pool(self, tokens: TokenIds, out: npt.NDArray[np.float32], *, share: bool = False) -> None:
+        """Write the output for n texts to the rows of `out`, float32 (n, width).
+
+        With `share`, the threads share the batches if there are enough tokens.
+        """
         is_empty = np.diff(tokens.offsets) == 0
         if is_empty.any():
             out[is_empty] = self._embed(tokens.ids[:0])
-        for rows, batch in lay_out(tokens, self._layout):
+
+        def run(rows: Ids, batch: Batch) -> None:
             out[rows] = self._graphs.run(batch)[: len(rows)]
-        return out
+
+        calls = (partial(run, rows, batch) for rows, batch in lay_out(tokens, self._layout))
+        if share and len(tokens.ids) >= _MIN_SHARED_TOKENS:
+            _run_in_order(self._get_executor(), calls, ahead=sys.maxsize)
+        else:
+            for call in calls:
+                call()
 
     def _embed(self, ids: Ids) -> npt.NDArray[np.float32]:
         """Return the row of a text with the token ids (n,)."""

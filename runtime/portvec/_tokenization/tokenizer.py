@@ -49,15 +49,13 @@ class Tokenizer:
             texts = [text[: self._max_characters] for text in texts]
         return drop(keep_first(self._encode(texts, first), self._max_length), self._unk_id)
 
-    def tokenize_one(self, text: str, index: int = 0) -> Ids:
+    def tokenize_one(self, text: str) -> Ids:
         """Return the token ids (n,) of one text by the same rules, at a lower cost per call.
-
-        Errors give the text the number `index`.
 
         Raises:
             InputError: the text has a lone surrogate.
         """
-        ids = self._encode([text[: self._max_characters]], index).ids[: self._max_length]
+        ids = self._encode([text[: self._max_characters]], 0).ids[: self._max_length]
         # Searching a short list is faster than searching an array.
         return ids[ids != self._unk_id] if self._unk_id in ids.tolist() else ids
 
