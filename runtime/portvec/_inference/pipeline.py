@@ -75,7 +75,7 @@ class Pipeline:
         return self._embed(self._tokenizer.tokenize_one(text))
 
     def _run_many(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
-        """Return the rows of any number of texts. Threads share the chunks, or the batches of a single chunk."""
+        """Return the rows of any number of texts. Threads share chunks, or the batches of a single chunk."""
         whole: npt.NDArray[np.float32] | None = None
         if isinstance(texts, (list, tuple)):  # their number is known, so rows are written where they belong
             texts = check_texts(texts)
