@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from portvec_export._onnx.builder import Graph, Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Value
 from portvec_export._source.head import HeadLayers
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec_export._graph.parts import add_logits, add_unit_length
-from portvec_export._onnx.builder import Graph, Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Value
 from portvec_export._source.head import HeadLayers
 from portvec_export._source.rules import Rules
 from portvec_export._table.table import PaddedIds, Table

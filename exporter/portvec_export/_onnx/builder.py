@@ -22,19 +22,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from portvec._artifact import format as fmt
+from portvec_export._onnx.operators import Operand, Operators, Value, tensor_type
 
 # What the oldest consumer in use reads (Transformers.js 2 reads IR 8; opset 14 needs IR 7).
 IR_VERSION = 8
 OPSET = 14
 
-
-class Value:
-    """A tensor in a graph: an input, a stored tensor, or what a node computes. Compared by identity."""
-
-    __slots__ = ()
-
-
-Operand: TypeAlias = Value | np.generic | npt.NDArray[Any]
 Axes: TypeAlias = Sequence[str | int]
 # Makes the protobuf message of a stored tensor, which holds the numbers or says where they are.
 Store: TypeAlias = Callable[[npt.NDArray[Any], str], TensorProto]
@@ -67,7 +60,7 @@ class _Stored:
     )
 
 
-class Graph:
+class Graph(Operators):
     """A graph under construction, or the body of a Scan in one."""
 
     def __init__(self) -> None:
@@ -121,8 +114,6 @@ class Graph:
         key = (array.dtype.str, array.shape, array.tobytes())
         return self._stored.constants.setdefault(key, (Value(), array))[0]
 
-    # Operators: https://onnx.ai/onnx/operators has their definitions.
-
     def nodes(self, operator: str, count: int, *operands: Operand | None, **attributes: Any) -> list[Value]:
         """Add a node with `count` outputs. None stands for an optional operand that is left out."""
         inputs = [
@@ -131,83 +122,6 @@ class Graph:
         outputs = [Value() for _ in range(count)]
         self._nodes.append(_Node(operator, inputs, outputs, attributes))
         return outputs
-
-    def node(self, operator: str, *operands: Operand | None, **attributes: Any) -> Value:
-        """Add a node with one output."""
-        return self.nodes(operator, 1, *operands, **attributes)[0]
-
-    def identity(self, value: Value) -> Value:
-        """Return the same tensor as another value."""
-        return self.node("Identity", value)
-
-    def add(self, a: Operand, b: Operand) -> Value:
-        """Return a + b."""
-        return self.node("Add", a, b)
-
-    def sub(self, a: Operand, b: Operand) -> Value:
-        """Return a - b."""
-        return self.node("Sub", a, b)
-
-    def mul(self, a: Operand, b: Operand) -> Value:
-        """Return a * b."""
-        return self.node("Mul", a, b)
-
-    def div(self, a: Operand, b: Operand) -> Value:
-        """Return a / b."""
-        return self.node("Div", a, b)
-
-    def minimum(self, a: Operand, b: Operand) -> Value:
-        """Return the lesser of a and b."""
-        return self.node("Min", a, b)
-
-    def maximum(self, a: Operand, b: Operand) -> Value:
-        """Return the greater of a and b."""
-        return self.node("Max", a, b)
-
-    def equal(self, a: Operand, b: Operand) -> Value:
-        """Return a == b."""
-        return self.node("Equal", a, b)
-
-    def where(self, condition: Value, a: Operand, b: Operand) -> Value:
-        """Return a where the condition holds, else b."""
-        return self.node("Where", condition, a, b)
-
-    def cast(self, value: Value, dtype: npt.DTypeLike) -> Value:
-        """Convert to another element type."""
-        return self.node("Cast", value, to=_tensor_type(dtype))
-
-    def gather(self, data: Value, indices: Operand, axis: int = 0) -> Value:
-        """Return data[indices] along an axis."""
-        return self.node("Gather", data, indices, axis=axis)
-
-    def slice(self, value: Value, start: int | Value, end: int | Value, axis: int) -> Value:
-        """Return the part from start to end of an axis: numbers, or int64 tensors with one element."""
-        bounds = [each if isinstance(each, Value) else _int64(each) for each in (start, end)]
-        return self.node("Slice", value, *bounds, _int64(axis))
-
-    def reduce_sum(self, value: Value, axis: int, *, keepdims: bool = False) -> Value:
-        """Sum over an axis."""
-        return self.node("ReduceSum", value, _int64(axis), keepdims=int(keepdims))
-
-    def transpose(self, value: Value, *axes: int) -> Value:
-        """Reorder the axes."""
-        return self.node("Transpose", value, perm=axes)
-
-    def reshape(self, value: Value, *shape: int) -> Value:
-        """Reshape; 0 keeps the length of that axis, and -1 stands for what remains."""
-        return self.node("Reshape", value, _int64(*shape))
-
-    def unsqueeze(self, value: Value, axis: int) -> Value:
-        """Insert an axis of length 1."""
-        return self.node("Unsqueeze", value, _int64(axis))
-
-    def squeeze(self, value: Value, axis: int) -> Value:
-        """Remove an axis of length 1."""
-        return self.node("Squeeze", value, _int64(axis))
-
-    def concat(self, *values: Operand, axis: int) -> Value:
-        """Join along an axis."""
-        return self.node("Concat", *values, axis=axis)
 
     def scan(
         self,
@@ -271,12 +185,4 @@ class Graph:
 
 
 def _value_info(port: _Port) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(port.name, _tensor_type(port.dtype), port.axes)
-
-
-def _int64(*numbers: int) -> npt.NDArray[np.int64]:
-    return np.array(numbers, dtype=np.int64)
-
-
-def _tensor_type(dtype: npt.DTypeLike) -> int:
-    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+    return helper.make_tensor_value_info(port.name, tensor_type(port.dtype), port.axes)

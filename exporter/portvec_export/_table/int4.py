@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from portvec_export._onnx.builder import Graph, Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Value
 from portvec_export._source.rows import RowReader, Rows, chunks
 from portvec_export._source.vectors import TokenVectors
 from portvec_export._table.table import PaddedIds, Table, scale_or_zero

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from portvec_export._onnx.builder import Graph, Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Value
 from portvec_export._source.rows import RowReader
 from portvec_export._table.table import PaddedIds
 from portvec_export._table.vocabulary import Vocabulary

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from portvec_export._onnx.builder import Graph, Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Value
 from portvec_export._source.vectors import TokenVectors
 
 
