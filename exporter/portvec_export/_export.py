@@ -38,7 +38,7 @@ def export_model(
     Args:
         source: a Model2Vec folder in any layout, or a Hub id `owner/name[@revision]`.
         output: the folder to make.
-        options: described one by one, see ExportOptions.
+        options: callers give each field as a keyword argument, and this line becomes their descriptions.
 
     Returns:
         The path of the artifact folder.
