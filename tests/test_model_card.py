@@ -19,7 +19,7 @@ from hub_server import LocalHub
 from portvec import StaticEmbedder
 from portvec._artifact.manifest import Source
 from portvec_export import export_model
-from portvec_export._source.card import inherited
+from portvec_export._source.card import read_front_matter
 from test_classifier import pipeline
 
 CARD = """---
@@ -90,9 +90,9 @@ def test_figures_are_those_of_the_manifest(tiny_model: Path, tmp_path: Path) -> 
     rows = dict(re.findall(r"^\| (.+?) \| (.+?) \|$", text, flags=re.MULTILINE))
     assert rows["embedding"] == "16 x float32, unit length"
     assert rows["table"] == "int8"
-    assert rows["of a text, uses"] == "the first 100 tokens"
+    assert rows["maximum length"] == "100 tokens"
     quality = manifest.quality.paragraphs
-    assert f"mean {quality.mean:.5f}, at the least {quality.min:.5f}" in rows["quality"]
+    assert f"mean {quality.mean:.5f}, minimum {quality.min:.5f}" in rows["quality"]
     assert f"{quality.texts:,} paragraphs" in rows["quality"]
     assert rows["`onnx/model.onnx_data`"] == f"{(folder / 'onnx' / 'model.onnx_data').stat().st_size:,}"
     # The export's own check, made again here; its last digits are the same on one machine.
@@ -150,4 +150,4 @@ def test_card_is_left_out_of_the_hashes(tiny: Path) -> None:
 def test_card_of_the_source_that_cannot_be_read(tmp_path: Path) -> None:
     for text in (b"\xff\xfe", b"---\n- a list\n---\n", b"---\n{: [\n---\n"):
         (tmp_path / "README.md").write_bytes(text)
-        assert inherited(tmp_path, Source("model", None, None, {})) == {}
+        assert read_front_matter(tmp_path, Source("model", None, None, {})) == {}

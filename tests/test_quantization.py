@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from matrix import CASES, Case
 from portvec import StaticEmbedder
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec_export import export_model
-from portvec_export._table.codecs import make_table
+from portvec_export._source.vectors import vectors_of, with_vectors
+from portvec_export._table.registry import codec_for
 from test_graph import consumer_inputs
 
 SOME = [case for case in CASES if "sentence-transformers" not in case.name and case.name != "subfolder"]
@@ -32,11 +34,9 @@ TEXTS = [*paragraphs(300), *texts.scripts(), *texts.ADVERSARIAL]
 def decoded_reference(case: Case, source: Path, dtype: str) -> StaticModel:
     """Return model2vec on the values that the artifact's table stands for."""
     model = case.load_reference(source)
-    if model.weights is not None and model.token_mapping is None:
-        model.embedding = (model.embedding * model.weights[:, None]).astype(np.float32)
-        model.weights = None
-    model.embedding = make_table(model, dtype).decoded
-    return model
+    vectors = vectors_of(model)
+    table = codec_for(dtype).encode(vectors, model.max_length)
+    return with_vectors(model, replace(vectors, rows=table.dequantized))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int4"])

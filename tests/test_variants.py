@@ -203,11 +203,11 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"variants": ["q8"]}, "^variants has 'q8', which is unknown, expected some of float32, float16"),
-            ({"variants": "int8"}, r"^variants is 'int8', expected a list of types, as \['int8'\]"),
+            ({"variants": ["q8"]}, "^variants: dtype 'q8' is unknown, expected one of float32, float16"),
+            ({"variants": "int8"}, r"^variants is 'int8', expected a list of dtypes, such as \['int8'\]"),
             (
                 {"variants": ["float32"], "dtype": "int8"},
-                "^variants has float32, which consumers look for in onnx/model.onnx, where dtype int8 would",
+                '^variants has float32, which consumers look for in onnx/model.onnx, but that holds dtype="',
             ),
         ],
     )
@@ -263,4 +263,4 @@ class TestCommandLine:
     def test_unknown_type(self, portvec: RunPortvec, model: Path) -> None:
         done = portvec("export", model, "-o", "a", "--variants", "float32,q8")
         assert done.returncode == 1
-        assert done.stderr.startswith("portvec: error: variants has 'q8', which is unknown, expected some")
+        assert done.stderr.startswith("portvec: error: variants: dtype 'q8' is unknown, expected one of")

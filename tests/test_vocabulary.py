@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from portvec import Model2VecEmbeddingFunction, StaticEmbedder
 from portvec.errors import ExportError, MissingExtraError, SourceError
 from portvec_export import export_model
 from portvec_export._source import vocabulary_quantization as _clusters
-from portvec_export._table.codecs import make_table
+from portvec_export._source.vectors import vectors_of, with_vectors
+from portvec_export._table.registry import codec_for
 
 pytest.importorskip("sklearn")
 
@@ -40,9 +42,11 @@ def test_vectors_are_model2vecs_for_the_same_clusters(
 ) -> None:
     artifact = export_model(tiny_model, tmp_path / "artifact", vocabulary_size=50, dim=dim, dtype=dtype)
     model = reference(tiny_model, 50, dim)
-    model.embedding = make_table(model, dtype).decoded
+    vectors = vectors_of(model)
+    table = codec_for(dtype).encode(vectors, model.max_length)
+    stored = with_vectors(model, replace(vectors, rows=table.dequantized))
     embedder = StaticEmbedder.load(artifact)
-    assert_same(embedder, model, TEXTS)
+    assert_same(embedder, stored, TEXTS)
     assert embedder.manifest.vocabulary_quantization == 50
     assert embedder.manifest.vocabulary_size == 800
 

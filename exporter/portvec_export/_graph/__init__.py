@@ -1,1 +1,1 @@
-"""The ONNX graphs: built from a table, written to files."""
+"""The graphs of an artifact: token ids to embeddings in standard ONNX operators."""

@@ -1,74 +1,81 @@
-"""The files beside the graph: tokenizer and configuration, as other runtimes look for them."""
+"""The files beside the graphs: tokenizer and configuration, where other runtimes look for them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from portvec._artifact import format as fmt
 from portvec._artifact.manifest import Head
 from portvec_export._source.model import SourceModel
 
-# What "no limit" is written as where a consumer insists on a number.
+# Stands for "no limit" where a consumer insists on a number.
 _UNLIMITED = 1_000_000
 
 
-def write_consumer_files(folder: Path, source: SourceModel, *, graphs: list[str], single_file: bool) -> None:
+class _Token(NamedTuple):
+    text: str
+    id: int
+
+
+def write_consumer_files(
+    folder: Path, source: SourceModel, *, graphs: Sequence[str], single_file: bool
+) -> None:
     """Write tokenizer.json and the configuration files of transformers and sentence-transformers.
 
     `graphs` are the paths of all graphs in the folder.
     """
-    tokenizer = json.loads(source.tokenizer_path.read_text(encoding="utf-8"))
-    unk = _token(source, source.static_model.unk_token_id)
-    pad = _pad_token(source, tokenizer)
-    dim = source.static_model.dim
-    # Consumers let the post-processor add an UNK at either end, which the graph masks: that saves
-    # those that drop the first and last token, and those that fail on a text without any token.
-    added = 0 if unk is None else 2
-    limit = source.static_model.max_length
-    length = _UNLIMITED if limit is None else limit + added
+    unk, pad = _unk_token(source), _pad_token(source)
+    # Consumers let the post-processor add an UNK at either end, which the graph masks. That helps those that
+    # drop the first and last token, and those that fail on a text without any token.
+    limit = source.rules.max_length
+    length = _UNLIMITED if limit is None else limit + (0 if unk is None else 2)
+    special_tokens = {"pad_token": pad.text, **({} if unk is None else {"unk_token": unk.text})}
 
-    tokenizer["post_processor"] = None if unk is None else _template(*unk)
-    tokenizer["padding"] = {
+    tokenizer = _tokenizer(source.tokenizer, unk, pad, None if not limit else length)
+    compact = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
+    (folder / fmt.TOKENIZER).write_text(compact, encoding="utf-8")
+    _write_json(folder / "tokenizer_config.json", _tokenizer_config(length, special_tokens))
+    _write_json(folder / "special_tokens_map.json", special_tokens)
+    external = () if single_file else tuple(Path(graph).name for graph in graphs)
+    _write_json(folder / "config.json", _config(source, length, pad, external))
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]
+    pooling = {
+        "word_embedding_dimension": source.vectors.dim,
+        "pooling_mode_cls_token": False,
+        "pooling_mode_mean_tokens": True,
+    }
+    _write_json(folder / "modules.json", modules)
+    (folder / "1_Pooling").mkdir()
+    _write_json(folder / "1_Pooling" / "config.json", pooling)
+
+
+def _tokenizer(source: dict[str, Any], unk: _Token | None, pad: _Token, length: int | None) -> dict[str, Any]:
+    """Return tokenizer.json with what it does around the tokens of a text."""
+    padding = {
         "strategy": "BatchLongest",
         "direction": "Right",
         "pad_to_multiple_of": None,
-        "pad_id": pad[1],
+        "pad_id": pad.id,
         "pad_type_id": 0,
-        "pad_token": pad[0],
+        "pad_token": pad.text,
     }
-    tokenizer["truncation"] = limit and {
-        "direction": "Right",
-        "max_length": length,
-        "strategy": "LongestFirst",
-        "stride": 0,
+    truncation = {"direction": "Right", "max_length": length, "strategy": "LongestFirst", "stride": 0}
+    return {
+        **source,
+        "post_processor": None if unk is None else _template(unk),
+        "padding": padding,
+        "truncation": None if length is None else truncation,
     }
-    special_tokens = {"pad_token": pad[0], **({} if unk is None else {"unk_token": unk[0]})}
-    config: dict[str, Any] = {
-        # transformers has no class for static embeddings; a BERT without layers is what the shapes fit.
-        "model_type": "bert",
-        "architectures": ["BertModel"],
-        "hidden_size": dim,
-        "num_hidden_layers": 0,
-        "num_attention_heads": 1,
-        "intermediate_size": dim,
-        "vocab_size": source.vocabulary_size,
-        "max_position_embeddings": length,
-        "type_vocab_size": 1,
-        "pad_token_id": pad[1],
-        "transformers.js_config": {
-            "dtype": "fp32",
-            **(
-                {}
-                if single_file
-                else {"use_external_data_format": {Path(graph).name: True for graph in graphs}}
-            ),
-        },
-    }
-    if source.head is not None:
-        config |= _classification(source.head.head)
-    tokenizer_config = {
+
+
+def _tokenizer_config(length: int, special_tokens: dict[str, str]) -> dict[str, Any]:
+    return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": length,
         "padding_side": "right",
@@ -76,27 +83,30 @@ def write_consumer_files(folder: Path, source: SourceModel, *, graphs: list[str]
         "model_input_names": [fmt.INPUT_IDS, fmt.ATTENTION_MASK],
         **special_tokens,
     }
-    modules = [
-        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
-        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
-    ]
-    pooling = {
-        "word_embedding_dimension": dim,
-        "pooling_mode_cls_token": False,
-        "pooling_mode_mean_tokens": True,
+
+
+def _config(source: SourceModel, length: int, pad: _Token, external: Sequence[str]) -> dict[str, Any]:
+    """Return config.json. `external` are the names of graphs with external data."""
+    external_data = {"use_external_data_format": dict.fromkeys(external, True)} if external else {}
+    return {
+        # transformers has no class for static embeddings. The shapes fit a BERT without layers.
+        "model_type": "bert",
+        "architectures": ["BertModel"],
+        "hidden_size": source.vectors.dim,
+        "num_hidden_layers": 0,
+        "num_attention_heads": 1,
+        "intermediate_size": source.vectors.dim,
+        "vocab_size": source.vectors.vocabulary_size,
+        "max_position_embeddings": length,
+        "type_vocab_size": 1,
+        "pad_token_id": pad.id,
+        "transformers.js_config": {"dtype": "fp32", **external_data},
+        **({} if source.head is None else _classification(source.head.head)),
     }
-    compact = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
-    (folder / fmt.TOKENIZER).write_text(compact, encoding="utf-8")
-    _write_json(folder / "tokenizer_config.json", tokenizer_config)
-    _write_json(folder / "special_tokens_map.json", special_tokens)
-    _write_json(folder / "config.json", config)
-    _write_json(folder / "modules.json", modules)
-    (folder / "1_Pooling").mkdir()
-    _write_json(folder / "1_Pooling" / "config.json", pooling)
 
 
 def _classification(head: Head) -> dict[str, Any]:
-    """What text-classification pipelines read: the labels, and which activation the logits want."""
+    """Return what text-classification pipelines read: the labels, and which activation the logits need."""
     problems = {
         "softmax": "single_label_classification",
         "sigmoid": "multi_label_classification",
@@ -112,33 +122,32 @@ def _classification(head: Head) -> dict[str, Any]:
     }
 
 
-def _template(unk: str, unk_id: int) -> dict[str, Any]:
-    special = {"SpecialToken": {"id": unk, "type_id": 0}}
+def _template(unk: _Token) -> dict[str, Any]:
+    """Return the post-processor that puts an UNK at either end of a text."""
+    special = {"SpecialToken": {"id": unk.text, "type_id": 0}}
     first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
     return {
         "type": "TemplateProcessing",
         "single": [special, first, special],
         "pair": [special, first, special, second, special],
-        "special_tokens": {unk: {"id": unk, "ids": [unk_id], "tokens": [unk]}},
+        "special_tokens": {unk.text: {"id": unk.text, "ids": [unk.id], "tokens": [unk.text]}},
     }
 
 
-def _pad_token(source: SourceModel, tokenizer: dict[str, Any]) -> tuple[str, int]:
-    """Return a padding token and its id; any will do, as the graph masks it."""
-    if stored := tokenizer.get("padding"):
-        return stored["pad_token"], stored["pad_id"]
+def _pad_token(source: SourceModel) -> _Token:
+    """Return a padding token. Any will do, as the graph masks it."""
+    if stored := source.tokenizer.get("padding"):
+        return _Token(stored["pad_token"], stored["pad_id"])
     for name in ("[PAD]", "<pad>"):
-        token_id = source.static_model.tokenizer.token_to_id(name)
+        token_id = source.original.tokenizer.token_to_id(name)
         if token_id is not None:
-            return name, token_id
-    unk = _token(source, source.static_model.unk_token_id)
-    return unk or (source.static_model.tokens[0], 0)
+            return _Token(name, token_id)
+    return _unk_token(source) or _Token(source.original.tokens[0], 0)
 
 
-def _token(source: SourceModel, token_id: int | None) -> tuple[str, int] | None:
-    if token_id is None:
-        return None
-    return source.static_model.tokens[token_id], token_id
+def _unk_token(source: SourceModel) -> _Token | None:
+    unk_id = source.rules.unk_id
+    return None if unk_id is None else _Token(source.original.tokens[unk_id], unk_id)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -10,30 +10,30 @@ import yaml
 from portvec._artifact import format as fmt
 from portvec._artifact.manifest import Manifest
 from portvec._inference.verify import Verification
-from portvec_export._sidecars import usage as usage
+from portvec_export._sidecars import usage
 
 _TAGS = ["model2vec", "static-embeddings", "embeddings", "onnx"]
 
 
-def model_card(manifest: Manifest, checked: Verification, inherited: dict[str, Any]) -> str:
+def model_card(manifest: Manifest, checked: Verification, front_matter: dict[str, Any]) -> str:
     """Return the card of an artifact.
 
     Args:
-        manifest: the artifact's.
-        checked: what verifying it here gave.
-        inherited: front matter of the source's card that holds for the artifact too.
+        manifest: the manifest of the artifact.
+        checked: the result of verifying it.
+        front_matter: the part of the source's front matter that holds for the artifact too.
     """
     parts = [_introduction(manifest), _figures(manifest, checked), _files(manifest), usage.sections(manifest)]
-    return f"---\n{_front_matter(manifest, inherited)}\n---\n\n" + "\n\n".join(parts) + "\n"
+    return f"---\n{_front_matter(manifest, front_matter)}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
-def _front_matter(manifest: Manifest, inherited: dict[str, Any]) -> str:
-    # Both kinds of task are what the Hub and Transformers.js call them; it has none for text regression.
+def _front_matter(manifest: Manifest, front_matter: dict[str, Any]) -> str:
+    # The Hub's and Transformers.js's names of tasks. They have none for text regression.
     task: str | None = "sentence-similarity"
     if manifest.head is not None:
         task = "text-classification" if manifest.head.classes else None
     tags = [*_TAGS, *([] if manifest.head else ["transformers.js"])]
-    values = {"library_name": fmt.FORMAT_NAME, "pipeline_tag": task, "tags": tags, **inherited}
+    values = {"library_name": fmt.FORMAT_NAME, "pipeline_tag": task, "tags": tags, **front_matter}
     given = {name: value for name, value in values.items() if value is not None}
     matter: str = yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
     return matter.rstrip()
@@ -48,34 +48,34 @@ def _introduction(manifest: Manifest) -> str:
     return (
         f"# {name} for ONNX\n\n"
         f"The Model2Vec model {model}{folder}{commit}, as an ONNX graph with its tokenizer. "
-        f"Exported by portvec, and compared with {manifest.reference} when it was."
+        f"portvec exported it, and compared it with {manifest.reference}."
     )
 
 
 def _figures(manifest: Manifest, checked: Verification) -> str:
     unit = "unit length" if manifest.normalize else "not normalized"
-    limit = "all of it" if manifest.max_length is None else f"the first {manifest.max_length} tokens"
+    limit = "no limit" if manifest.max_length is None else f"{manifest.max_length} tokens"
     quality, head = manifest.quality, manifest.head
     rows = {
         "embedding": f"{manifest.dim} x float32, {unit}",
         "vocabulary": f"{manifest.vocabulary_size:,} tokens, {manifest.tokenizer.model}",
         "table": manifest.dtype,
-        "of a text, uses": limit,
+        "maximum length": limit,
     }
     if head is not None:
         labels = f"{head.outputs} outputs" if head.classes is None else ", ".join(map(str, head.classes))
         rows["head"] = f"{head.activation}: {labels}".replace("|", "\\|").replace("\n", " ")
     rows["exactness"] = (
         f"{checked.texts} recorded texts: token ids identical to {manifest.reference}'s, vectors within "
-        f"{checked.largest_difference:.1e} of those it makes from the same table"
+        f"{checked.largest_difference:.1e} of what it computes from the same table"
     )
     if quality is None:
         rows["quality"] = "the table holds the model's values exactly"
     else:
         rows["quality"] = (
-            f"cosine to the model's float32 embeddings, {quality.paragraphs.texts:,} paragraphs of Python's "
-            f"language reference: mean {quality.paragraphs.mean:.5f}, "
-            f"at the least {quality.paragraphs.min:.5f}"
+            f"cosine to the model's float32 embeddings over {quality.paragraphs.texts:,} paragraphs of "
+            f"Python's language reference: mean {quality.paragraphs.mean:.5f}, "
+            f"minimum {quality.paragraphs.min:.5f}"
         )
     return _table(("what", "value"), rows)
 

@@ -1,4 +1,4 @@
-"""How to use an artifact, for its card: a snippet per consumer. docs/consumers.md has more of them."""
+"""How to use an artifact, for its card: a snippet for each consumer. docs/consumers.md has more of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ labels = classifier.predict({_TEXTS})
 """
     return f"""## portvec
 
-`owner/name` stands for this repository; the path of a folder with its files does as well.
+`owner/name` stands for this repository. The path of a folder with its files works too.
 
 ```python
 from portvec import StaticEmbedder
@@ -64,7 +64,7 @@ const vectors = await extract({_TEXTS}, {{ pooling: "mean" }});
 def _sentence_transformers() -> str:
     return f"""## sentence-transformers
 
-With `pip install 'sentence-transformers[onnx]<6'`, and the files fetched to `model`, with
+Run `pip install 'sentence-transformers[onnx]<6'`, and fetch the files to the folder `model`:
 `portvec pull owner/name -o model` or `hf download owner/name --local-dir model`.
 
 ```python

@@ -1,4 +1,4 @@
-"""What a model's own card says of it, for the card of the artifact."""
+"""The front matter of a model's own card, for the card of the artifact."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from portvec._artifact.manifest import Source
 _KEPT = ("license", "license_name", "license_link", "language")
 
 
-def inherited(folder: Path, source: Source) -> dict[str, Any]:
+def read_front_matter(folder: Path, source: Source) -> dict[str, Any]:
     """Return the front matter that holds for an artifact as well: licence, language and base model.
 
-    The base model of an artifact is the model it was made from; of one that is not on the Hub, the model
-    that one names.
+    The base model of an artifact is the model that it was made from. If that is not on the Hub, it is the
+    base model that its own card names.
     """
-    card = _front_matter(folder / fmt.CARD)
+    card = _parse(folder / fmt.CARD)
     kept = {name: card[name] for name in _KEPT if card.get(name)}
     base = source.id if source.revision else card.get("base_model")
     return {**kept, **({"base_model": base} if base else {})}
 
 
-def _front_matter(card: Path) -> dict[str, Any]:
-    """Return it as huggingface_hub does, whose import takes longer than the rest of an export.
+def _parse(card: Path) -> dict[str, Any]:
+    """Return a card's front matter, read as huggingface_hub does; importing that takes longer than an export.
 
-    Empty where there is no card, or none that can be read: the model is as good without.
+    A card that is missing or cannot be read has none, since the model is as good without.
     """
     try:
         text = card.read_text(encoding="utf-8")

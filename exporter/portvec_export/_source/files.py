@@ -1,6 +1,6 @@
 """The files of a Model2Vec model, read and checked one by one, so that an error can name the one at fault.
 
-Not by model2vec's loader, whose imports take longer than the rest of an export.
+model2vec's own loader is not used: its imports take longer than the rest of an export.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class SourceFiles:
 
     Attributes:
         config: config.json.
-        tokenizer: tokenizer.json.
+        tokenizer: the tokenizer that tokenizer.json describes.
+        tokenizer_json: tokenizer.json, parsed.
         table: (rows, dim) of any type.
         weights: (V,) factor of each token id, or None.
         mapping: (V,) row of each token id, or None.
@@ -34,9 +35,15 @@ class SourceFiles:
 
     config: dict[str, Any]
     tokenizer: Tokenizer
+    tokenizer_json: dict[str, Any]
     table: npt.NDArray[Any]
     weights: npt.NDArray[Any] | None
     mapping: npt.NDArray[Any] | None
+
+    @property
+    def normalize(self) -> bool:
+        """Whether the model makes unit vectors."""
+        return bool(self.config.get("normalize", False))
 
 
 def read_files(folder: Path, layout: Layout) -> SourceFiles:
@@ -45,9 +52,11 @@ def read_files(folder: Path, layout: Layout) -> SourceFiles:
     Raises:
         SourceError: names the file, what was expected of it and what was found.
     """
-    config = _read_json(folder / layout.config)
+    config = _parse_object(_read_text(folder / layout.config), folder / layout.config)
     _check_config(config, folder / layout.config)
-    tokenizer = _read_tokenizer(folder / layout.tokenizer)
+    tokenizer_text = _read_text(folder / layout.tokenizer)
+    tokenizer_json = _parse_object(tokenizer_text, folder / layout.tokenizer)
+    tokenizer = _build_tokenizer(tokenizer_text, folder / layout.tokenizer)
     tensors = _read_tensors(folder / layout.embeddings, layout.tensor)
     rows, tokens = len(tensors["table"]), len(tokenizer.get_vocab())
     if tensors["mapping"] is None and rows != tokens:
@@ -55,7 +64,7 @@ def read_files(folder: Path, layout: Layout) -> SourceFiles:
             f"{Path(layout.tokenizer).name} has {tokens} tokens, but {folder / layout.embeddings} has {rows} "
             "rows; the two files belong to different models"
         )
-    return SourceFiles(config, tokenizer, **tensors)
+    return SourceFiles(config, tokenizer, tokenizer_json, **tensors)
 
 
 def _check_config(config: dict[str, Any], path: Path) -> None:
@@ -100,18 +109,24 @@ def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
     )
 
 
-def _read_tokenizer(path: Path) -> Tokenizer:
-    _read_json(path)
+def _build_tokenizer(text: str, path: Path) -> Tokenizer:
     try:
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_str(text)
     except Exception as error:  # the library raises bare Exception
         raise SourceError(f"{path}: not a tokenizer that can be loaded ({error}); {_AGAIN}") from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_text(path: Path) -> str:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
+
+
+def _parse_object(text: str, path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
         raise SourceError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
     if not isinstance(value, dict):
         raise SourceError(f"{path}: expected a JSON object, got {type(value).__name__}; {_AGAIN}")

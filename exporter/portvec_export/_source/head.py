@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,10 @@ from portvec._artifact import format as fmt
 from portvec._artifact.layouts import HEAD, LEGACY_HEAD
 from portvec._artifact.manifest import Head
 from portvec.errors import SourceError
+from portvec_export._messages import unknown
+
+# Weight (outputs, inputs) and bias (outputs,).
+Layer: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -24,33 +28,26 @@ class HeadLayers:
 
     Attributes:
         head: what the manifest says of it.
-        layers: weight float32 (outputs, inputs) and bias float32 (outputs,) of each linear layer.
+        layers: weight and bias of each linear layer.
     """
 
     head: Head
-    layers: list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
-
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the weights by their names in the graph."""
-        named: dict[str, npt.NDArray[Any]] = {}
-        for index, (weight, bias) in enumerate(self.layers):
-            named |= {f"head.{index}.weight": weight, f"head.{index}.bias": bias}
-        return named
+    layers: tuple[Layer, ...]
 
     def reference(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the logits float32 (n, outputs) that model2vec computes from embeddings (n, dim)."""
-        # Takes as long to import as the rest of an export, and most models have no head.
-        from model2vec.inference.mlp import Activation, Layer, MLPHead
+        # Importing this takes as long as the rest of an export, and most models have no head.
+        from model2vec.inference import mlp
 
-        layers = [Layer(weight, bias) for weight, bias in self.layers]
-        return MLPHead(layers, Activation.IDENTITY).predict_regression(embeddings)
+        layers = [mlp.Layer(weight, bias) for weight, bias in self.layers]
+        return mlp.MLPHead(layers, mlp.Activation.IDENTITY).predict_regression(embeddings)
 
 
 def load_head(folder: Path, config: Mapping[str, Any], dim: int) -> HeadLayers | None:
     """Read the head beside a model, as model2vec 0.10 stores it; None if there is none.
 
     Raises:
-        SourceError: it is in the legacy format, damaged, or does not fit the model.
+        SourceError: the head is in the legacy format, damaged, or does not fit the model.
     """
     path = folder / HEAD
     if not path.is_file():
@@ -60,16 +57,15 @@ def load_head(folder: Path, config: Mapping[str, Any], dim: int) -> HeadLayers |
                 "model2vec.inference.convert_legacy_pipeline and save_pretrained, then export the result"
             )
         return None
-    described = config.get("head_config")
-    if not isinstance(described, dict):
+    head_config = config.get("head_config")
+    if not isinstance(head_config, dict):
         raise SourceError(
             f"{folder / 'config.json'}: no head_config, but {HEAD} exists; save the pipeline again"
         )
-    activation, classes = described.get("activation", "identity"), described.get("classes")
+    activation, classes = head_config.get("activation", "identity"), head_config.get("classes")
     if activation not in fmt.ACTIVATIONS:
-        known = ", ".join(fmt.ACTIVATIONS)
-        raise SourceError(f"{folder}: head activation {activation!r} is unknown, expected one of {known}")
-    layers = _load_layers(path, described.get("n_layers", 0))
+        raise SourceError(f"{folder}: {unknown('head activation', activation, fmt.ACTIVATIONS)}")
+    layers = _load_layers(path, head_config.get("n_layers", 0))
     outputs = dim
     for index, (weight, bias) in enumerate(layers):
         if weight.ndim != 2 or weight.shape[1] != outputs or bias.shape != weight.shape[:1]:
@@ -87,7 +83,7 @@ def load_head(folder: Path, config: Mapping[str, Any], dim: int) -> HeadLayers |
     return HeadLayers(Head(activation, classes, outputs), layers)
 
 
-def _load_layers(path: Path, count: int) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+def _load_layers(path: Path, count: int) -> tuple[Layer, ...]:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -104,4 +100,4 @@ def _load_layers(path: Path, count: int) -> list[tuple[npt.NDArray[np.float32], 
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise SourceError(f"{path}: NaN or infinity in layer {index}; repair the model")
         layers.append((weight, bias))
-    return layers
+    return tuple(layers)

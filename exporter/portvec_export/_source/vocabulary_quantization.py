@@ -10,15 +10,15 @@ from model2vec import StaticModel, quantize_model
 from portvec.errors import MissingExtraError, SourceError
 
 
-def clustered(model: StaticModel, size: int, where: str) -> StaticModel:
-    """Return the model with `size` vectors, the centres of clusters, that its token ids share.
+def cluster_vocabulary(model: StaticModel, size: int, where: str) -> StaticModel:
+    """Return the model whose token ids share `size` vectors, the centres of clusters.
 
-    What model2vec makes of it with `vocabulary_quantization=size`: rows are clustered by direction, and each
-    token keeps its own norm as a weight. It works in the type that the table is stored in. Half
-    precision does not hold the norm of every vector, though; where it does not, in float32.
+    This is model2vec's `vocabulary_quantization=size`: rows are clustered by direction, and each token keeps
+    its own norm as a weight. model2vec works in the type that the table is stored in. Where that is float16
+    and a norm is beyond it, the table is converted to float32 first.
 
     Raises:
-        SourceError: the model has no more vectors than that, or is clustered already.
+        SourceError: the model has no more vectors than that, or its ids share vectors already.
         MissingExtraError: scikit-learn is not installed.
     """
     vectors = len(model.embedding)

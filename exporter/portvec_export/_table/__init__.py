@@ -1,1 +1,1 @@
-"""The table of token vectors as it is stored: one codec a dtype."""
+"""The table of token vectors as an artifact stores it: one module for each dtype, with a codec."""

@@ -1,64 +1,89 @@
-"""The table of token vectors as it is stored, and what it decodes to."""
+"""What the dtypes have in common: a codec makes a table, and a table adds its nodes to a graph."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from portvec_export._table.rows import chunks
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Value
+from portvec_export._source.rows import RowReader
+from portvec_export._source.vectors import TokenVectors
 
 
-@dataclass(frozen=True)
-class Table:
-    """The tensors that grow with the vocabulary of V token ids.
+class Codec(Protocol):
+    """A way to store a table.
 
     Attributes:
-        dim: length of an embedding.
-        vectors: (rows + 1, dim) float32, float16 or int8; for int4 int8 (rows + 1, padded dim / 2), two
-            values a byte, see `_int4`. The last row is zero.
-        mapping: int64 (V + 1,), row of each token id, the last one the zero row; None if id = row.
-        weights: float32 (V + 1,), factor of each token id; None if all are 1.
-        scales: of int4, float16 (rows + 1, blocks), factor of each block; None if `block_weights` has it.
-        row_weights: of int8, uint8 (rows + 1,), whole factor of each row; None if `weights` has it.
-        block_weights: of int4, uint8 (rows + 1, 2 * blocks), whole factor of each block in base 128: the
-            high digits of a row's blocks, then the low ones.
-        unit: factor of every value.
-        decoded: (rows, dim) float32, or float64 where sums in the graph are exact: an array, or rows
-            decoded when read. What model2vec must be given to compute the same.
+        dtype: its name, as users give it and as the manifest records it.
+        variant_graph: path of a graph with such a table beside the main one, where Transformers.js looks
+            for it.
     """
 
-    dim: int
-    vectors: npt.NDArray[Any]
-    mapping: npt.NDArray[np.int64] | None
-    weights: npt.NDArray[np.float32] | None
-    decoded: Any
-    scales: npt.NDArray[np.float16] | None = None
-    row_weights: npt.NDArray[np.uint8] | None = None
-    block_weights: npt.NDArray[np.uint8] | None = None
-    unit: float = 1.0
+    dtype: ClassVar[str]
+    variant_graph: ClassVar[str]
+
+    def encode(self, vectors: TokenVectors, max_length: int | None) -> Table:
+        """Return the table of some vectors, for texts of up to `max_length` tokens, or any if None.
+
+        Raises:
+            ExportError: the dtype cannot hold the values.
+        """
+
+
+class Table(Protocol):
+    """A stored table."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
 
     @property
     def zero_id(self) -> int:
-        """The id past the vocabulary, whose row is zero."""
-        return len(self.vectors if self.mapping is None else self.mapping) - 1
+        """The id past the vocabulary, whose vector is zero."""
 
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the tensors by their names in the graph."""
-        named = {
-            "vectors": self.vectors,
-            "mapping": self.mapping,
-            "weights": self.weights,
-            "scales": self.scales,
-            "row_weights": self.row_weights,
-            "block_weights": self.block_weights,
-        }
-        return {name: tensor for name, tensor in named.items() if tensor is not None}
+    @property
+    def dequantized(self) -> RowReader:
+        """The values that are stored, (rows, dim): what model2vec must be given to compute the same.
 
-    def holds(self, embedding: Any) -> bool:
-        """Whether the table stands for exactly the float32 values of `embedding` (rows, dim)."""
-        return len(self.decoded) == len(embedding) and all(
-            np.array_equal(self.decoded[rows], embedding[rows]) for rows in chunks(len(embedding))
-        )
+        In float64 where the graph sums exactly, else in float32.
+        """
+
+    def add_sum(self, graph: Graph, ids: PaddedIds) -> Value:
+        """Add the nodes that sum the vectors of each text; return their result, float32 (batch, dim)."""
+
+
+@dataclass(frozen=True)
+class PaddedIds:
+    """Token ids in a graph, padded with a table's `zero_id`.
+
+    Attributes:
+        ids: integers (length, batch) if `position_first`, else (batch, length).
+        position_first: the order of their axes.
+        count: float32 (batch, 1), tokens of each text; None where the length is never zero.
+    """
+
+    ids: Value
+    position_first: bool
+    count: Value | None = None
+
+    def by_position(self, graph: Graph) -> Value:
+        """Return the ids as (length, batch)."""
+        return self.ids if self.position_first else graph.transpose(self.ids, 1, 0)
+
+    def by_text(self, graph: Graph) -> Value:
+        """Return the ids as (batch, length)."""
+        return graph.transpose(self.ids, 1, 0) if self.position_first else self.ids
+
+
+def scale_or_zero(graph: Graph, scale: np.float32 | npt.NDArray[np.float32], count: Value | None) -> Value:
+    """Return the scale of integer sums, and zero for texts whose `count` of tokens, if it is given, is zero.
+
+    Over no position at all, onnxruntime's MatMulInteger leaves its output as it found it.
+    """
+    if count is None:
+        return graph.constant(scale)
+    return graph.mul(graph.minimum(count, np.float32(1)), scale)

@@ -1,0 +1,61 @@
+"""The graphs for portvec's runtime, which feeds token ids as they are summed.
+
+The ids hold no UNK, are padded with the id of the zero row, and have a column for each text. The numbers of
+tokens are an input only where they matter: the unit vector of a sum is that of the mean.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from portvec._artifact import format as fmt
+from portvec_export._graph.parts import add_logits, add_unit_length
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Value
+from portvec_export._source.head import HeadLayers
+from portvec_export._source.rules import Rules
+from portvec_export._table.table import PaddedIds, Table
+
+
+def build_tiled_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Graph:
+    """Return the graph for batches of texts, cut into tiles.
+
+    A Scan goes over the tiles, so that the rows gathered for one are still in the processor's cache when
+    they are summed.
+    """
+    graph = Graph()
+    token_ids = _token_ids(graph)
+    bounds = graph.input(fmt.BLOCK_BOUNDS, np.int64, ["blocks", 2])
+
+    def sum_tile(body: Graph, tile: Value) -> Value:
+        start, end = body.nodes("Split", 2, tile, axis=0)
+        ids = body.slice(token_ids, start, end, axis=0)
+        return table.add_sum(body, PaddedIds(ids, position_first=True))
+
+    totals = graph.scan(bounds, sum_tile, item=(np.int64, [2]), result=(np.float32, ["texts", table.dim]))
+    _finish(graph, graph.reshape(totals, -1, table.dim), table, rules, head)
+    return graph
+
+
+def build_single_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Graph:
+    """Return the graph for single texts, for which a Scan would cost half as much again."""
+    graph = Graph()
+    total = table.add_sum(graph, PaddedIds(_token_ids(graph), position_first=True))
+    _finish(graph, total, table, rules, head)
+    return graph
+
+
+def _token_ids(graph: Graph) -> Value:
+    return graph.input(fmt.TOKEN_IDS, np.int32, ["positions", "texts"])
+
+
+def _finish(graph: Graph, total: Value, table: Table, rules: Rules, head: HeadLayers | None) -> None:
+    """Add what follows the sum: division or unit length, and the head."""
+    if rules.normalize:
+        embedding = add_unit_length(graph, total)
+    else:
+        embedding = graph.div(total, graph.input(fmt.TOKEN_COUNTS, np.float32, ["columns", 1]))
+    logits = None if head is None else add_logits(graph, head, embedding)
+    graph.output(fmt.SENTENCE_EMBEDDING, embedding, np.float32, ["columns", table.dim])
+    if head is not None and logits is not None:
+        graph.output(fmt.LOGITS, logits, np.float32, ["columns", head.head.outputs])

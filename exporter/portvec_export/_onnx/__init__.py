@@ -1,0 +1,1 @@
+"""Writing ONNX: a builder for graphs, and where their large tensors are stored."""

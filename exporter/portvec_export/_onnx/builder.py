@@ -1,0 +1,188 @@
+"""A builder of ONNX graphs whose calls return values.
+
+    graph = Graph()
+    ids = graph.input("ids", np.int64, ["texts", "length"])
+    rows = graph.gather(graph.tensor("vectors", vectors), ids)
+    graph.output("total", graph.reduce_sum(rows, axis=1), np.float32, ["texts", 256])
+    model = graph.to_model()
+
+Values get their names when the model is made, in the order of the nodes: the same calls give the same bytes.
+Numbers and arrays among the operands become constants, each stored once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from portvec._artifact import format as fmt
+from portvec_export._onnx.operators import Operand, Operators, Value, tensor_type
+
+# What the oldest consumer in use reads (Transformers.js 2 reads IR 8; opset 14 needs IR 7).
+IR_VERSION = 8
+OPSET = 14
+
+Axes: TypeAlias = Sequence[str | int]
+# Makes the protobuf message of a stored tensor, which holds the numbers or says where they are.
+Store: TypeAlias = Callable[[npt.NDArray[Any], str], TensorProto]
+
+
+class _Port(NamedTuple):
+    """An input or output of a graph."""
+
+    name: str
+    value: Value
+    dtype: npt.DTypeLike
+    axes: Axes
+
+
+class _Node(NamedTuple):
+    operator: str
+    inputs: list[Value | None]
+    outputs: list[Value]
+    attributes: dict[str, Any]
+
+
+@dataclass
+class _Stored:
+    """The tensors that a model stores, for a graph and the bodies in it."""
+
+    tensors: dict[str, tuple[Value, npt.NDArray[Any]]] = field(default_factory=dict)
+    defaults: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    constants: dict[tuple[str, tuple[int, ...], bytes], tuple[Value, npt.NDArray[Any]]] = field(
+        default_factory=dict
+    )
+
+
+class Graph(Operators):
+    """A graph under construction, or the body of a Scan in one."""
+
+    def __init__(self) -> None:
+        self._nodes: list[_Node] = []
+        self._inputs: list[_Port] = []
+        self._outputs: list[_Port] = []
+        self._stored = _Stored()
+
+    # Inputs, outputs, and what is stored
+
+    def input(
+        self, name: str, dtype: npt.DTypeLike, axes: Axes, default: npt.NDArray[Any] | None = None
+    ) -> Value:
+        """Declare an input. Callers may leave out one that has a default."""
+        value = Value()
+        self._inputs.append(_Port(name, value, dtype, axes))
+        if default is not None:
+            self._stored.defaults[name] = default
+        return value
+
+    def output(self, name: str, value: Value, dtype: npt.DTypeLike, axes: Axes) -> None:
+        """Declare an output. Its name becomes the name of the value.
+
+        Raises:
+            ValueError: no node of this graph computes the value, or it is an output already.
+        """
+        is_computed = any(value in node.outputs for node in self._nodes)
+        if not is_computed or any(value is port.value for port in self._outputs):
+            raise ValueError(f"output {name}: the value has another name; pass it through identity()")
+        self._outputs.append(_Port(name, value, dtype, axes))
+
+    def tensor(self, name: str, array: npt.NDArray[Any]) -> Value:
+        """Store a tensor under a name of its own, and return it. The same name gives the same tensor.
+
+        Raises:
+            ValueError: the name belongs to another array.
+        """
+        value, known = self._stored.tensors.setdefault(name, (Value(), array))
+        if known is not array:
+            raise ValueError(f"tensor {name}: the name belongs to another array; choose another name")
+        return value
+
+    @property
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays given to `tensor`, by name, in that order."""
+        return {name: array for name, (_, array) in self._stored.tensors.items()}
+
+    def constant(self, number: np.generic | npt.NDArray[Any]) -> Value:
+        """Return a constant. Equal ones are stored once."""
+        array = np.asarray(number)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        return self._stored.constants.setdefault(key, (Value(), array))[0]
+
+    def nodes(self, operator: str, count: int, *operands: Operand | None, **attributes: Any) -> list[Value]:
+        """Add a node with `count` outputs. None stands for an optional operand that is left out."""
+        inputs = [
+            each if each is None or isinstance(each, Value) else self.constant(each) for each in operands
+        ]
+        outputs = [Value() for _ in range(count)]
+        self._nodes.append(_Node(operator, inputs, outputs, attributes))
+        return outputs
+
+    def scan(
+        self,
+        items: Value,
+        body: Callable[[Graph, Value], Value],
+        *,
+        item: tuple[npt.DTypeLike, Axes],
+        result: tuple[npt.DTypeLike, Axes],
+    ) -> Value:
+        """Stack what `body` computes for each item.
+
+        Args:
+            items: a tensor that holds the items along its first axis.
+            body: adds the nodes for one item to the graph it is given, and returns their result. It may use
+                values of this graph too.
+            item: element type and axes of an item.
+            result: element type and axes of a result.
+        """
+        inner = Graph()
+        inner._stored = self._stored
+        inner.output("result", body(inner, inner.input("item", *item)), *result)
+        return self.node("Scan", items, body=inner, num_scan_inputs=1)
+
+    # The model
+
+    def to_model(self, store: Store = numpy_helper.from_array) -> onnx.ModelProto:
+        """Return the model. `store` makes the message of each tensor given to `tensor`."""
+        stored = self._stored
+        names = {value: name for name, (value, _) in stored.tensors.items()}
+        for value, _ in stored.constants.values():
+            names[value] = f"constant_{len(names)}"
+        graph = self._to_proto("static_embedding", names)
+        graph.initializer.extend(store(array, name) for name, (_, array) in stored.tensors.items())
+        small = [*((array, name) for name, array in stored.defaults.items())]
+        small += [(array, names[value]) for value, array in stored.constants.values()]
+        graph.initializer.extend(numpy_helper.from_array(array, name) for array, name in small)
+        return helper.make_model(
+            graph,
+            producer_name=fmt.FORMAT_NAME,
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+        )
+
+    def _to_proto(self, title: str, names: dict[Value, str]) -> onnx.GraphProto:
+        """Return the message of this graph; adds the names of its values to `names`."""
+        names.update({port.value: port.name for port in (*self._inputs, *self._outputs)})
+        nodes = []
+        for node in self._nodes:
+            attributes = {
+                name: value._to_proto(name, names) if isinstance(value, Graph) else value
+                for name, value in node.attributes.items()
+            }
+            for output in node.outputs:
+                names.setdefault(output, f"{node.operator}_{len(names)}")
+            inputs = ["" if value is None else names[value] for value in node.inputs]
+            outputs = [names[value] for value in node.outputs]
+            nodes.append(helper.make_node(node.operator, inputs, outputs, **attributes))
+        ins = [_value_info(port) for port in self._inputs]
+        outs = [_value_info(port) for port in self._outputs]
+        return helper.make_graph(nodes, title, ins, outs)
+
+
+def _value_info(port: _Port) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(port.name, tensor_type(port.dtype), port.axes)

@@ -1,0 +1,88 @@
+"""The options of an export: each declared and checked once, here, and carried whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from portvec._artifact import format as fmt
+from portvec.errors import ExportError
+from portvec_export._keywords import option
+from portvec_export._messages import unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What to read, and what to make of it.
+
+    Raises:
+        ExportError: an option is unknown, out of range, or does not go with another.
+    """
+
+    dtype: str = option(
+        "float32",
+        'type of the stored table: "float32", "float16" (half the size), "int8" (a quarter) or "int4" (a '
+        "seventh). Embeddings are float32 whichever it is",
+    )
+    dim: int | None = option(None, "keep the first `dim` dimensions; all if None")
+    vocabulary_size: int | None = option(
+        None,
+        "number of vectors that all token ids share, found by model2vec's k-means; each id has its own if "
+        "None. Takes minutes for large models, and needs the extra `vocabulary`",
+    )
+    normalize: bool | None = option(None, "whether embeddings get unit length; as the model says if None")
+    max_length: int | Literal["model"] | None = option(
+        "model", 'number of tokens kept of a text; None keeps all, "model" as many as the model says'
+    )
+    revision: str | None = option(None, "branch, tag or commit on the Hub; the main branch if None")
+    token: str | bool | None = option(
+        None, "Hub access token; True or None use the one that huggingface_hub finds"
+    )
+    subfolder: str | None = option(None, "folder inside the repository or local folder")
+    single_file: bool = option(
+        False, "put the table inside model.onnx, for consumers that load a graph from bytes"
+    )
+    overwrite: bool = option(False, "replace `output` if it is an artifact")
+    variants: Sequence[str] = option(
+        (),
+        "further dtypes to store in the same folder, under the names by which other runtimes look for them: "
+        "onnx/model_fp16.onnx, model_quantized.onnx (int8) and model_q4.onnx (int4). `dtype`, which "
+        "onnx/model.onnx and portvec use, may be among them",
+    )
+    token_type_ids: bool = option(
+        False,
+        "let the graphs accept this third input, which changes nothing, for consumers that always feed it",
+    )
+
+    def __post_init__(self) -> None:
+        problem = self._problem()
+        if problem is not None:
+            raise ExportError(problem)
+
+    @property
+    def further_dtypes(self) -> list[str]:
+        """The dtypes of `variants` but `dtype`, each once."""
+        return [dtype for dtype in fmt.DTYPES if dtype in self.variants and dtype != self.dtype]
+
+    def _problem(self) -> str | None:
+        """Return what is wrong with the options; None if nothing is."""
+        if self.dtype not in fmt.DTYPES:
+            return unknown("dtype", self.dtype, fmt.DTYPES)
+        for name in ("dim", "vocabulary_size", "max_length"):
+            value = getattr(self, name)
+            if value is None or (name == "max_length" and value == "model"):
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                return f"{name} is {value!r}, expected a whole number of 1 or more"
+        if isinstance(self.variants, str):
+            return f"variants is {self.variants!r}, expected a list of dtypes, such as [{self.variants!r}]"
+        for dtype in self.variants:
+            if dtype not in fmt.DTYPES:
+                return unknown("variants: dtype", dtype, fmt.DTYPES)
+        if "float32" in self.further_dtypes:
+            return (
+                f"variants has float32, which consumers look for in {fmt.GRAPH}, but that holds "
+                f'dtype="{self.dtype}"; leave out one of them'
+            )
+        return None

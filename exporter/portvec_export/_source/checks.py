@@ -1,0 +1,52 @@
+"""Refusing a model on which a lookup would fail, or yield a vector that is not a number."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from model2vec import StaticModel
+
+from portvec.errors import SourceError
+from portvec_export._source.rows import chunks, upcast
+
+
+def check_model(model: StaticModel, tensors: Path, tokenizer: Path) -> None:
+    """Check that the table is finite and that mapping, weights and tokenizer fit it.
+
+    Raises:
+        SourceError: names the file at fault, `tensors` or `tokenizer`.
+    """
+    _check_rows(model, tensors)
+    row_count, mapping, weights = len(model.embedding), model.token_mapping, model.weights
+    if mapping is not None and (mapping.ndim != 1 or not np.issubdtype(mapping.dtype, np.integer)):
+        raise SourceError(
+            f"{tensors}: the token mapping is {mapping.dtype} {mapping.shape}, expected integers (token ids,)"
+        )
+    if mapping is not None and len(mapping) and (mapping.min() < 0 or mapping.max() >= row_count):
+        raise SourceError(
+            f"{tensors}: the token mapping points to rows {mapping.min()} to {mapping.max()}, "
+            f"but the table has rows 0 to {row_count - 1}; repair the model"
+        )
+    ids = row_count if mapping is None else len(mapping)
+    if weights is not None and (weights.shape != (ids,) or not np.isfinite(weights).all()):
+        raise SourceError(
+            f"{tensors}: expected {ids} finite token weights, got {weights.shape}; repair the model"
+        )
+    largest = max(model.tokenizer.get_vocab().values())
+    if largest >= ids:
+        raise SourceError(
+            f"{tokenizer}: token ids up to {largest}, but {tensors.name} has vectors for 0 to {ids - 1}; "
+            "the two files belong to different models"
+        )
+
+
+def _check_rows(model: StaticModel, tensors: Path) -> None:
+    values = upcast(model.embedding)
+    finite = np.concatenate([np.isfinite(values[part]).all(axis=1) for part in chunks(len(values))])
+    if not finite.all():
+        rows = ", ".join(map(str, np.flatnonzero(~finite)[:5]))
+        count = (~finite).sum()
+        raise SourceError(
+            f"{tensors}: NaN or infinity in {count} embedding rows (first: {rows}); repair the model"
+        )

@@ -1,0 +1,64 @@
+"""Where the files of a Model2Vec model are: in a folder, or fetched from the Hub."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from portvec._artifact.folder import sha256_of
+from portvec._artifact.layouts import HEAD, Layout, expected_files, kind_of, known_files, layout_of
+from portvec._artifact.manifest import Source
+from portvec._hub.client import snapshot
+from portvec._hub.ids import HubId, locate
+from portvec.errors import SourceError
+from portvec_export._options import ExportOptions
+
+
+@dataclass(frozen=True)
+class Location:
+    """A folder that holds a Model2Vec model.
+
+    Attributes:
+        folder: with the files of the model.
+        layout: their paths in it.
+        name: Hub id, or name of the local folder.
+        commit: on the Hub; None for a local folder.
+        subfolder: of the repository or local folder, which `folder` is; None for its root.
+    """
+
+    folder: Path
+    layout: Layout
+    name: str
+    commit: str | None
+    subfolder: str | None
+
+    def origin(self) -> Source:
+        """Return what the manifest says of the source; hashes the files."""
+        head = [HEAD] if (self.folder / HEAD).is_file() else []
+        hashes = {path: sha256_of(self.folder / path) for path in (*self.layout.files, *head)}
+        return Source(self.name, self.commit, self.subfolder, hashes)
+
+
+def find_model(source: str | os.PathLike[str], options: ExportOptions) -> Location:
+    """Find a model, fetching it if it is on the Hub.
+
+    Raises:
+        SourceError: it does not exist, cannot be fetched, or is no Model2Vec model.
+    """
+    located = locate(source, options.revision)
+    if isinstance(located, HubId):
+        fetched = snapshot(located, subfolder=options.subfolder, token=options.token)
+        root, name, commit = fetched.folder, located.repo_id, fetched.commit
+    else:
+        root, name, commit = located, located.resolve().name, None
+    folder = root / (options.subfolder or "")
+    files = known_files(folder)
+    if kind_of(files) == "artifact":
+        raise SourceError(
+            f"{source}: is a portvec artifact already; export the Model2Vec model it was made from"
+        )
+    layout = layout_of(files)
+    if layout is None:
+        raise SourceError(f"{folder}: not a Model2Vec model, which has {expected_files()}; check the path")
+    return Location(folder, layout, name, commit, options.subfolder)

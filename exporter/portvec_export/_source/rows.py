@@ -1,0 +1,69 @@
+"""Tables whose rows are computed when they are read, so that no second copy of a table is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+# Rows handled at a time: with 256 dimensions 4 MiB of float32.
+_CHUNK = 4096
+
+
+class RowReader(Protocol):
+    """What is asked of a table of vectors: an array, or `Rows`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, dim)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Element type of what indexing returns."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+class Rows:
+    """A table that is indexed by rows as an array is, which is all that model2vec does with one.
+
+    Attributes:
+        shape: (rows, dim).
+        dtype: element type of what indexing returns.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], dtype: npt.DTypeLike, read: Callable[[Any], npt.NDArray[Any]]
+    ) -> None:
+        self.shape: tuple[int, ...] = shape
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self._read = read
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any, /) -> npt.NDArray[Any]:
+        """Return the rows (..., dim) of a slice, a list or an integer array (...)."""
+        return self._read(index)
+
+
+def upcast(table: npt.NDArray[Any]) -> RowReader:
+    """Return a table in float32: itself if that is its type, else rows that are converted when read."""
+    if table.dtype == np.float32:
+        return table
+    return Rows(table.shape, np.float32, lambda index: table[index].astype(np.float32))
+
+
+def chunks(count: int) -> Iterator[slice]:
+    """Yield slices that together cover `count` rows."""
+    for start in range(0, count, _CHUNK):
+        yield slice(start, min(start + _CHUNK, count))
+
+
+def same_rows(a: RowReader, b: RowReader) -> bool:
+    """Whether two tables have the same values."""
+    return a.shape == b.shape and all(np.array_equal(a[part], b[part]) for part in chunks(len(a)))

@@ -1,0 +1,22 @@
+"""The rules by which a model makes a vector of a text, apart from its tokenizer and table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How texts are cut, and what becomes of their mean.
+
+    Attributes:
+        normalize: whether embeddings get unit length.
+        max_length: tokens kept of a text, UNK among them; None keeps all.
+        max_characters: characters kept of a text before it is tokenized; None keeps all.
+        unk_id: the token id that never contributes; None if the tokenizer has no unknown token.
+    """
+
+    normalize: bool
+    max_length: int | None
+    max_characters: int | None
+    unk_id: int | None

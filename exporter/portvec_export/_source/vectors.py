@@ -1,0 +1,55 @@
+"""The token vectors of a model, apart from its tokenizer and rules."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from model2vec import StaticModel
+
+from portvec_export._source.rows import RowReader, upcast
+
+
+@dataclass(frozen=True)
+class TokenVectors:
+    """The vector of each of V token ids.
+
+    Attributes:
+        rows: float32 or float64 (rows, dim).
+        mapping: int64 (V,), row of each token id; None if id = row.
+        weights: float32 (V,), factor of each token id; None if all are 1.
+    """
+
+    rows: RowReader
+    mapping: npt.NDArray[np.int64] | None = None
+    weights: npt.NDArray[np.float32] | None = None
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.rows.shape[1]
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V: token ids are 0 to V - 1."""
+        return len(self.rows if self.mapping is None else self.mapping)
+
+
+def vectors_of(model: StaticModel, dim: int | None = None) -> TokenVectors:
+    """Return the first `dim` dimensions of a model's vectors, all if None, in float32 as they are stored."""
+    rows, weights = upcast(model.embedding[:, :dim]), model.weights
+    mapping = None if model.token_mapping is None else model.token_mapping.astype(np.int64, copy=False)
+    if weights is not None and mapping is None:
+        # Each id has a row of its own, of which the weight can be a part.
+        return TokenVectors((rows[:] * weights[:, None]).astype(np.float32))
+    return TokenVectors(rows, mapping, None if weights is None else weights.astype(np.float32, copy=False))
+
+
+def with_vectors(model: StaticModel, vectors: TokenVectors) -> StaticModel:
+    """Return a model with other vectors; it shares the rest, such as the tokenizer, with `model`."""
+    other = copy.copy(model)
+    other.embedding = vectors.rows  # type: ignore[assignment]  # model2vec only indexes it by rows
+    other.token_mapping, other.weights = vectors.mapping, vectors.weights
+    return other

@@ -1,0 +1,55 @@
+"""float32 and float16 tables: the values themselves."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from portvec._artifact import format as fmt
+from portvec.errors import ExportError
+from portvec_export._source.rows import chunks, upcast
+from portvec_export._source.vectors import TokenVectors
+from portvec_export._table.upcast import UpcastTable
+from portvec_export._table.vocabulary import Vocabulary
+
+
+class Float32Codec:
+    """The source's values. Consumers look for them in the main graph."""
+
+    dtype: ClassVar[str] = "float32"
+    variant_graph: ClassVar[str] = fmt.GRAPH
+
+    def encode(self, vectors: TokenVectors, max_length: int | None) -> UpcastTable:
+        """Return the table."""
+        return _encode(vectors, self.dtype)
+
+
+class Float16Codec:
+    """Half the size. Values beyond 65,504 are refused."""
+
+    dtype: ClassVar[str] = "float16"
+    variant_graph: ClassVar[str] = "onnx/model_fp16.onnx"
+
+    def encode(self, vectors: TokenVectors, max_length: int | None) -> UpcastTable:
+        """Return the table.
+
+        Raises:
+            ExportError: a value is too large.
+        """
+        return _encode(vectors, self.dtype)
+
+
+def _encode(vectors: TokenVectors, dtype: str) -> UpcastTable:
+    count = len(vectors.rows)
+    stored = np.empty((count + 1, vectors.dim), dtype=dtype)
+    stored[-1] = 0
+    for part in chunks(count):
+        with np.errstate(over="ignore"):
+            stored[part] = vectors.rows[part]
+        if not np.isfinite(stored[part]).all():
+            raise ExportError(
+                f"the table has values beyond {dtype} (up to {np.finfo(stored.dtype).max:.4g}); "
+                'choose dtype="float32"'
+            )
+    return UpcastTable(stored, Vocabulary.of(vectors), upcast(stored[:-1]))

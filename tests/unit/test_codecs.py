@@ -1,0 +1,205 @@
+"""The table of each dtype: what it holds, what it loses, and what its nodes compute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from portvec._artifact import format as fmt
+from portvec._inference.onnxruntime import onnxruntime as ort
+from portvec.errors import ExportError
+from portvec_export._onnx.builder import Graph
+from portvec_export._source.rows import Rows, same_rows, upcast
+from portvec_export._source.vectors import TokenVectors
+from portvec_export._table.int4 import Int4FloatTable, Int4Table
+from portvec_export._table.int8 import Int8Table
+from portvec_export._table.registry import CODECS, codec_for
+from portvec_export._table.table import PaddedIds, Table
+from portvec_export._table.upcast import UpcastTable
+
+ROWS, DIM = 50, 40  # a block and a quarter of int4
+RNG = np.random.default_rng(0)
+VALUES = RNG.standard_normal((ROWS, DIM)).astype(np.float32)
+
+# Largest error of a value, as a part of the largest value of its row.
+BOUNDS = {"float32": 0.0, "float16": 2.0**-11, "int8": 0.51 / 127, "int4": 0.51 / 7.5}
+
+VECTORS = {
+    "plain": TokenVectors(VALUES),
+    "mapping": TokenVectors(VALUES, mapping=RNG.integers(0, ROWS, 90)),
+    "weights": TokenVectors(
+        VALUES, mapping=RNG.integers(0, ROWS, 90), weights=RNG.random(90).astype(np.float32)
+    ),
+}
+
+
+def sums(table: Table, ids: npt.NDArray[np.int64], *, position_first: bool, counted: bool) -> np.ndarray:
+    """Run the nodes of a table on ids (batch, length); return float32 (batch, dim)."""
+    graph = Graph()
+    axes = ["length", "batch"] if position_first else ["batch", "length"]
+    given = graph.input("ids", np.int64, axes)
+    count = graph.input("count", np.float32, ["batch", 1]) if counted else None
+    total = table.add_sum(graph, PaddedIds(given, position_first, count))
+    graph.output("total", total, np.float32, ["batch", table.dim])
+    feeds: dict[str, Any] = {"ids": np.ascontiguousarray(ids.T) if position_first else ids}
+    if counted:
+        feeds["count"] = (ids != table.zero_id).sum(axis=1, keepdims=True).astype(np.float32)
+    session = ort.InferenceSession(graph.to_model().SerializeToString())
+    output: np.ndarray = session.run(None, feeds)[0]
+    return output
+
+
+def expected_sums(vectors: TokenVectors, table: Table, ids: npt.NDArray[np.int64]) -> np.ndarray:
+    """Sum what a table holds, with a vector of zeros for its zero id."""
+    by_id = table.dequantized[:].astype(np.float64)
+    if vectors.mapping is not None:
+        by_id = by_id[vectors.mapping]
+    if vectors.weights is not None:
+        by_id = by_id * vectors.weights[:, None]
+    return np.asarray(np.append(by_id, np.zeros((1, table.dim)), axis=0)[ids].sum(axis=1))
+
+
+@pytest.fixture(params=[512, None], ids=["limited", "any length"])
+def max_length(request: pytest.FixtureRequest) -> int | None:
+    """Without a limit, integer sums might overflow, so that tables have float scales."""
+    length: int | None = request.param
+    return length
+
+
+def test_registry_knows_every_dtype_of_the_format() -> None:
+    assert tuple(CODECS) == fmt.DTYPES
+    assert all(codec.dtype == dtype for dtype, codec in CODECS.items())
+    graphs = [codec.variant_graph for codec in CODECS.values()]
+    assert len(set(graphs)) == len(graphs)
+    assert CODECS["float32"].variant_graph == fmt.GRAPH
+
+
+@pytest.mark.parametrize("kind", VECTORS)
+@pytest.mark.parametrize("dtype", CODECS)
+def test_values_are_within_the_dtypes_error(dtype: str, kind: str, max_length: int | None) -> None:
+    table = codec_for(dtype).encode(VECTORS[kind], max_length)
+    stored = table.dequantized[:]
+    assert (table.dim, table.dequantized.shape) == (DIM, (ROWS, DIM))
+    errors = np.abs(stored - VALUES.astype(np.float64)).max(axis=1)
+    # Rows of int8 share a scale in steps of 1/128 of the largest.
+    slack = 0.5 * np.abs(VALUES).max() / (127 * 128) if dtype == "int8" else 0.0
+    assert (errors <= BOUNDS[dtype] * np.abs(VALUES).max(axis=1) + slack).all()
+    assert same_rows(table.dequantized, VALUES) == (dtype == "float32")
+
+
+@pytest.mark.parametrize("kind", VECTORS)
+@pytest.mark.parametrize("dtype", CODECS)
+def test_nodes_sum_the_stored_values(dtype: str, kind: str, max_length: int | None) -> None:
+    vectors = VECTORS[kind]
+    table = codec_for(dtype).encode(vectors, max_length)
+    assert table.zero_id == vectors.vocabulary_size
+    ids = np.random.default_rng(1).integers(0, table.zero_id, (7, 30))
+    ids[2, 5:] = table.zero_id
+    ids[4] = table.zero_id
+    expected = expected_sums(vectors, table, ids)
+    for position_first in (True, False):
+        for counted in (True, False):
+            got = sums(table, ids, position_first=position_first, counted=counted)
+            np.testing.assert_allclose(got, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+            assert not got[4].any()
+
+
+@pytest.mark.parametrize("kind", VECTORS)
+@pytest.mark.parametrize("dtype", CODECS)
+def test_no_positions_sum_to_zero(dtype: str, kind: str, max_length: int | None) -> None:
+    table = codec_for(dtype).encode(VECTORS[kind], max_length)
+    got = sums(table, np.zeros((3, 0), np.int64), position_first=False, counted=True)
+    np.testing.assert_array_equal(got, np.zeros((3, DIM), np.float32))
+
+
+@pytest.mark.parametrize(("dtype", "kind"), [("int8", Int8Table), ("int4", Int4Table)])
+def test_integer_scales_sum_exactly(dtype: str, kind: type) -> None:
+    """Where float32 would round at every step: a large sum, then small terms."""
+    values = np.full((3, 32), 2e-3, np.float32)
+    values[0] = 1
+    values[1] = -1
+    table = codec_for(dtype).encode(TokenVectors(values), 10_000)
+    assert isinstance(table, kind)
+    ids = np.array([[0] * 2000 + [2] * 3000 + [1] * 2000])
+    expected = expected_sums(TokenVectors(values), table, ids)
+    got = sums(table, ids, position_first=True, counted=False)
+    np.testing.assert_allclose(got, expected, rtol=2e-7)
+
+
+class TestChoiceOfScales:
+    @pytest.mark.parametrize(
+        ("dtype", "integer", "floating"),
+        [("int8", Int8Table, UpcastTable), ("int4", Int4Table, Int4FloatTable)],
+    )
+    def test_integer_scales_where_they_do(self, dtype: str, integer: type, floating: type) -> None:
+        def made_for(vectors: TokenVectors, max_length: int | None = 512) -> type:
+            return type(codec_for(dtype).encode(vectors, max_length))
+
+        assert made_for(VECTORS["plain"]) is integer
+        assert made_for(VECTORS["mapping"]) is integer
+        assert made_for(VECTORS["weights"]) is floating
+        assert made_for(VECTORS["plain"], None) is floating
+        assert made_for(VECTORS["plain"], 10_000_000) is floating
+        apart = VALUES * np.logspace(-5, 5, ROWS, dtype=np.float32)[:, None]
+        assert made_for(TokenVectors(apart)) is floating
+
+    @pytest.mark.parametrize(
+        ("dtype", "integer", "length"), [("int8", Int8Table, 132_104), ("int4", Int4Table, 123_361)]
+    )
+    def test_sums_of_the_longest_texts_do_not_overflow(self, dtype: str, integer: type, length: int) -> None:
+        values = np.ones((1, 32), np.float32)
+        values[0, 0] = -1  # which takes the lowest code of int4
+        table = codec_for(dtype).encode(TokenVectors(values), length)
+        assert isinstance(table, integer)
+        assert not isinstance(codec_for(dtype).encode(TokenVectors(values), length + 1), integer)
+        ids = np.zeros((1, length), np.int64)
+        got = sums(table, ids, position_first=True, counted=False)
+        np.testing.assert_allclose(got, expected_sums(TokenVectors(values), table, ids), rtol=2e-7)
+
+
+@pytest.mark.parametrize("magnitude", [1e-30, 1e-12, 1e-5, 1e5, 1e12, 1e30])
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+def test_tables_of_any_magnitude(dtype: str, magnitude: float, max_length: int | None) -> None:
+    values = VALUES * np.float32(magnitude)
+    table = codec_for(dtype).encode(TokenVectors(values), max_length)
+    largest = np.abs(values.astype(np.float64)).max(axis=1)
+    errors = np.abs(table.dequantized[:] - values.astype(np.float64)).max(axis=1)
+    assert (errors <= 1.3 * BOUNDS[dtype] * largest).all()
+
+
+@pytest.mark.parametrize("dtype", CODECS)
+def test_tables_of_zeros(dtype: str, max_length: int | None) -> None:
+    table = codec_for(dtype).encode(TokenVectors(np.zeros((4, DIM), np.float32)), max_length)
+    np.testing.assert_array_equal(table.dequantized[:], np.zeros((4, DIM)))
+    got = sums(table, np.array([[0, 1, 4]]), position_first=False, counted=True)
+    np.testing.assert_array_equal(got, np.zeros((1, DIM)))
+
+
+@pytest.mark.parametrize("dtype", CODECS)
+def test_rows_are_read_by_slice_list_and_array(dtype: str, max_length: int | None) -> None:
+    rows = codec_for(dtype).encode(VECTORS["plain"], max_length).dequantized
+    whole = rows[:]
+    np.testing.assert_array_equal(rows[3:5], whole[3:5])
+    np.testing.assert_array_equal(rows[[4, 1]], whole[[4, 1]])
+    matrix = np.array([[1, 2], [3, 1]])
+    np.testing.assert_array_equal(rows[matrix], whole[matrix])
+
+
+def test_float16_refuses_what_it_cannot_hold() -> None:
+    codec_for("float16").encode(TokenVectors(np.full((1, 4), 65_504, np.float32)), None)
+    with pytest.raises(ExportError, match=r"values beyond float16 \(up to 6\.55e\+04\); choose dtype="):
+        codec_for("float16").encode(TokenVectors(np.full((1, 4), 65_520, np.float32)), None)
+
+
+def test_rows_compare_by_value() -> None:
+    halves = VALUES.astype(np.float16)
+    assert same_rows(upcast(halves), halves.astype(np.float32))
+    assert not same_rows(VALUES, VALUES[:-1])
+    changed = VALUES.copy()
+    changed[-1, -1] += 1
+    assert not same_rows(VALUES, changed)
+    assert isinstance(upcast(halves), Rows)
+    assert upcast(VALUES) is VALUES
