@@ -15,9 +15,9 @@ from portvec._artifact.folder import sha256_of
 from portvec._artifact.manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
 from portvec._artifact.staging import check_target, exclusive, staged_folder
 from portvec._inference.verify import Verification, verify
+from portvec._options import accepts
 from portvec.errors import ArtifactError, ExportError
 from portvec_export._graph.writer import write_graph
-from portvec_export._keywords import accepts
 from portvec_export._options import ExportOptions
 from portvec_export._sidecars.conformance import record
 from portvec_export._sidecars.consumers import write_consumer_files
@@ -46,7 +46,8 @@ def export_model(
     Raises:
         SourceError: the source does not exist, cannot be fetched or is no sound Model2Vec model.
         MissingExtraError: `vocabulary_size` is given, and scikit-learn is not installed.
-        ExportError: an option is out of range, `output` is taken or cannot be written.
+        OptionError: an option is unknown or out of range.
+        ExportError: `output` is taken or cannot be written.
         ArtifactError: the written artifact does not reproduce model2vec; nothing was kept.
     """
     target = Path(output).expanduser().resolve()

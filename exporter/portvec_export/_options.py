@@ -4,42 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from portvec._artifact import format as fmt
-from portvec.errors import ExportError
-from portvec_export._keywords import option
-from portvec_export._messages import unknown
+from portvec._artifact.dtypes import DTYPES
+from portvec._messages import unknown
+from portvec._options import ConversionOptions, option
+from portvec.errors import OptionError
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(ConversionOptions):
     """What to read, and what to make of it.
 
     Raises:
-        ExportError: an option is unknown, out of range, or does not go with another.
+        OptionError: an option is unknown, out of range, or does not go with another.
     """
 
     dtype: str = option(
         "float32",
-        'type of the stored table: "float32", "float16" (half the size), "int8" (a quarter) or "int4" (a '
-        "seventh). Embeddings are float32 whichever it is",
+        'type of the stored table: "float32", "float16" (half the size), "int8" (a quarter) or "int4" '
+        "(a seventh). Embeddings are float32 whichever it is",
     )
-    dim: int | None = option(None, "keep the first `dim` dimensions; all if None")
-    vocabulary_size: int | None = option(
-        None,
-        "number of vectors that all token ids share, found by model2vec's k-means; each id has its own if "
-        "None. Takes minutes for large models, and needs the extra `vocabulary`",
-    )
-    normalize: bool | None = option(None, "whether embeddings get unit length; as the model says if None")
-    max_length: int | Literal["model"] | None = option(
-        "model", 'number of tokens kept of a text; None keeps all, "model" as many as the model says'
-    )
-    revision: str | None = option(None, "branch, tag or commit on the Hub; the main branch if None")
-    token: str | bool | None = option(
-        None, "Hub access token; True or None use the one that huggingface_hub finds"
-    )
-    subfolder: str | None = option(None, "folder inside the repository or local folder")
     single_file: bool = option(
         False, "put the table inside model.onnx, for consumers that load a graph from bytes"
     )
@@ -58,17 +43,17 @@ class ExportOptions:
     def __post_init__(self) -> None:
         problem = self._problem()
         if problem is not None:
-            raise ExportError(problem)
+            raise OptionError(problem)
 
     @property
     def further_dtypes(self) -> list[str]:
         """The dtypes of `variants` but `dtype`, each once."""
-        return [dtype for dtype in fmt.DTYPES if dtype in self.variants and dtype != self.dtype]
+        return [dtype for dtype in DTYPES if dtype in self.variants and dtype != self.dtype]
 
     def _problem(self) -> str | None:
         """Return what is wrong with the options; None if nothing is."""
-        if self.dtype not in fmt.DTYPES:
-            return unknown("dtype", self.dtype, fmt.DTYPES)
+        if self.dtype not in DTYPES:
+            return unknown("dtype", self.dtype, DTYPES)
         for name in ("dim", "vocabulary_size", "max_length"):
             value = getattr(self, name)
             if value is None or (name == "max_length" and value == "model"):
@@ -78,8 +63,8 @@ class ExportOptions:
         if isinstance(self.variants, str):
             return f"variants is {self.variants!r}, expected a list of dtypes, such as [{self.variants!r}]"
         for dtype in self.variants:
-            if dtype not in fmt.DTYPES:
-                return unknown("variants: dtype", dtype, fmt.DTYPES)
+            if dtype not in DTYPES:
+                return unknown("variants: dtype", dtype, DTYPES)
         if "float32" in self.further_dtypes:
             return (
                 f"variants has float32, which consumers look for in {fmt.GRAPH}, but that holds "

@@ -13,12 +13,12 @@ from portvec.errors import OptionError
 
 P = ParamSpec("P")
 Options = TypeVar("Options")
-Owner = TypeVar("Owner")
-Subject = TypeVar("Subject")
+First = TypeVar("First")
+Second = TypeVar("Second")
 Result = TypeVar("Result")
 
 # The line of a docstring that stands for the fields of an options class.
-_PLACEHOLDER = "            options: "
+_PLACEHOLDER = "options: "
 
 
 def option(default: Any, doc: str, *, manifest: str | None = None) -> Any:
@@ -31,13 +31,43 @@ def option(default: Any, doc: str, *, manifest: str | None = None) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """How to fetch a model, how to convert it where that is needed, and how to run it.
+class ConversionOptions:
+    """Where a model is, and what to convert it to: the options that loading and exporting share."""
+
+    revision: str | None = option(None, "branch, tag or commit on the Hub; the main branch if None")
+    token: str | bool | None = option(
+        None, "Hub access token; True or None use the one that huggingface_hub finds"
+    )
+    subfolder: str | None = option(None, "folder inside the repository or local folder")
+    dim: int | None = option(None, "keep the first `dim` dimensions; all if None", manifest="dim")
+    vocabulary_size: int | None = option(
+        None,
+        "number of vectors that all token ids share, found by model2vec's k-means, which takes minutes for "
+        "large models and needs the extra `vocabulary`; each id has its own if None",
+        manifest="vocabulary_quantization",
+    )
+    normalize: bool | None = option(
+        None, "whether embeddings get unit length; as the model says if None", manifest="normalize"
+    )
+    max_length: int | Literal["model"] | None = option(
+        "model",
+        'number of tokens kept of a text; None keeps all, "model" as many as the model says',
+        manifest="max_length",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(ConversionOptions):
+    """How to fetch a model, how to convert it if that is needed, and how to run it.
 
     Raises:
         OptionError: `threads` is not a whole number of 1 or more.
     """
 
+    dtype: str | None = option(
+        None, 'element type of the table of a conversion; "float32" if None', manifest="dtype"
+    )
+    force_download: bool = option(False, "whether to ask the Hub again even if the cache holds the model")
     threads: int | None = option(None, "threads to embed with; one for each core the process may use if None")
     tokenizer: str = option(
         "auto",
@@ -45,30 +75,6 @@ class ModelOptions:
         "the fastest that is installed and gives the token ids that the artifact recorded",
     )
     providers: Sequence[str] | None = option(None, "onnxruntime execution providers; the CPU if None")
-    revision: str | None = option(None, "branch, tag or commit on the Hub; the main branch if None")
-    token: str | bool | None = option(
-        None, "Hub access token; True or None use the one that huggingface_hub finds"
-    )
-    subfolder: str | None = option(None, "folder inside the repository or local folder")
-    force_download: bool = option(False, "whether to ask the Hub again even if the cache holds the model")
-    dtype: str | None = option(None, 'table type of a conversion; "float32" if None', manifest="dtype")
-    dim: int | None = option(
-        None, "embedding length of a conversion, at most the model's; the model's if None", manifest="dim"
-    )
-    vocabulary_size: int | None = option(
-        None,
-        "number of vectors that all token ids share in a conversion, found by model2vec's k-means; each id "
-        "has its own if None",
-        manifest="vocabulary_quantization",
-    )
-    normalize: bool | None = option(
-        None, "whether a conversion yields unit vectors; as the model says if None", manifest="normalize"
-    )
-    max_length: int | Literal["model"] | None = option(
-        "model",
-        'tokens kept of a text in a conversion; None keeps all, "model" what the model says',
-        manifest="max_length",
-    )
 
     def __post_init__(self) -> None:
         threads = self.threads
@@ -89,32 +95,30 @@ class ModelOptions:
 
 def accepts(
     options: Callable[P, Options],
-) -> Callable[
-    [Callable[[Owner, Subject, Options], Result]], Callable[Concatenate[Owner, Subject, P], Result]
-]:
-    """Let callers of a method `(self, subject, options)` give each field of `options` as a keyword argument.
+) -> Callable[[Callable[[First, Second, Options], Result]], Callable[Concatenate[First, Second, P], Result]]:
+    """Let callers of `function(first, second, options)` give each field of `options` as a keyword argument.
 
     The signature lists the fields, and so does the docstring in place of its line on options. An option is
     thus declared in one place, its class.
     """
 
     def decorate(
-        method: Callable[[Owner, Subject, Options], Result],
-    ) -> Callable[Concatenate[Owner, Subject, P], Result]:
-        own = list(inspect.signature(method).parameters.values())[:-1]
+        function: Callable[[First, Second, Options], Result],
+    ) -> Callable[Concatenate[First, Second, P], Result]:
+        own = list(inspect.signature(function).parameters.values())[:-1]
         signature = inspect.Signature([*own, *keyword_parameters(options)])
 
-        @wraps(method)
+        @wraps(function)
         def call(*args: Any, **given: Any) -> Result:
             try:
                 arguments = signature.bind(*args, **given).arguments
             except TypeError as error:
-                raise TypeError(f"{method.__qualname__}() {error}") from None
+                raise TypeError(f"{function.__qualname__}() {error}") from None
             positional = [arguments.pop(parameter.name) for parameter in own]
-            return method(*positional, options(**arguments))  # type: ignore[call-arg]
+            return function(*positional, options(**arguments))  # type: ignore[call-arg]
 
         call.__signature__ = signature  # type: ignore[attr-defined]
-        call.__doc__ = describe_options(method.__doc__ or "", options)
+        call.__doc__ = describe_options(function.__doc__ or "", options)
         return call
 
     return decorate
@@ -137,17 +141,17 @@ def describe_options(docstring: str, options: Any, renamed: Mapping[str, str] | 
     """
     lines: list[str] = []
     for line in docstring.splitlines():
-        if line.startswith(_PLACEHOLDER):
-            lines += [_describe(each, (renamed or {}).get(each.name, each.name)) for each in fields(options)]
+        content = line.lstrip()
+        if content.startswith(_PLACEHOLDER):
+            indent = line[: -len(content)]
+            lines += [
+                _describe((renamed or {}).get(each.name, each.name), each, indent) for each in fields(options)
+            ]
         else:
             lines.append(line)
     return "\n".join(lines)
 
 
-def _describe(each: Field[Any], name: str) -> str:
-    return textwrap.fill(
-        f"{name}: {each.metadata['doc']}.",
-        width=110,
-        initial_indent=" " * 12,
-        subsequent_indent=" " * 16,
-    )
+def _describe(name: str, each: Field[Any], indent: str) -> str:
+    text = f"{name}: {each.metadata['doc']}."
+    return textwrap.fill(text, width=110, initial_indent=indent, subsequent_indent=indent + " " * 4)

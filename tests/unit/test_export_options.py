@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from portvec_export._keywords import accepts, option
 
 from portvec.errors import PortvecError
 from portvec_export import export_model
-from portvec_export._keywords import accepts, option
 from portvec_export._options import ExportOptions
 
 

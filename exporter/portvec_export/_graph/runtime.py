@@ -25,7 +25,7 @@ def build_tiled_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Gr
     """
     graph = Graph()
     token_ids = _token_ids(graph)
-    bounds = graph.input(fmt.BLOCK_BOUNDS, np.int64, ["blocks", 2])
+    bounds = graph.input(fmt.TILE_BOUNDS, np.int64, ["blocks", 2])
 
     def sum_tile(body: Graph, tile: Value) -> Value:
         start, end = body.nodes("Split", 2, tile, axis=0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from portvec._artifact.conformance import Conformance
 from portvec._artifact.manifest import Quality
-from portvec_export._english import english_paragraphs
+from portvec._python_docs import read_language_reference
 from portvec_export._sidecars.conformance_texts import conformance_texts
 from portvec_export._sidecars.quality import compare_directions
 from portvec_export._source.model import SourceModel
@@ -40,7 +40,7 @@ def record(source: SourceModel, table: Table) -> Recording:
     conformance = Conformance(texts, source.token_ids(texts), embeddings, logits)
     if not source.is_clustered and same_rows(table.dequantized, source.vectors.rows):
         return Recording(conformance, None)
-    paragraphs = english_paragraphs(_PARAGRAPHS)
+    paragraphs = read_language_reference()[:_PARAGRAPHS]
     quality = Quality(
         conformance=compare_directions(source.original.encode(texts), embeddings),
         paragraphs=compare_directions(

@@ -15,8 +15,8 @@ from safetensors.numpy import load_file
 from portvec._artifact import format as fmt
 from portvec._artifact.layouts import HEAD, LEGACY_HEAD
 from portvec._artifact.manifest import Head
+from portvec._messages import unknown
 from portvec.errors import SourceError
-from portvec_export._messages import unknown
 
 # Weight (outputs, inputs) and bias (outputs,).
 Layer: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
