@@ -28,29 +28,29 @@ test: setup
 
 # Every kind of model on whole corpora, as a table: docs/exactness.md
 test-exhaustive: setup
-	$(BIN)/python tests/exhaustive.py $(CORPORA)
+	$(BIN)/python tests/tools/exhaustive.py $(CORPORA)
 
 # The whole suite at the lowest versions that pyproject.toml allows, then the runtime alone at its own.
 test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready
 	.venv-lowest/bin/python -m pytest
-	$(BIN)/python tests/lowest_runtime.py .venv-lowest-runtime/bin/python
+	$(BIN)/python tests/tools/lowest_runtime.py .venv-lowest-runtime/bin/python
 
-.venv-lowest/ready: pyproject.toml tests/lowest.txt
+.venv-lowest/ready: pyproject.toml tests/constraints/lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-lowest/bin/python -m pip install --quiet -c tests/lowest.txt --editable ".[vocabulary,fast,milvus]" --group dev
+	.venv-lowest/bin/python -m pip install --quiet -c tests/constraints/lowest.txt --editable ".[vocabulary,fast,milvus]" --group dev
 	touch $@
 
-.venv-lowest-runtime/ready: pyproject.toml tests/lowest-runtime.txt
+.venv-lowest-runtime/ready: pyproject.toml tests/constraints/lowest-runtime.txt
 	$(PYTHON) -m venv .venv-lowest-runtime
 	.venv-lowest-runtime/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-lowest-runtime/bin/python -m pip install --quiet -c tests/lowest-runtime.txt --editable .
+	.venv-lowest-runtime/bin/python -m pip install --quiet -c tests/constraints/lowest-runtime.txt --editable .
 	touch $@
 
 # The adapters of portvec.integrations and docs/frameworks.md against the frameworks themselves, and types
 # against theirs. They are large, so they have an environment of their own.
 test-integrations: .venv-integrations/ready
-	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations/bin/python -m pytest tests/integrations tests/test_integrations.py
+	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations/bin/python -m pytest tests/integrations 
 	.venv-integrations/bin/mypy --cache-dir .mypy_cache/integrations
 
 test-integrations-lowest: .venv-integrations-lowest/ready
@@ -64,19 +64,19 @@ INTEGRATIONS := chroma,haystack,lancedb,langchain,llama-index,qdrant
 	.venv-integrations/bin/python -m pip install --quiet --editable ".[export,fast,milvus,$(INTEGRATIONS)]" --group dev
 	touch $@
 
-.venv-integrations-lowest/ready: pyproject.toml tests/lowest-integrations.txt
+.venv-integrations-lowest/ready: pyproject.toml tests/constraints/lowest-integrations.txt
 	$(PYTHON) -m venv .venv-integrations-lowest
 	.venv-integrations-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-integrations-lowest/bin/python -m pip install --quiet -c tests/lowest-integrations.txt \
+	.venv-integrations-lowest/bin/python -m pip install --quiet -c tests/constraints/lowest-integrations.txt \
 		--editable ".[export,$(INTEGRATIONS)]" --group dev
 	touch $@
 
 # The runtime on emulated 64-bit ARM, on artifacts made here, as a table: docs/edge.md
 test-arm64: setup $(ARM64)/ready
-	PYTHONPATH=tests $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
+	PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
 
 $(ARM64)/ready: pyproject.toml tests/arm64/prepare.py | .venv/ready
-	PYTHONPATH=tests $(BIN)/python -m arm64.prepare $(ARM64)
+	PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.prepare $(ARM64)
 
 # Other runtimes on one artifact, each in its own environment (Python 3.11 or newer, Node 20 or newer, 3 GB):
 # docs/consumers.md. CONSUMERS=--allow-missing forgives those that cannot run here,
@@ -84,7 +84,7 @@ $(ARM64)/ready: pyproject.toml tests/arm64/prepare.py | .venv/ready
 CONSUMERS_IN := build/consumers
 test-consumers: setup
 	$(MAKE) -j4 $(patsubst %,$(CONSUMERS_IN)/%/ready,light torch node-3 node-4)
-	$(BIN)/python tests/run_consumers.py $(CONSUMERS)
+	$(BIN)/python tests/tools/run_consumers.py $(CONSUMERS)
 
 $(CONSUMERS_IN)/node-%/ready: tests/consumers/node-%.json
 	mkdir -p $(@D)

@@ -1,6 +1,6 @@
 """Run the runtime and its tests under emulated 64-bit ARM, on artifacts made here, and compare with x86.
 
-    PYTHONPATH=tests python -m arm64.compare FOLDER [CORPUS.txt.gz ...]
+    PYTHONPATH=tests:tests/support python -m arm64.compare FOLDER [CORPUS.txt.gz ...]
 
 FOLDER is what `arm64.prepare` built. Exits with 1 if a test fails, any token id differs, or any vector
 differs by more than 1e-6 of its norm. `make test-arm64` runs it.
@@ -77,13 +77,13 @@ SAMPLES = {
 }
 # The runtime's tests that need no exporter. Of the command line some: a start of Python takes seconds there.
 TESTS = (
-    "test_embedder.py",
-    "test_concurrency.py",
-    "test_cli.py::TestSearch",
-    "test_cli.py::TestEmbed::test_ten_thousand_texts",
-    "test_cli.py::TestEmbed::test_failure_half_way_leaves_no_file",
-    "test_cli.py::TestErrors::test_missing_file_of_an_artifact",
-    "test_cli.py::test_leaves_nothing_in_the_home_folder",
+    "embedding/test_embedder.py",
+    "embedding/test_concurrency.py",
+    "cli/test_cli.py::TestSearch",
+    "cli/test_cli.py::TestEmbed::test_ten_thousand_texts",
+    "cli/test_cli.py::TestEmbed::test_failure_half_way_leaves_no_file",
+    "cli/test_cli.py::TestErrors::test_missing_file_of_an_artifact",
+    "cli/test_cli.py::test_leaves_nothing_in_the_home_folder",
 )
 TOO_LONG = "not twenty_thousand_calls"
 

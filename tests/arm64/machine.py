@@ -10,7 +10,7 @@ from pathlib import Path
 from arm64.cpus import Cpu
 
 PROJECT = Path(__file__).parent.parent.parent
-PROJECT_PATH = os.pathsep.join(str(PROJECT / name) for name in ("runtime", "tests"))
+PROJECT_PATH = os.pathsep.join(str(PROJECT / name) for name in ("runtime", "tests", "tests/support"))
 
 
 def is_this_one() -> bool:

@@ -1,6 +1,6 @@
 """Build an emulated 64-bit ARM machine: qemu, the distribution's Python, and the wheels that pip picks there.
 
-    PYTHONPATH=tests python -m arm64.prepare FOLDER
+    PYTHONPATH=tests:tests/support python -m arm64.prepare FOLDER
 
 Needs apt-get and dpkg-deb, and no privileges: apt keeps its state in FOLDER, packages are unpacked there
 and never installed. `make test-arm64` runs it once.

@@ -85,7 +85,7 @@ def test_each_extra_brings_its_framework_and_nothing_else() -> None:
 
 
 def test_lowest_versions_are_those_that_the_tests_run() -> None:
-    lines = (ROOT / "tests" / "lowest-integrations.txt").read_text().splitlines()
+    lines = (ROOT / "tests" / "constraints" / "lowest-integrations.txt").read_text().splitlines()
     pinned = {entry.name: next(iter(entry.specifier)).version for entry in map(Requirement, lines[1:])}
     stated = {entry.name: entry.specifier for entry in map(Requirement, requires("portvec") or [])}
     assert pinned.keys() == {package for _, package, _ in FRAMEWORKS}

@@ -1,6 +1,6 @@
 """Kill exports, conversions and pulls at random moments, and tell what is left. Run by test_crash_safety.py.
 
-    python tests/killer.py export|overwrite|convert|race|pull MODEL FOLDER ROUNDS
+    python tests/tools/killer.py export|overwrite|convert|race|pull MODEL FOLDER ROUNDS
 
 Everything is imported once and each attempt is a forked child, so that hundreds take seconds. Prints one
 JSON object: how often the target was absent or complete after a kill, and what lies beside it in the end.

@@ -1,6 +1,6 @@
 """Compare every kind of model with model2vec on whole corpora, and print a table in Markdown.
 
-    python tests/exhaustive.py [CORPUS.txt.gz ...]
+    python tests/tools/exhaustive.py [CORPUS.txt.gz ...]
 
 Without corpora, on the standard library's docstrings alone. Exits with 1 if any token id differs or any
 vector differs by more than 1e-6 of its norm. `make test-exhaustive` runs it.
@@ -26,7 +26,7 @@ from portvec import StaticEmbedder
 from portvec._itertools import batched
 from portvec_export import export_model
 
-BUNDLED = Path(__file__).parent.parent / "models" / "minilm-l6-v2-256"
+BUNDLED = Path(__file__).parents[2] / "models" / "minilm-l6-v2-256"
 PACKAGES = ("model2vec", "onnxruntime", "tokenizers", "numpy", "onnx")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUNDLED
+from conftest import BUNDLED, ROOT
 from hub_server import LocalHub
 from portvec import verify
 from portvec._artifact.staging import cache_root
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and 
 def test_kill_at_a_hundred_random_moments(mode: str, tiny_model: Path, hub: LocalHub, tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
-    killer = Path(__file__).parent / "killer.py"
+    killer = ROOT / "tests" / "tools" / "killer.py"
     source = str(tiny_model)
     if mode == "pull":
         hub.add_folder("owner/artifact", export_model(tiny_model, tmp_path / "published"))

@@ -28,7 +28,7 @@ from portvec import StaticEmbedder
 from portvec._artifact.format import TOLERANCE
 from portvec_export import export_model
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "consumers"
 BUILD = ROOT / "build" / "consumers"
 BUNDLED = ROOT / "models" / "minilm-l6-v2-256"

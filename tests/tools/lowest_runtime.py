@@ -1,6 +1,6 @@
 """Verify artifacts of every kind of model, and load, push and pull one, with another environment's runtime.
 
-    python tests/lowest_runtime.py OTHER_PYTHON
+    python tests/tools/lowest_runtime.py OTHER_PYTHON
 
 The artifacts are exported here; OTHER_PYTHON has only the runtime, in its lowest versions.
 """

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from model2vec import StaticModel
 
+from conftest import ROOT
 from corpus import paragraphs
 from portvec import Model2VecEmbeddingFunction
 from portvec.errors import InputError, SourceError
@@ -140,7 +141,7 @@ def test_example_prints_the_right_documents(
 ) -> None:
     import runpy
 
-    example = runpy.run_path(str(Path(__file__).parent.parent / "examples" / "milvus_search.py"))
+    example = runpy.run_path(str(ROOT / "examples" / "milvus_search.py"))
     example["main"](str(bundled), tmp_path / "demo.db")
     example["main"](str(bundled), tmp_path / "demo.db")  # a second run starts over
     output = capsys.readouterr().out.splitlines()

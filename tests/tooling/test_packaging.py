@@ -102,7 +102,7 @@ def test_required_dependencies_bring_nothing_of_their_own() -> None:
 
 @pytest.mark.parametrize(("extra", "file"), [("", "lowest-runtime.txt"), ("export", "lowest.txt")])
 def test_lowest_versions_are_those_that_the_tests_run(extra: str, file: str) -> None:
-    pinned = [Requirement(line) for line in (ROOT / "tests" / file).read_text().splitlines() if "==" in line]
+    pinned = [Requirement(line) for line in (ROOT / "tests" / "constraints" / file).read_text().splitlines() if "==" in line]
     versions = {entry.name.replace("_", "-"): next(iter(entry.specifier)).version for entry in pinned}
     stated = required_by("portvec", extra)
     assert versions.keys() >= stated.keys()
