@@ -1,4 +1,4 @@
-"""A result as Markdown, written between markers of docs/performance.md."""
+"""Write a result as Markdown between the markers in docs/performance.md."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ END = "<!-- written by make bench: end -->"
 
 
 def write(path: Path, document: dict[str, Any], plots: dict[str, str]) -> None:
-    """Replace what is between the markers of a Markdown file.
+    """Replace the text between the markers of a Markdown file.
 
     Raises:
-        ValueError: it lacks one of them.
+        ValueError: the file lacks one of the markers.
     """
     text = path.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
@@ -55,7 +55,7 @@ def _throughput(document: dict[str, Any], threads: int) -> Iterator[str]:
     names = {"wordpiece": "", "unlimited": ""}
     heads = [f"{texts}{names.get(model, f', {model}')}" for model, texts in columns]
     label = "thread" if threads == 1 else "threads"
-    yield f"Texts per second, warm, {threads} {label}: median (least - most)."
+    yield f"Texts per second, warm, {threads} {label}: median (minimum - maximum)."
     yield ""
     yield f"| | {' | '.join(heads)} |"
     yield "|---|" + "--:|" * len(columns)
@@ -81,9 +81,9 @@ def _round(value: float) -> str:
 
 
 def _scaling(document: dict[str, Any]) -> Iterator[str]:
-    yield "One call with so many texts of 12 words: time per text, and memory beyond texts and vectors."
+    yield "One call with N texts of 12 words: time per text, and memory beyond the texts and vectors."
     yield ""
-    yield "| | texts | per text | memory |"
+    yield "| | N | time per text | memory |"
     yield "|---|--:|--:|--:|"
     for row in document["scaling"]:
         per_text = row["seconds"] / row["count"] * 1e6
