@@ -28,7 +28,7 @@ def write(path: Path, document: dict[str, Any], plots: dict[str, str]) -> None:
 
 
 def lines(document: dict[str, Any], plots: dict[str, str]) -> Iterator[str]:
-    """Yield the lines: the machine, the targets, throughput, scaling, plots (title to path)."""
+    """Yield the lines: machine, targets, throughput, whole processes, scaling, plots (path by title)."""
     device = document["device"]
     packages = ", ".join(f"{name} {number}" for name, number in device["packages"].items())
     memory = f"{device['memory_bytes'] / 2**30:.0f} GiB"
@@ -43,6 +43,7 @@ def lines(document: dict[str, Any], plots: dict[str, str]) -> Iterator[str]:
     yield ""
     for threads in sorted({result["threads"] for result in document["warm"]}, reverse=True):
         yield from _throughput(document, threads)
+    yield from _processes(document)
     yield from _scaling(document)
     for title, path in plots.items():
         yield f"![{title}]({path})"
@@ -78,6 +79,30 @@ def _cell(result: dict[str, Any]) -> str:
 
 def _round(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.0f}"
+
+
+def _processes(document: dict[str, Any]) -> Iterator[str]:
+    queries = {
+        result["contender"]: result["query_seconds"]["p50"]
+        for result in document["warm"]
+        if "query_seconds" in result and result["threads"] == document["threads"]
+    }
+    count = document["texts"]["cold"]["texts"]
+    yield f"Whole processes that embed {count:,} paragraphs or one text; one query when warm. Medians."
+    yield ""
+    yield f"| | {count:,} paragraphs, cold | start to first vector | its peak memory | one query, warm |"
+    yield "|---|--:|--:|--:|--:|"
+    for contender, cold in document["cold"].items():
+        start = document["start"][contender]
+        query = f"{queries[contender] * 1e6:.0f} us" if contender in queries else ""
+        cells = [
+            f"{cold['seconds']['median']:.2f} s",
+            f"{start['seconds']['median']:.2f} s",
+            f"{start['peak_bytes']['median'] / 1e6:.0f} MB",
+            query,
+        ]
+        yield f"| {contender} | {' | '.join(cells)} |"
+    yield ""
 
 
 def _scaling(document: dict[str, Any]) -> Iterator[str]:
