@@ -1,6 +1,6 @@
-"""Measure pooling alone, on one thread, and compare it with the machine's memory bandwidth.
+"""Pooling alone, on one thread, against what the machine's memory can do.
 
-This uses portvec's private modules, to start from token ids and keep the tokenizer out of the time.
+It reaches into portvec's private modules: from token ids on, nothing of the tokenizer is in the time.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def measure(count: int, rounds: int, copy_bytes: int = 1 << 30) -> dict[str, Any
 
 
 def _pooling(embedder: StaticEmbedder, paragraphs: list[str]) -> Callable[[], object]:
-    # The embedder takes this many texts at a time.
+    # As many texts at a time as the embedder takes.
     waves = [embedder.tokenize(batch) for batch in batched(paragraphs, _WAVE)]
     out = np.empty((_WAVE, embedder.dim), dtype=np.float32)
 
