@@ -1,4 +1,4 @@
-"""Run every measurement, write result, plots and docs/performance.md: `python -m benchmarks [--quick]`."""
+"""Run every measurement; write the result, the plots and docs/performance.md."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PACKAGES = ("portvec", "onnxruntime", "numpy", "tokenizers", "nanotoken", "torc
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few texts and repeats: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="few texts: shows only that everything runs")
     quick = parser.parse_args().quick
     found = run(QUICK if quick else FULL)
     folder, images = (QUICK_FOLDER, QUICK_FOLDER) if quick else (RESULTS, IMAGES)

@@ -1,4 +1,4 @@
-"""Who runs: portvec in its variants, and the peers."""
+"""The implementations to measure: portvec in its variants, and its peers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ PEERS = (REFERENCE, "fastembed", "sentence-transformers", "model2vec ONNX")
 
 @dataclass(frozen=True)
 class Contender:
-    """An implementation with its options.
+    """An implementation and its options.
 
     Attributes:
-        name: in results: a peer's, or "portvec" with what is not its default.
+        name: its name in results: the peer's, or "portvec" and the options that are not the default.
         loader: its key in peers.LOADERS.
-        options: of that loader, but for threads.
+        options: arguments of that loader, except threads.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Contender:
 
 
 def portvec(model: str, dtype: str = "float32", tokenizer: str = "auto") -> Contender:
-    """Return portvec with a table of that type; "tokenizers" is what it runs on without the fast extra."""
+    """Return portvec with a table of that type. Without the fast extra, its tokenizer is "tokenizers"."""
     name = f"portvec {dtype}" + ("" if tokenizer == "auto" else f", {tokenizer}")
     options = {"model": str(models.artifact(model, dtype)), "tokenizer": tokenizer}
     return Contender(name, "portvec", options)

@@ -1,4 +1,4 @@
-"""A result as Markdown, written between markers of docs/performance.md."""
+"""Write a result as Markdown between the markers in docs/performance.md."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ END = "<!-- written by make bench: end -->"
 
 
 def write(path: Path, document: dict[str, Any], plots: dict[str, str]) -> None:
-    """Replace what is between the markers of a Markdown file.
+    """Replace the text between the markers of a Markdown file.
 
     Raises:
-        ValueError: it lacks one of them.
+        ValueError: the file lacks one of the markers.
     """
     text = path.read_text(encoding="utf-8")
     before, begin, rest = text.partition(BEGIN)
@@ -28,7 +28,7 @@ def write(path: Path, document: dict[str, Any], plots: dict[str, str]) -> None:
 
 
 def lines(document: dict[str, Any], plots: dict[str, str]) -> Iterator[str]:
-    """Yield the lines: the machine, the targets, throughput, scaling, plots (title to path)."""
+    """Yield the lines: machine, targets, throughput, whole processes, scaling, plots (path by title)."""
     device = document["device"]
     packages = ", ".join(f"{name} {number}" for name, number in device["packages"].items())
     memory = f"{device['memory_bytes'] / 2**30:.0f} GiB"
@@ -43,6 +43,7 @@ def lines(document: dict[str, Any], plots: dict[str, str]) -> Iterator[str]:
     yield ""
     for threads in sorted({result["threads"] for result in document["warm"]}, reverse=True):
         yield from _throughput(document, threads)
+    yield from _processes(document)
     yield from _scaling(document)
     for title, path in plots.items():
         yield f"![{title}]({path})"
@@ -55,7 +56,7 @@ def _throughput(document: dict[str, Any], threads: int) -> Iterator[str]:
     names = {"wordpiece": "", "unlimited": ""}
     heads = [f"{texts}{names.get(model, f', {model}')}" for model, texts in columns]
     label = "thread" if threads == 1 else "threads"
-    yield f"Texts per second, warm, {threads} {label}: median (least - most)."
+    yield f"Texts per second, warm, {threads} {label}: median (minimum - maximum)."
     yield ""
     yield f"| | {' | '.join(heads)} |"
     yield "|---|" + "--:|" * len(columns)
@@ -80,10 +81,34 @@ def _round(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.0f}"
 
 
-def _scaling(document: dict[str, Any]) -> Iterator[str]:
-    yield "One call with so many texts of 12 words: time per text, and memory beyond texts and vectors."
+def _processes(document: dict[str, Any]) -> Iterator[str]:
+    queries = {
+        result["contender"]: result["query_seconds"]["p50"]
+        for result in document["warm"]
+        if "query_seconds" in result and result["threads"] == document["threads"]
+    }
+    count = document["texts"]["cold"]["texts"]
+    yield f"Whole processes that embed {count:,} paragraphs or one text; one query when warm. Medians."
     yield ""
-    yield "| | texts | per text | memory |"
+    yield f"| | {count:,} paragraphs, cold | start to first vector | its peak memory | one query, warm |"
+    yield "|---|--:|--:|--:|--:|"
+    for contender, cold in document["cold"].items():
+        start = document["start"][contender]
+        query = f"{queries[contender] * 1e6:.0f} us" if contender in queries else ""
+        cells = [
+            f"{cold['seconds']['median']:.2f} s",
+            f"{start['seconds']['median']:.2f} s",
+            f"{start['peak_bytes']['median'] / 1e6:.0f} MB",
+            query,
+        ]
+        yield f"| {contender} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _scaling(document: dict[str, Any]) -> Iterator[str]:
+    yield "One call with N texts of 12 words: time per text, and memory beyond the texts and vectors."
+    yield ""
+    yield "| | N | time per text | memory |"
     yield "|---|--:|--:|--:|"
     for row in document["scaling"]:
         per_text = row["seconds"] / row["count"] * 1e6

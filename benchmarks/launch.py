@@ -2,8 +2,8 @@
 
     python -I -S launch.py COMMAND ...
 
-A process of its own, since the kernel counts a parent's memory at the fork into the peak of its child:
-this one is small.
+This runs in a small process of its own, because the kernel counts the parent's memory at the fork toward the
+child's peak.
 """
 
 import json

@@ -65,9 +65,9 @@ def onnx_command(folder: Path, target: Path) -> list[str]:
 
 @cache
 def _exporter() -> str:
-    """Return a name for the exporter as it is now: another one may write other artifacts."""
+    """Return a name for the present exporter: another version may write different artifacts."""
     digest = hashlib.sha256()
-    shared = [ROOT / "runtime" / "portvec" / name for name in ("_format.py", "_manifest.py")]
+    shared = [ROOT / "runtime" / "portvec" / "_artifact" / name for name in ("format.py", "manifest.py")]
     for path in [*sorted((ROOT / "exporter").rglob("*.py")), *shared]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
@@ -78,10 +78,10 @@ def _run(*command: str) -> None:
 
 
 def _made(folder: Path, make: Callable[[Path], object]) -> Path:
-    """Return `folder`, made with `make` if it is not there; never half of it."""
+    """Return `folder`, made by `make` if it does not exist. It is complete, or it does not exist."""
     if not folder.exists():
         staging = folder.with_name(f"{folder.name}.part")
-        shutil.rmtree(staging, ignore_errors=True)  # of a run that was interrupted
+        shutil.rmtree(staging, ignore_errors=True)  # left by an interrupted run
         staging.parent.mkdir(parents=True, exist_ok=True)
         make(staging)
         staging.rename(folder)
@@ -89,7 +89,7 @@ def _made(folder: Path, make: Callable[[Path], object]) -> Path:
 
 
 def _bundled(**options: Any) -> StaticModel:
-    # In float32, as fastembed and model2vec otherwise compute in the float16 that it is published in.
+    # As float32: the model is stored as float16, in which fastembed and model2vec would compute.
     return StaticModel.from_pretrained(BUNDLED, quantize_to="float32", force_download=False, **options)
 
 
@@ -130,7 +130,7 @@ def _bpe() -> Tokenizer:
 
 
 def _huge() -> Tokenizer:
-    """A Unigram tokenizer with the 500,000 pieces of a multilingual model, most of them made up."""
+    """Return a Unigram tokenizer with 500,000 pieces, as a multilingual model has; most are invented."""
     state = json.loads(Tokenizer.from_file(str(source("unigram") / "tokenizer.json")).to_str())
     vocabulary = state["model"]["vocab"]
     known = {piece for piece, _ in vocabulary}

@@ -1,4 +1,4 @@
-"""One process from start to end: load an implementation, encode a file's texts, leave.
+"""Be one process from start to end: load an implementation, encode the texts of a file, exit.
 
 Run as `python once.py REQUEST.json`.
 """
@@ -14,21 +14,21 @@ from pathlib import Path
 
 
 def main(request_path: str) -> None:
-    """Encode; with "measure" in the request, write how that went to the file that it names."""
+    """Encode the texts; if the request has "measure", write time and memory to the file that it names."""
     request = json.loads(Path(request_path).read_text())
     _, load = runpy.run_path(str(Path(__file__).with_name("peers.py")))["LOADERS"][request["loader"]]
     encode, _ = load(**request["options"])
     texts = Path(request["texts"]).read_text(encoding="utf-8").split("\n")
     if "measure" not in request:
         encode(texts)
-        # What is left is tearing the interpreter down, which is no part of the work.
+        # Skip the shutdown of the interpreter, which is not part of the work.
         os._exit(0)
     encode(texts[:100])
     before = _reset_peak()
     start = time.perf_counter()
     vectors = encode(texts)
     seconds = time.perf_counter() - start
-    # Beyond the texts and the vectors, which the caller wants.
+    # Without the texts and the vectors, which the caller keeps anyway.
     working = _memory("VmHWM") - before - vectors.nbytes
     Path(request["measure"]).write_text(json.dumps({"seconds": seconds, "working_bytes": working}))
 
@@ -47,5 +47,5 @@ def _memory(field: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # this folder, whose file names are no module names
+    sys.path.pop(0)  # remove this folder: its files must not be importable as modules
     main(sys.argv[1])

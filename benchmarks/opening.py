@@ -1,4 +1,4 @@
-"""What it costs to open a model: time, and memory that no other process can share. Needs Linux.
+"""Measure what opening a model costs: time, and private memory. Needs Linux.
 
 Run as `python opening.py portvec ARTIFACT` or `python opening.py model2vec FOLDER`; prints JSON.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def main(library: str, folder: str) -> dict[str, float]:
-    """Open a model; return seconds and private bytes, for portvec of its session as well."""
+    """Open a model; return seconds and private bytes. For portvec, also those of its session alone."""
     found: dict[str, float] = {}
 
     def measured(name: str, call: Callable[[], Any]) -> Any:
@@ -50,5 +50,5 @@ def _private() -> int:
 
 
 if __name__ == "__main__":
-    sys.path.pop(0)  # this folder, whose file names are no module names
+    sys.path.pop(0)  # remove this folder: its files must not be importable as modules
     print(json.dumps(main(sys.argv[1], sys.argv[2])))

@@ -1,6 +1,6 @@
-"""How each implementation is loaded, with its own defaults but for the number of threads.
+"""How to load each implementation: with its own defaults, except for the number of threads.
 
-Processes that measure load this file by its path, so that a peer's holds nothing of portvec.
+The measuring processes load this file by its path, so that a peer's process contains nothing of portvec.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ONNX_BATCH = 16
 
 
 def _on_cores(load: Callable[..., Loaded]) -> Callable[..., Loaded]:
-    """Let a loader's process use so many cores, whatever pools of threads it starts."""
+    """Bind a loader's process to `threads` cores, whatever thread pools it starts."""
 
     def bound(*, threads: int, **options: Any) -> Loaded:
         if hasattr(os, "sched_setaffinity"):
@@ -59,7 +59,7 @@ def _model2vec_onnx(folder: str, max_length: int | None, threads: int) -> Loaded
     def encode(texts: list[str]) -> Any:
         import numpy as np
 
-        # Texts of like length together, so that little of a batch is padding.
+        # Group texts of similar length, so that batches hold little padding.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         vectors = []
         for start in range(0, len(texts), _ONNX_BATCH):
@@ -80,11 +80,11 @@ def _model2vec_onnx(folder: str, max_length: int | None, threads: int) -> Loaded
 
 
 def _contenders() -> dict[str, tuple[str, Callable[..., Loaded]]]:
-    """Return the loaders of `portvec bench`, without importing the package that they are in."""
+    """Return the loaders of `portvec bench` without importing their package."""
     found = importlib.util.find_spec("portvec")
     assert found is not None
     assert found.submodule_search_locations is not None
-    path = Path(found.submodule_search_locations[0]) / "_bench" / "contenders.py"
+    path = Path(found.submodule_search_locations[0]) / "_cli" / "bench" / "contenders.py"
     loaders: dict[str, tuple[str, Callable[..., Loaded]]] = runpy.run_path(str(path))["LOADERS"]
     return loaders
 

@@ -1,7 +1,8 @@
-"""Plots of a result, as small PNG files."""
+"""Plots of a result, as SVG files, which stay sharp at any size."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +12,39 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import StrMethodFormatter
 
 from benchmarks.targets import warm
 
 _OWN, _PEER = "#1f6fb2", "#b0b0b0"
 
+# What a reader who has not read the page calls the contenders.
+_LABELS = {
+    "portvec float32, tokenizers": "portvec, float32 table, without the fast extra",
+    "portvec int8, tokenizers": "portvec, int8 table, without the fast extra",
+    "model2vec ONNX": "model2vec's ONNX export, onnxruntime",
+}
+
 
 def write(document: dict[str, Any], folder: Path) -> dict[str, Path]:
-    """Draw every plot into `folder`; return the files by title."""
+    """Draw every plot into `folder`; return the files by the text that describes the plot."""
     folder.mkdir(parents=True, exist_ok=True)
     drawings = {
-        "Throughput by peer": ("throughput.png", _throughput),
-        "Memory by table size": ("memory.png", _memory),
-        "Size against quality": ("quality.png", _quality),
+        "Paragraphs embedded per second, by implementation": ("throughput.svg", 4.0, _throughput),
+        "Private memory of an open model, for a small and a large table": ("memory.svg", 2.6, _memory),
     }
+    # A salt instead of random ids, and no date: the same result gives the same file.
+    style = {"svg.hashsalt": "portvec", "font.size": 9}
     paths = {}
-    for title, (name, draw) in drawings.items():
-        figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-        draw(axes, document)
-        axes.spines[["top", "right"]].set_visible(False)
-        paths[title] = folder / name
-        figure.savefig(paths[title], dpi=100)
-        plt.close(figure)
+    for title, (name, height, draw) in drawings.items():
+        with mpl.rc_context(style):
+            figure, axes = plt.subplots(figsize=(7.6, height), layout="constrained")
+            draw(axes, document)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            paths[title] = folder / name
+            figure.savefig(paths[title], metadata={"Date": None})
+            plt.close(figure)
     return paths
 
 
@@ -40,37 +52,76 @@ def _throughput(axes: Axes, document: dict[str, Any]) -> None:
     threads = document["threads"]
     names = dict.fromkeys(result["contender"] for result in document["warm"])
     found = {name: warm(document, name, "wordpiece", "paragraphs", threads) for name in names}
-    rates = sorted(((spread["median"], name) for name, spread in found.items() if spread))
-    labels = [name for _, name in rates]
-    values = [rate for rate, _ in rates]
-    colors = [_OWN if name.startswith("portvec") else _PEER for name in labels]
-    bars = axes.barh(labels, values, color=colors)
-    axes.bar_label(bars, [f"{value:,.0f}" for value in values], padding=3)
-    axes.margins(x=0.15)
-    axes.set_xlabel(f"paragraphs per second, {threads} threads")
+    spreads = sorted(
+        ((name, spread) for name, spread in found.items() if spread), key=lambda pair: pair[1]["median"]
+    )
+    labels = [_label(name, document["device"]["packages"]) for name, _ in spreads]
+    colors = [_OWN if name.startswith("portvec") else _PEER for name, _ in spreads]
+    _bars(axes, range(len(spreads)), [spread for _, spread in spreads], colors)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel(
+        f"English paragraphs per second, model loaded, {threads} threads; more is better\n"
+        "bar: median of all passes, line: slowest to fastest pass"
+    )
 
 
 def _memory(axes: Axes, document: dict[str, Any]) -> None:
-    for name, color in (("portvec", _OWN), ("model2vec", _PEER)):
-        points = sorted(
-            (document["models"][model]["rows"] * document["models"][model]["dim"] * 4 / 1e6, value)
-            for model, opened in document["open_by_model"].items()
-            for value in [opened[name]["all_private_bytes"]["median"] / 1e6]
+    opened = document["open_by_model"]
+    shapes = {model: document["models"][model] for model in opened}
+    models = sorted(opened, key=lambda model: -shapes[model]["rows"])
+    height = 0.38
+    for offset, name, color in ((height / 2, "portvec", _OWN), (-height / 2, "model2vec", _PEER)):
+        spreads = [
+            {key: opened[model][name]["all_private_bytes"][key] / 1e6 for key in ("median", "min", "max")}
+            for model in models
+        ]
+        positions = [index + offset for index in range(len(models))]
+        _bars(axes, positions, spreads, [color] * len(models), height=height, label=name)
+    axes.set_yticks(range(len(models)), [_shape(shapes[model]) for model in models])
+    axes.set_xlabel("MB of private memory to open the model, its tokenizer included; less is better")
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles, labels, frameon=False, loc="upper right")
+
+
+def _bars(
+    axes: Axes,
+    positions: Sequence[float],
+    spreads: Sequence[Mapping[str, float]],
+    colors: Sequence[str],
+    **options: Any,
+) -> None:
+    """Draw horizontal bars of medians, each with a line from the minimum to the maximum."""
+    medians = [spread["median"] for spread in spreads]
+    below = [spread["median"] - spread["min"] for spread in spreads]
+    above = [spread["max"] - spread["median"] for spread in spreads]
+    axes.barh(
+        positions,
+        medians,
+        color=colors,
+        xerr=[below, above],
+        error_kw={"ecolor": "#404040", "elinewidth": 1, "capsize": 2},
+        **options,
+    )
+    for position, spread in zip(positions, spreads, strict=True):
+        rounded = float(f"{spread['median']:.3g}")  # as many digits as the tables have
+        axes.annotate(
+            f"{rounded:,.0f}",
+            (spread["max"], position),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
         )
-        axes.plot(*zip(*points, strict=True), "o-", color=color, label=name)
-    axes.set_xlabel("table, MB of float32")
-    axes.set_ylabel("private memory of an open model, MB")
-    axes.legend(frameon=False)
+    axes.margins(x=0.12)
 
 
-def _quality(axes: Axes, document: dict[str, Any]) -> None:
-    rows = document["quality"]
-    sizes = [row["table_bytes"] / 1e6 for row in rows]
-    losses = [max(1 - row["cosine_min"], 1e-8) for row in rows]
-    axes.plot(sizes, losses, "o", color=_OWN)
-    for row, size, loss in zip(rows, sizes, losses, strict=True):
-        axes.annotate(row["dtype"], (size, loss), xytext=(6, 4), textcoords="offset points")
-    axes.set_yscale("log")
-    axes.margins(x=0.15, y=0.15)
-    axes.set_xlabel("table, MB")
-    axes.set_ylabel("1 - least cosine to float32")
+def _label(contender: str, packages: Mapping[str, str]) -> str:
+    if contender in _LABELS:
+        return _LABELS[contender]
+    if contender.startswith("portvec "):
+        return f"portvec, {contender.removeprefix('portvec ')} table"
+    return f"{contender} {packages[contender]}"
+
+
+def _shape(shape: Mapping[str, int]) -> str:
+    size = shape["rows"] * shape["dim"] * 4 / 1e6
+    return f"{shape['rows']:,} tokens,\n{size:,.0f} MB of float32"

@@ -1,4 +1,4 @@
-"""What a smaller table costs and saves."""
+"""Measure the size and the quality of each type of table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from portvec._artifact import format as fmt
 
 
 def measure(count: int) -> list[dict[str, Any]]:
-    """Return size and cosine to float32 of each type of table of the bundled model, over paragraphs."""
+    """Return size and cosine to float32 of each table type of the bundled model, over paragraphs."""
     paragraphs = texts.paragraphs(count)
     rows = []
     for dtype in models.DTYPES:
@@ -21,7 +21,7 @@ def measure(count: int) -> list[dict[str, Any]]:
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-300)
         if dtype == "float32":
             exact = vectors
-            kept = np.linalg.norm(exact, axis=1) > 0  # a text of unknown words has no direction
+            kept = np.linalg.norm(exact, axis=1) > 0  # a zero vector has no direction
         cosines = (exact * vectors).sum(axis=1)[kept]
         size = (folder / fmt.GRAPH_DATA).stat().st_size
         rows.append(

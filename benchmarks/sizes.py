@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""How many texts and repeats a run measures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Sizes:
     """Numbers of texts and repeats.
 
     Attributes:
-        seconds: of one turn of one contender, at least one pass.
-        rounds: turns of each contender; slow_rounds where each takes many seconds.
+        seconds: duration of one turn of one contender; a turn has at least one pass.
+        rounds: turns of each contender. Where a turn takes many seconds, slow_rounds.
         scaling: numbers of texts in one call.
     """
 
@@ -27,7 +27,7 @@ class Sizes:
     slow_rounds: int
 
 
-# model2vec uses threads of its own from 10,000 texts on, so there are more of them where that may matter.
+# model2vec starts threads of its own at 10,000 texts. Sets are larger than that where it may matter.
 FULL = Sizes(
     sentences=15_000,
     paragraphs=12_000,

@@ -1,4 +1,4 @@
-"""The table of targets, computed from a result: what was aimed at, what was reached."""
+"""The table of targets, computed from a result: the target, and what was reached."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-# A peer whose vectors differ on more texts than that does other work, and counts for nothing.
+# A peer that agrees on a smaller share of the texts does different work: it is left out of every ratio.
 LEAST_AGREEMENT = 0.95
 
 Document = dict[str, Any]
@@ -17,10 +17,10 @@ class Row:
     """One target.
 
     Attributes:
-        what: is measured.
-        target: in words.
-        reached: in words, with the figures that it comes from.
-        met: whether the target is.
+        what: what is measured.
+        target: the target, as text.
+        reached: what was reached, as text, with the figures behind it.
+        met: whether the target is met.
     """
 
     what: str
@@ -138,7 +138,7 @@ def _tables(document: Document) -> Iterator[Row]:
         row = tables[dtype]
         size = row["table_bytes"] / tables["float32"]["table_bytes"]
         yield Row(
-            f"{dtype}: cosine to float32 at the least, over {row['texts']:,} paragraphs; size",
+            f"{dtype}: minimum cosine to float32 over {row['texts']:,} paragraphs; size",
             f">= {least}; <= {most:.0%}",
             f"{row['cosine_min']:.5f}; {size:.1%}",
             row["cosine_min"] >= least and size <= most,
@@ -148,14 +148,14 @@ def _tables(document: Document) -> Iterator[Row]:
 def _pooling(found: dict[str, float]) -> Iterator[Row]:
     read, copied = found["float32_table_bytes_per_second"], found["copied_bytes_per_second"]
     yield Row(
-        "pooling alone, 1 thread, float32: table bytes read, to bytes that a memcpy copies",
+        "pooling alone, 1 thread, float32: table bytes read, relative to the bytes a memcpy copies",
         ">= 0.9x",
         f"{read / copied:.2f}x ({read / 1e9:.1f} GB/s, memcpy {copied / 1e9:.1f} GB/s)",
         read >= 0.9 * copied,
     )
     slow, fast = found["float32_tokens_per_second"], found["int8_tokens_per_second"]
     yield Row(
-        "same, int8 to float32, tokens",
+        "same, int8 relative to float32, tokens",
         ">= 1.7x",
         f"{fast / slow:.1f}x ({fast / 1e6:.1f} M/s, float32 {slow / 1e6:.1f} M/s)",
         fast >= 1.7 * slow,
@@ -163,7 +163,7 @@ def _pooling(found: dict[str, float]) -> Iterator[Row]:
 
 
 def _at_most(what: str, most: float, own: float, theirs: float, show: Callable[[float], str]) -> Row:
-    """A share of model2vec's."""
+    """Return a row whose target is a fraction of model2vec's value."""
     reached = f"{own / theirs:.2f}x ({show(own)}, model2vec {show(theirs)})"
     return Row(what, f"<= {most:.2g}x", reached, own / theirs <= most)
 

@@ -1,4 +1,4 @@
-"""The texts that are measured: corpora where they are there, else what every Python brings."""
+"""The texts to measure with: corpora if they are present, else the documentation in every Python."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _windows(length: int, step: int) -> Iterator[str]:
 
 
 def _fallback_languages() -> Iterator[str]:
-    """Yield words over the alphabets of many scripts: no language, but the code points of some."""
+    """Yield random words in the alphabets of nine scripts: no language, but realistic code points."""
     alphabets = [
         "абвгдежзиклмнопрст",
         "αβγδεζηθικλμνοπρσ",

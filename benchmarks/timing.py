@@ -1,4 +1,4 @@
-"""Repeats in turns, and what is kept of them."""
+"""Repeat measurements in turns, and summarize them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _Key = TypeVar("_Key")
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Return median, least and most of some values, and their number."""
+    """Return the median, minimum, maximum and number of some values."""
     return {"median": median(values), "min": min(values), "max": max(values), "repeats": len(values)}
 
 
 def in_turns(
     measure: Mapping[_Key, Callable[[], Mapping[str, float]]], rounds: int
 ) -> dict[_Key, dict[str, dict[str, float]]]:
-    """Call each measurement once a round; return the spread of each value that it gives."""
+    """Call each measurement once a round; return the spread of each value it returns."""
     found: dict[_Key, list[Mapping[str, float]]] = {key: [] for key in measure}
     for _ in range(rounds):
         for key, call in measure.items():
@@ -53,9 +53,9 @@ def process(command: Sequence[str], threads: int | None = None) -> dict[str, flo
 def once(
     contender: Contender, texts: Sequence[str], threads: int, *, measured: bool = False
 ) -> dict[str, float]:
-    """Encode texts in a fresh process; return seconds and peak_bytes of all of it.
+    """Encode texts in a fresh process; return the seconds and peak_bytes of the whole process.
 
-    With `measured`, return what it measures itself: seconds and working_bytes of one call of encode.
+    With `measured`, return what the process measures itself: seconds and working_bytes of one `encode` call.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

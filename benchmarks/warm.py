@@ -1,4 +1,4 @@
-"""Throughput and single queries of implementations that are loaded and have seen the texts."""
+"""Measure throughput and single queries of loaded implementations that have seen the texts before."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def measure(
 ) -> Iterator[dict[str, Any]]:
     """Yield a result for each contender and set of texts.
 
-    Vectors come first: those of portvec must be model2vec's, or it raises; for another peer, the share of
-    texts that agree is in the result.
+    Vectors are compared with model2vec's first. If portvec's differ, this raises. For a peer,
+    the result holds the share of texts that agree.
 
     Args:
-        contenders: run in turns, each in a process of its own.
+        contenders: the implementations; they take turns, each in a process of its own.
         sets: texts by name.
-        threads: cores of each.
-        rounds: turns.
-        seconds: of each turn, at least one pass.
-        queries: whether to time single texts of the first set as well, under the name "queries".
+        threads: cores that each may use.
+        rounds: number of turns.
+        seconds: duration of a turn, which has at least one pass.
+        queries: whether to time single texts of the first set too, as a set named "queries".
 
     Raises:
-        AssertionError: vectors of portvec are not model2vec's.
+        AssertionError: a vector of portvec differs from model2vec's.
     """
     with ExitStack() as stack:
         path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "texts.json"
@@ -83,7 +83,7 @@ def measure(
 
 
 def _agreement(label: str, worker: Worker, texts: str, reference: npt.NDArray[np.float32]) -> float:
-    """Return the share of texts whose vector is the reference's. This is a first, untimed pass as well."""
+    """Return the share of texts whose vector equals the reference's. This is also an untimed first pass."""
     exact = worker.facts.get("exact", True)
     share = float(same(reference, worker.vectors(texts), exact).mean())
     if label.startswith("portvec") and share < 1:

@@ -2,8 +2,8 @@
 
     python examples/milvus_search.py [MODEL] [DATABASE]
 
-MODEL is an artifact folder, a Model2Vec folder or a Hub id; DATABASE a file that Milvus Lite keeps
-(temporary if left out). Needs the extra `portvec[milvus]`.
+MODEL is an artifact folder, a Model2Vec folder or a Hub id. DATABASE is the file in which Milvus Lite keeps
+its data; without it, the data are temporary. Needs the extra `portvec[milvus]`.
 """
 
 import sys
@@ -23,7 +23,7 @@ QUERIES = ["When was artificial intelligence founded", "Where was Alan Turing bo
 
 
 def main(model: str, database: Path) -> None:
-    """Embed, insert, search and print."""
+    """Store the documents, search for the queries, and print what was found."""
     ef = Model2VecEmbeddingFunction(model)
 
     documents = ef.encode_documents(DOCUMENTS)
