@@ -17,7 +17,7 @@ from conftest import BLOCK_ROUNDING, FUZZ
 from corpus import paragraphs
 from matrix import CASES, Case
 from portvec import StaticEmbedder
-from portvec._tokenization.selection import TokenizerChoice
+
 from portvec_export import export_model
 from portvec_export._sidecars.conformance_texts import conformance_texts
 
@@ -28,7 +28,7 @@ def test_the_reference_is_the_version_that_the_documentation_names() -> None:
     assert version("model2vec").startswith("0.10.")
 
 
-TOKENIZERS: list[TokenizerChoice] = ["tokenizers", "auto"]
+TOKENIZERS: list[str] = ["tokenizers", "auto"]
 
 
 @pytest.fixture(scope="module", params=TOKENIZERS)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from portvec_export._keywords import accepts, option
+from portvec._options import accepts, option
 
 from portvec.errors import PortvecError
 from portvec_export import export_model

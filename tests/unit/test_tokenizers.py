@@ -23,9 +23,10 @@ from portvec import _cores as _threads
 from portvec._tokenization import selection as _selection
 from portvec._tokenization import word_cache as _words
 from portvec._tokenization import word_table as _word_table
-from portvec._tokenization.cutting import splitting
-from portvec._tokenization.encoders import NanotokenEncoder, PlainEncoder
-from portvec._tokenization.tokenizer import TokenIds
+from portvec._tokenization.backends.huggingface import PlainEncoder
+from portvec._tokenization.backends.nanotoken import NanotokenEncoder
+from portvec._tokenization.cutting import find_cutting_rules
+from portvec._tokenization.token_ids import TokenIds
 from portvec._tokenization.word_cache import WordEncoder
 from portvec.errors import ArtifactError, MissingExtraError
 from portvec_export import export_model
@@ -55,7 +56,7 @@ def test_joining_texts_changes_nothing(tokenizer_json: Path) -> None:
 
 def word_encoder(path: Path) -> WordEncoder:
     plain = PlainEncoder(path)
-    cuts = splitting(plain.tokenizer)
+    cuts = find_cutting_rules(plain.tokenizer)
     assert cuts is not None
     return WordEncoder(plain, cuts)
 
