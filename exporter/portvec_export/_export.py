@@ -103,15 +103,7 @@ def _write_table(
 ) -> _Written:
     """Write a graph with its table in one dtype, and what model2vec gives for the values of that table."""
     table = codec_for(dtype).encode(source.vectors, source.rules.max_length)
-    write_graph(
-        folder,
-        graph,
-        table,
-        source.rules,
-        source.head,
-        single_file=options.single_file,
-        token_type_ids=options.token_type_ids,
-    )
+    write_graph(folder, graph, table, source.rules, source.head, options)
     recording = record(source, table)
     (folder / conformance).write_text(recording.conformance.to_json(REFERENCE), encoding="utf-8")
     return _Written(graph, conformance, recording.quality)

@@ -22,8 +22,7 @@ class ExportOptions(ConversionOptions):
 
     dtype: str = option(
         "float32",
-        'type of the stored table: "float32", "float16" (half the size), "int8" (a quarter) or "int4" '
-        "(a seventh). Embeddings are float32 whichever it is",
+        f"type of the stored table, one of {', '.join(DTYPES)}. Embeddings are float32 whichever it is",
     )
     single_file: bool = option(
         False, "put the table inside model.onnx, for consumers that load a graph from bytes"

@@ -12,6 +12,7 @@ from portvec_export._graph.public import build_public_graph
 from portvec_export._graph.runtime import build_single_graph, build_tiled_graph
 from portvec_export._onnx.builder import Graph, Store
 from portvec_export._onnx.data_file import store_inline, write_data_file
+from portvec_export._options import ExportOptions
 from portvec_export._source.head import HeadLayers
 from portvec_export._source.rules import Rules
 from portvec_export._table.table import Table
@@ -26,21 +27,19 @@ def write_graph(
     table: Table,
     rules: Rules,
     head: HeadLayers | None,
-    *,
-    single_file: bool,
-    token_type_ids: bool,
+    options: ExportOptions,
 ) -> None:
-    """Write the graph `name` below `folder`; unless `single_file`, its data and the runtime's graphs too.
+    """Write the graph `name` below `folder`, and its data unless the options ask for a single file.
 
-    The runtime has graphs of its own for the main graph only, not for the variants.
+    The runtime's own graphs are written with the data of the main graph. Variants have none.
 
     Raises:
         ExportError: the table is too large for a single file.
     """
-    graph = build_public_graph(table, rules, head, token_type_ids=token_type_ids)
+    graph = build_public_graph(table, rules, head, token_type_ids=options.token_type_ids)
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    if single_file:
+    if options.single_file:
         size = sum(tensor.nbytes for tensor in graph.tensors.values())
         if size > _PROTOBUF_LIMIT:
             raise ExportError(
