@@ -37,17 +37,17 @@ def export_model(
 
     Args:
         source: a Model2Vec folder in any layout, or a Hub id `owner/name[@revision]`.
-        output: the folder to make.
+        output: the folder to create.
         options: callers give each field as a keyword argument, and this line becomes their descriptions.
 
     Returns:
         The path of the artifact folder.
 
     Raises:
-        SourceError: the source does not exist, cannot be fetched or is no sound Model2Vec model.
+        SourceError: the source does not exist, cannot be fetched or is not a valid Model2Vec model.
         MissingExtraError: `vocabulary_size` is given, and scikit-learn is not installed.
         OptionError: an option is unknown or out of range.
-        ExportError: `output` is taken or cannot be written.
+        ExportError: `output` exists or cannot be written.
         ArtifactError: the written artifact does not reproduce model2vec; nothing was kept.
     """
     target = Path(output).expanduser().resolve()
@@ -62,7 +62,7 @@ def export_model(
                 with staged_folder(target) as staging:
                     step()
                     manifest = _write_artifact(staging, model, options)
-                    del model  # frees its table: the check maps the one that was written
+                    del model  # frees its table, because the check maps the one that was written
                     step()
                     checked = _check(staging, output)
                     step()
@@ -101,7 +101,7 @@ def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -
 def _write_table(
     folder: Path, source: SourceModel, options: ExportOptions, dtype: str, graph: str, conformance: str
 ) -> _Written:
-    """Write a graph with its table in one dtype, and what model2vec gives for the values of that table."""
+    """Write a graph with its table in one dtype, and record what model2vec computes from that table."""
     table = codec_for(dtype).encode(source.vectors, source.rules.max_length)
     write_graph(folder, graph, table, source.rules, source.head, options)
     recording = record(source, table)
@@ -154,7 +154,7 @@ def _check(staging: Path, output: str | os.PathLike[str]) -> Verification:
 
 @contextmanager
 def _progress(*steps: str) -> Iterator[Callable[[], None]]:
-    """Show a progress bar; yield a function that goes on to the next step."""
+    """Show a progress bar, and yield a function that starts the next step."""
     with tqdm(total=len(steps), desc="export", unit="step", disable=None, leave=False, delay=0.5) as progress:
         names = iter(steps)
 

@@ -14,7 +14,7 @@ from portvec.errors import OptionError
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions(ConversionOptions):
-    """What to read, and what to make of it.
+    """The options of an export.
 
     Raises:
         OptionError: an option is unknown, out of range, or does not go with another.
@@ -46,11 +46,11 @@ class ExportOptions(ConversionOptions):
 
     @property
     def further_dtypes(self) -> list[str]:
-        """The dtypes of `variants` but `dtype`, each once."""
+        """The dtypes of `variants` without `dtype`, each once."""
         return [dtype for dtype in DTYPES if dtype in self.variants and dtype != self.dtype]
 
     def _problem(self) -> str | None:
-        """Return what is wrong with the options; None if nothing is."""
+        """Return what is wrong with the options, or None if they are valid."""
         if self.dtype not in DTYPES:
             return unknown("dtype", self.dtype, DTYPES)
         for name in ("dim", "vocabulary_size", "max_length"):

@@ -45,8 +45,8 @@ def build_public_graph(
 
     ids, mask = input_ids, attention_mask
     if rules.max_length is not None:
-        # tokenizer.json puts an UNK before the text and one after. Transformers.js cuts after it has added
-        # them, and so keeps one token of the text too many; here it goes.
+        # tokenizer.json puts an UNK before and after the text. Transformers.js truncates after it has added
+        # them, so it keeps one token of the text too many, which is dropped here.
         limit = rules.max_length + (rules.unk_id is not None)
         ids, mask = (graph.slice(each, 0, limit, axis=1) for each in (ids, mask))
     dropped = graph.equal(mask, np.int64(0))
@@ -75,6 +75,6 @@ def build_public_graph(
 
 
 def _repeat(graph: Graph, embedding: Value, input_ids: Value) -> Value:
-    """Repeat the embedding at every position of the ids: any pooling of it gives it back."""
+    """Repeat the embedding at every position of the ids, so that any pooling returns it."""
     shape = graph.concat(graph.node("Shape", input_ids), np.array([1], np.int64), axis=0)
     return graph.node("Expand", graph.unsqueeze(embedding, 1), shape)

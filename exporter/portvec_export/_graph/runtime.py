@@ -38,7 +38,7 @@ def build_tiled_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Gr
 
 
 def build_single_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Graph:
-    """Return the graph for single texts, for which a Scan would cost half as much again."""
+    """Return the graph for single texts. A Scan would make it half as slow again."""
     graph = Graph()
     total = table.add_sum(graph, PaddedIds(_token_ids(graph), position_first=True))
     _finish(graph, total, table, rules, head)
@@ -50,7 +50,7 @@ def _token_ids(graph: Graph) -> Value:
 
 
 def _finish(graph: Graph, total: Value, table: Table, rules: Rules, head: HeadLayers | None) -> None:
-    """Add what follows the sum: division or unit length, and the head."""
+    """Add the nodes after the sum: division or unit length, and the head."""
     if rules.normalize:
         embedding = add_unit_length(graph, total)
     else:

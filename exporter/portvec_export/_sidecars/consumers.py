@@ -11,7 +11,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.manifest import Head
 from portvec_export._source.model import SourceModel
 
-# Stands for "no limit" where a consumer insists on a number.
+# The number for "no limit", where a consumer requires a number.
 _UNLIMITED = 1_000_000
 
 
@@ -56,7 +56,7 @@ def write_consumer_files(
 
 
 def _tokenizer(source: dict[str, Any], unk: _Token | None, pad: _Token, length: int | None) -> dict[str, Any]:
-    """Return tokenizer.json with what it does around the tokens of a text."""
+    """Return tokenizer.json with the padding, truncation and post-processor that consumers need."""
     padding = {
         "strategy": "BatchLongest",
         "direction": "Right",

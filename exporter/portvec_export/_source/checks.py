@@ -1,4 +1,4 @@
-"""Refusing a model on which a lookup would fail, or yield a vector that is not a number."""
+"""Refusing a model on which a lookup would fail or give NaN."""
 
 from __future__ import annotations
 

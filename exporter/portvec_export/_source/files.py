@@ -1,4 +1,4 @@
-"""The files of a Model2Vec model, read and checked one by one, so that an error can name the one at fault.
+"""Reading the files of a Model2Vec model one by one, so that an error can name the file at fault.
 
 model2vec's own loader is not used: its imports take longer than the rest of an export.
 """
@@ -22,7 +22,7 @@ _AGAIN = "fetch the model again, as a download may have been cut short"
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """What the files of a model hold, as they hold it.
+    """The contents of a model's files, unchanged.
 
     Attributes:
         config: config.json.
@@ -42,12 +42,12 @@ class SourceFiles:
 
     @property
     def normalize(self) -> bool:
-        """Whether the model makes unit vectors."""
+        """Whether embeddings have unit length."""
         return bool(self.config.get("normalize", False))
 
 
 def read_files(folder: Path, layout: Layout) -> SourceFiles:
-    """Read a model; refuse files that are damaged or belong to another kind of model.
+    """Read a model, and refuse files that are damaged or belong to another kind of model.
 
     Raises:
         SourceError: names the file, what was expected of it and what was found.

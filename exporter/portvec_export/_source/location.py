@@ -44,7 +44,7 @@ def find_model(source: str | os.PathLike[str], options: ExportOptions) -> Locati
     """Find a model, fetching it if it is on the Hub.
 
     Raises:
-        SourceError: it does not exist, cannot be fetched, or is no Model2Vec model.
+        SourceError: it does not exist, cannot be fetched, or is not a Model2Vec model.
     """
     located = locate(source, options.revision)
     if isinstance(located, HubId):

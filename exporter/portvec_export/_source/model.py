@@ -66,7 +66,7 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     """Read a Model2Vec model from a folder or the Hub.
 
     Raises:
-        SourceError: it does not exist, cannot be fetched, is no Model2Vec model, or is inconsistent.
+        SourceError: it does not exist, cannot be fetched, is not a Model2Vec model, or is inconsistent.
         MissingExtraError: a vocabulary size is given, and scikit-learn is not installed.
     """
     location = find_model(source, options)
@@ -128,7 +128,7 @@ def _cluster(model: StaticModel, options: ExportOptions, where: str) -> TokenVec
 
 
 def _rules(model: StaticModel) -> Rules:
-    """Return a model's rules. It keeps max_length times the median token's length in characters."""
+    """Return a model's rules. It keeps max_length times the median token length in characters."""
     length = model.max_length
     return Rules(
         normalize=model.normalize,

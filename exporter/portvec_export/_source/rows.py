@@ -1,4 +1,4 @@
-"""Tables whose rows are computed when they are read, so that no second copy of a table is held."""
+"""Tables whose rows are computed when they are read, so that memory holds no second copy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHUNK = 4096
 
 
 class RowReader(Protocol):
-    """What is asked of a table of vectors: an array, or `Rows`."""
+    """The part of an array's interface that tables of vectors have: arrays and `Rows`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ class RowReader(Protocol):
 
 
 class Rows:
-    """A table that is indexed by rows as an array is, which is all that model2vec does with one.
+    """A table that can be indexed by rows like an array, which is all that model2vec needs.
 
     Attributes:
         shape: (rows, dim).
@@ -65,5 +65,5 @@ def chunks(count: int) -> Iterator[slice]:
 
 
 def same_rows(a: RowReader, b: RowReader) -> bool:
-    """Whether two tables have the same values."""
+    """Return whether two tables have the same values."""
     return a.shape == b.shape and all(np.array_equal(a[part], b[part]) for part in chunks(len(a)))

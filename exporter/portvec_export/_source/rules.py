@@ -1,4 +1,4 @@
-"""The rules by which a model makes a vector of a text, apart from its tokenizer and table."""
+"""The rules by which a model turns a text into a vector, apart from its tokenizer and table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rules:
-    """How texts are cut, and what becomes of their mean.
+    """How texts are truncated, and how their mean is finished.
 
     Attributes:
         normalize: whether embeddings get unit length.

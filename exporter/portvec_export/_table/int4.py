@@ -42,7 +42,7 @@ class Int4Codec:
     variant_graph: ClassVar[str] = "onnx/model_q4.onnx"
 
     def encode(self, vectors: TokenVectors, max_length: int | None) -> Table:
-        """Return a table with integer scales, or with float scales where those would not do."""
+        """Return a table with integer scales, or with float scales where integers lose too much."""
         rows = vectors.rows
         steps = np.concatenate([np.abs(_blocks(rows[part])).max(axis=2) for part in chunks(len(rows))])
         steps /= _RANGE
@@ -73,7 +73,7 @@ class Int4Table:
 
     @property
     def zero_id(self) -> int:
-        """The id past the vocabulary, whose vector is zero."""
+        """The id after the last token id, whose vector is zero."""
         return self.vocabulary.size
 
     @property
@@ -138,7 +138,7 @@ class Int4FloatTable:
 
     @property
     def zero_id(self) -> int:
-        """The id past the vocabulary, whose vector is zero."""
+        """The id after the last token id, whose vector is zero."""
         return self.vocabulary.size
 
     @property

@@ -31,7 +31,7 @@ class Int8Codec:
     variant_graph: ClassVar[str] = "onnx/model_quantized.onnx"
 
     def encode(self, vectors: TokenVectors, max_length: int | None) -> Table:
-        """Return a table with integer scales, or with float scales where those would not do."""
+        """Return a table with integer scales, or with float scales where integers lose too much."""
         rows = vectors.rows
         largest = np.concatenate([np.abs(rows[part]).max(axis=1) for part in chunks(len(rows))])
         if vectors.weights is None and max_length is not None and max_length <= _MAX_INTEGER_SUM:
@@ -64,7 +64,7 @@ class Int8Table:
 
     @property
     def zero_id(self) -> int:
-        """The id past the vocabulary, whose vector is zero."""
+        """The id after the last token id, whose vector is zero."""
         return self.vocabulary.size
 
     @property

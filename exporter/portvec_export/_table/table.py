@@ -43,7 +43,7 @@ class Table(Protocol):
 
     @property
     def zero_id(self) -> int:
-        """The id past the vocabulary, whose vector is zero."""
+        """The id after the last token id, whose vector is zero."""
 
     @property
     def dequantized(self) -> RowReader:

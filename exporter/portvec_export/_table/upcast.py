@@ -36,7 +36,7 @@ class UpcastTable:
 
     @property
     def zero_id(self) -> int:
-        """The id past the vocabulary, whose vector is zero."""
+        """The id after the last token id, whose vector is zero."""
         return self.vocabulary.size
 
     def add_sum(self, graph: Graph, ids: PaddedIds) -> Value:

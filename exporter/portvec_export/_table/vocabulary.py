@@ -1,4 +1,4 @@
-"""How token ids lead to the rows of a table: alike in all dtypes."""
+"""How token ids lead to the rows of a table, which is the same for all dtypes."""
 
 from __future__ import annotations
 
