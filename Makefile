@@ -1,137 +1,130 @@
-# A fresh machine needs Python 3.10+, make and a package index; everything else comes into .venv.
+# A fresh machine needs Python 3.10+, make and a package index. Everything else goes into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
 MODEL := models/minilm-l6-v2-256
-# Text for the exhaustive comparison, a line each; used where it exists.
+# Text for the exhaustive comparison, one per line. It is used if it exists.
 CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
-# A machine of another kind, emulated, and kept for the next run.
+# Tests run in as many processes as there are cores.
+PARALLEL := -n auto --dist worksteal
+CONSUMERS_IN := build/consumers
 ARM64 := build/arm64
 
-.PHONY: setup demo test test-exhaustive test-lowest test-wheel test-integrations test-integrations-lowest
-.PHONY: test-consumers test-arm64 fuzz bench check clean
+.DEFAULT_GOAL := help
+.PHONY: help setup demo format check test test-slow test-exhaustive test-lowest test-wheel test-integrations \
+	test-integrations-lowest test-consumers test-arm64 fuzz bench docs clean
 
-setup: .venv/ready
+help:  ## Print this list.
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 28
 
-.venv/ready: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "portvec needs Python 3.10 or newer, got " + sys.version.split()[0] + "; set PYTHON=...")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[vocabulary,fast,milvus]" --group dev
-	touch $@
+setup: .venv/ready  ## Create .venv with portvec, installed from the sources, and the tools.
 
-demo: setup
-	$(BIN)/portvec export $(MODEL) -o build/minilm-l6-v2-256 --overwrite
-	$(BIN)/python examples/milvus_search.py build/minilm-l6-v2-256
+demo: setup  ## Export the bundled model and search with it in Milvus Lite.
+	@$(BIN)/portvec export $(MODEL) -o build/minilm-l6-v2-256 --overwrite
+	@$(BIN)/python examples/milvus_search.py build/minilm-l6-v2-256
 
-test: setup
-	$(BIN)/python -m pytest
+format: setup  ## Format the code.
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format .
 
-# Every kind of model on whole corpora, as a table: docs/exactness.md
-test-exhaustive: setup
-	$(BIN)/python tests/tools/exhaustive.py $(CORPORA)
+check: setup  ## Lint, types, and the direction of imports.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
-# The whole suite at the lowest versions that pyproject.toml allows, then the runtime alone at its own.
-test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready
-	.venv-lowest/bin/python -m pytest
-	$(BIN)/python tests/tools/lowest_runtime.py .venv-lowest-runtime/bin/python
+test: setup  ## The tests, in under three minutes, without a network.
+	$(PYTEST) $(PARALLEL) -m "not slow"
 
-.venv-lowest/ready: pyproject.toml tests/constraints/lowest.txt
-	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-lowest/bin/python -m pip install --quiet -c tests/constraints/lowest.txt --editable ".[vocabulary,fast,milvus]" --group dev
-	touch $@
+test-slow: setup  ## Kills, thousands of calls, environments made with pip.
+	$(PYTEST) $(PARALLEL) -m slow
 
-.venv-lowest-runtime/ready: pyproject.toml tests/constraints/lowest-runtime.txt
-	$(PYTHON) -m venv .venv-lowest-runtime
-	.venv-lowest-runtime/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-lowest-runtime/bin/python -m pip install --quiet -c tests/constraints/lowest-runtime.txt --editable .
-	touch $@
+docs: setup  ## Build the site in build/site. Warnings are errors.
+	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs build/site
 
-# The adapters of portvec.integrations and docs/frameworks.md against the frameworks themselves, and types
-# against theirs. They are large, so they have an environment of their own.
-test-integrations: .venv-integrations/ready
-	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations/bin/python -m pytest tests/integrations 
-	.venv-integrations/bin/mypy --cache-dir .mypy_cache/integrations
+test-exhaustive: setup  ## Every kind of model on whole corpora, as the table in docs/exactness.md.
+	PYTHONPATH=tests/support $(BIN)/python tests/tools/exhaustive.py $(CORPORA)
 
-test-integrations-lowest: .venv-integrations-lowest/ready
-	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations-lowest/bin/python -m pytest tests/integrations
+# The tests that depend on versions, at the lowest that pyproject.toml allows, then the runtime alone at its own.
+LOWEST_TESTS := tests/unit tests/artifact tests/embedding tests/exactness tests/export tests/hub tests/cli
+test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready  ## The tests at the lowest supported versions.
+	.venv-lowest/bin/python -m pytest $(PARALLEL) -m "not slow" $(LOWEST_TESTS)
+	PYTHONPATH=tests/support $(BIN)/python tests/tools/lowest_runtime.py .venv-lowest-runtime/bin/python
 
-INTEGRATIONS := chroma,haystack,lancedb,langchain,llama-index,qdrant
-
-.venv-integrations/ready: pyproject.toml
-	$(PYTHON) -m venv .venv-integrations
-	.venv-integrations/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-integrations/bin/python -m pip install --quiet --editable ".[export,fast,milvus,$(INTEGRATIONS)]" --group dev
-	touch $@
-
-.venv-integrations-lowest/ready: pyproject.toml tests/constraints/lowest-integrations.txt
-	$(PYTHON) -m venv .venv-integrations-lowest
-	.venv-integrations-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-integrations-lowest/bin/python -m pip install --quiet -c tests/constraints/lowest-integrations.txt \
-		--editable ".[export,$(INTEGRATIONS)]" --group dev
-	touch $@
-
-# The runtime on emulated 64-bit ARM, on artifacts made here, as a table: docs/edge.md
-test-arm64: setup $(ARM64)/ready
-	PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
-
-$(ARM64)/ready: pyproject.toml tests/arm64/prepare.py | .venv/ready
-	PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.prepare $(ARM64)
-
-# Other runtimes on one artifact, each in its own environment (Python 3.11 or newer, Node 20 or newer, 3 GB):
-# docs/consumers.md. CONSUMERS=--allow-missing forgives those that cannot run here,
-# CONSUMERS="--write docs/consumers.md" puts the table there.
-CONSUMERS_IN := build/consumers
-test-consumers: setup
-	$(MAKE) -j4 $(patsubst %,$(CONSUMERS_IN)/%/ready,light torch node-3 node-4)
-	$(BIN)/python tests/tools/run_consumers.py $(CONSUMERS)
-
-$(CONSUMERS_IN)/node-%/ready: tests/consumers/node-%.json
-	mkdir -p $(@D)
-	cp $< $(@D)/package.json
-	if command -v npm >/dev/null; then \
-		cd $(@D) && npm install --ignore-scripts --no-audit --no-fund --loglevel=error && touch ready; \
-	else echo "npm is missing, so consumers in $(@D) will not run; install Node.js 20 or newer" >&2; fi
-
-$(CONSUMERS_IN)/%/ready: tests/consumers/%.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the consumers need Python 3.11 or newer, got " + sys.version.split()[0] + "; set PYTHON=...")'
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(@D)/bin/python -m pip install --quiet -r $<
-	touch $@
-
-# The wheel as users install it, away from the sources: what it does, by way of the tests that need none of them.
-WHEEL_TESTS := classifier cli embedder export hub milvus pull push
-test-wheel: setup
+# The wheel as users install it, with the tests that need none of the sources.
+WHEEL_TESTS := tests/artifact tests/cli tests/embedding tests/export tests/hub tests/integrations/test_milvus.py
+test-wheel: setup  ## Build the wheel, install it, and test it away from the sources.
 	rm -rf build/wheel && mkdir -p build/wheel/project
 	$(BIN)/python -m build --outdir build/wheel > build/wheel/build.log
 	test -x .venv-wheel/bin/python || $(PYTHON) -m venv .venv-wheel
 	.venv-wheel/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-wheel/bin/python -m pip install --quiet "$$(ls build/wheel/*.whl)[export,fast,milvus]" --group dev
+	.venv-wheel/bin/python -m pip install --quiet "$$(ls build/wheel/*.whl)[vocabulary,fast,milvus]" --group dev
 	.venv-wheel/bin/python -m pip install --quiet --force-reinstall --no-deps build/wheel/*.whl
-	cp -R tests models examples pyproject.toml build/wheel/project
+	cp -R tests models examples pyproject.toml README.md docs build/wheel/project
 	cd build/wheel/project && ../../../.venv-wheel/bin/python -c 'import portvec, portvec_export; assert all("site-packages" in p.__file__ for p in (portvec, portvec_export))'
-	cd build/wheel/project && ../../../.venv-wheel/bin/python -m pytest $(WHEEL_TESTS:%=tests/test_%.py)
+	cd build/wheel/project && ../../../.venv-wheel/bin/python -m pytest $(PARALLEL) -m "not slow" $(WHEEL_TESTS)
 
-# Hypothesis tests with many more examples: PORTVEC_FUZZ times the usual number.
-fuzz: setup
-	PORTVEC_FUZZ=100 $(BIN)/python -m pytest -k "fuzz or generated"
+INTEGRATIONS := chroma,haystack,lancedb,langchain,llama-index,qdrant
+test-integrations: .venv-integrations/ready  ## The adapters against the frameworks themselves (1.4 GB).
+	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations/bin/python -m pytest $(PARALLEL) tests/integrations
+	.venv-integrations/bin/mypy --cache-dir .mypy_cache/integrations
 
-# Against every peer, in about a quarter of an hour; QUICK=1 shows in a few minutes that it runs.
-# Writes benchmarks/results, docs/images and the tables of docs/performance.md.
-bench: .venv-bench/ready
+test-integrations-lowest: .venv-integrations-lowest/ready  ## The adapters at the lowest versions of the frameworks.
+	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations-lowest/bin/python -m pytest tests/integrations
+
+# CONSUMERS=--allow-missing forgives consumers that cannot run here. CONSUMERS="--write docs/consumers.md" writes the
+# table to that page.
+test-consumers: setup  ## Other runtimes on one artifact (3 GB; Python 3.11, Node.js 20): docs/consumers.md.
+	$(MAKE) --no-print-directory -j4 $(patsubst %,$(CONSUMERS_IN)/%/ready,light torch node-3 node-4)
+	PYTHONPATH=tests/support $(BIN)/python tests/tools/run_consumers.py $(CONSUMERS)
+
+test-arm64: setup $(ARM64)/ready  ## The runtime on emulated 64-bit ARM (Debian or Ubuntu on x86-64): docs/edge.md.
+	PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
+
+fuzz: setup  ## The generated tests with 100 times as many examples.
+	PORTVEC_FUZZ=100 $(PYTEST) $(PARALLEL) -k "fuzz or generated"
+
+bench: .venv-bench/ready  ## Against every peer, in a quarter of an hour; QUICK=1 shows that it runs.
 	.venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick)
 
-.venv-bench/ready: pyproject.toml
-	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	.venv-bench/bin/python -m pip install --quiet --editable ".[export,fast]" --group bench
-	touch $@
+clean:  ## Remove what the targets made.
+	rm -rf .venv .venv-* build dist
 
-check: setup
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+# $(call environment,FOLDER,LOWEST PYTHON,ARGUMENTS OF PIP,FURTHER PREREQUISITES): a virtual environment that is made
+# again when pyproject.toml changes.
+define environment
+$(1)/ready: pyproject.toml $(4)
+	@echo "making the environment $(1)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, $(2)) and "$(1) needs Python 3.$(2) or newer, got " + sys.version.split()[0] + "; set PYTHON=...")'
+	@$(PYTHON) -m venv $(1)
+	@$(1)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	@$(1)/bin/python -m pip install --quiet $(3)
+	@touch $$@
+endef
 
-clean:
-	rm -rf .venv .venv-lowest .venv-lowest-runtime .venv-integrations .venv-integrations-lowest build dist .venv-bench .venv-wheel
+# A comma would end an argument of call.
+, := ,
+LOWEST := tests/constraints
+FROM_SOURCES = --editable ".[vocabulary$(,)fast$(,)milvus]" --group dev
+WITH_FRAMEWORKS = --editable ".[export$(,)fast$(,)milvus$(,)$(INTEGRATIONS)]" --group dev
+$(eval $(call environment,.venv,10,$$(FROM_SOURCES) --group docs))
+$(eval $(call environment,.venv-lowest,10,-c $(LOWEST)/lowest.txt $$(FROM_SOURCES),$(LOWEST)/lowest.txt))
+$(eval $(call environment,.venv-lowest-runtime,10,-c $(LOWEST)/lowest-runtime.txt --editable .,$(LOWEST)/lowest-runtime.txt))
+$(eval $(call environment,.venv-integrations,10,$$(WITH_FRAMEWORKS)))
+$(eval $(call environment,.venv-integrations-lowest,10,-c $(LOWEST)/lowest-integrations.txt $$(WITH_FRAMEWORKS),$(LOWEST)/lowest-integrations.txt))
+$(eval $(call environment,.venv-bench,11,--editable ".[export$$(,)fast]" --group bench))
+$(eval $(call environment,$(CONSUMERS_IN)/light,11,-r tests/consumers/light.txt,tests/consumers/light.txt))
+$(eval $(call environment,$(CONSUMERS_IN)/torch,11,-r tests/consumers/torch.txt,tests/consumers/torch.txt))
+
+$(CONSUMERS_IN)/node-%/ready: tests/consumers/node-%.json
+	@echo "installing Node packages in $(@D)"
+	@mkdir -p $(@D)
+	@cp $< $(@D)/package.json
+	@if command -v npm >/dev/null; then \
+		cd $(@D) && npm install --ignore-scripts --no-audit --no-fund --loglevel=error && touch ready; \
+	else echo "npm is missing, so consumers in $(@D) will not run; install Node.js 20 or newer" >&2; fi
+
+# A machine of another kind, emulated, and kept for the next run.
+$(ARM64)/ready: pyproject.toml tests/arm64/prepare.py | .venv/ready
+	@echo "preparing the emulated machine in $(ARM64)"
+	@PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.prepare $(ARM64)
