@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
+from command_line import RunPortvec, run_portvec_in
 from hub_server import LocalHub
+from project import BUNDLED
 
 if TYPE_CHECKING:
     from model2vec import StaticModel
@@ -21,14 +20,6 @@ if TYPE_CHECKING:
 # The exporter is imported where it is needed: tests/arm64 runs tests where there is none, on the artifacts
 # in this folder.
 PREBUILT = os.environ.get("PORTVEC_TEST_ARTIFACTS")
-ROOT = Path(__file__).parent.parent
-# How many times the usual number of generated examples to try; `make fuzz` sets it.
-FUZZ = int(os.environ.get("PORTVEC_FUZZ", "1"))
-
-# onnxruntime 1.17 rounds the norm by the shape of a block; the newest gives the same bits in any block.
-BLOCK_ROUNDING = 2e-7 if version("onnxruntime").startswith("1.17.") else 0.0
-
-BUNDLED = ROOT / "models" / "minilm-l6-v2-256"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -90,37 +81,10 @@ def tiny(_tiny_artifact: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(_tiny_artifact, tmp_path / "tiny-artifact"))
 
 
-class RunPortvec(Protocol):
-    def __call__(
-        self, *args: object, stdin: str = ..., cwd: Path = ..., **env: str
-    ) -> subprocess.CompletedProcess[str]: ...
-
-
 @pytest.fixture
 def portvec(tmp_path: Path) -> RunPortvec:
     """Run the command line in a process of its own, with an empty home folder."""
-
-    def run(
-        *args: object, stdin: str = "", cwd: Path = tmp_path, **env: str
-    ) -> subprocess.CompletedProcess[str]:
-        home = tmp_path / "home"
-        home.mkdir(exist_ok=True)
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("HF_", "XDG_", "PYTEST_")) and name != "ORT_DISABLE_TELEMETRY"
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "portvec", *map(str, args)],
-            input=stdin,
-            cwd=cwd,
-            env={**kept, "HOME": str(home), "USERPROFILE": str(home), "COLUMNS": "80", **env},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=120,
-        )
-
-    return run
+    return run_portvec_in(tmp_path)
 
 
 @pytest.fixture

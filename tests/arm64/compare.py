@@ -26,12 +26,12 @@ import tiny_models
 from arm64.cpus import CPUS, Cpu
 from arm64.machine import PROJECT, Machine, is_this_one
 from arm64.results import Row, compare, table
-from conftest import BUNDLED
+from classifiers import pipeline
 from corpus import paragraphs
 from portvec import StaticEmbedder
 from portvec._artifact.conformance import Conformance
 from portvec_export import export_model
-from test_classifier import pipeline
+from project import BUNDLED
 
 DOCSTRINGS = 4_000
 LINES_OF_EACH_CORPUS = 2_000

@@ -32,7 +32,7 @@ def main(artifacts: Path, output: Path, jobs: list[str]) -> None:
         if name not in verified:
             verified[name] = verify(artifacts / name).largest_difference
         start = time.perf_counter()
-        embedder = StaticEmbedder.load(artifacts / name, tokenizer=tokenizer)  # type: ignore[arg-type]
+        embedder = StaticEmbedder.load(artifacts / name, tokenizer=tokenizer)
         embeddings = embedder.encode(texts)
         seconds = time.perf_counter() - start
         tokens = embedder.tokenize(texts)

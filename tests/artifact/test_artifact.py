@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import tiny_models
+from damage import edit, replace_file
 from portvec import StaticEmbedder, verify
 from portvec.errors import ArtifactError
 from portvec_export import export_model
@@ -55,16 +56,9 @@ def test_flipped_bit_is_found_by_verify(tiny: Path, name: str) -> None:
 def test_folder_without_manifest(tiny: Path) -> None:
     (tiny / "portvec.json").unlink()
     with pytest.raises(
-        ArtifactError, match=r"no portvec\.json, so this is no portvec artifact; make one with"
+        ArtifactError, match=r"no portvec\.json, so this is not a portvec artifact; make one with"
     ):
         verify(tiny)
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "portvec.json"
-    manifest = json.loads(path.read_text())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
 
 
 @pytest.mark.parametrize(
@@ -76,10 +70,10 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
         ),
         (lambda m: m.update(format="other"), 'not a portvec manifest, "format" is not "portvec"'),
         (lambda m: m.pop("dim"), "field dim is missing; export the model again"),
-        (lambda m: m.update(dim="256"), "field dim is a str, expected int"),
-        (lambda m: m.update(dim=True), "field dim is a bool, expected int"),
+        (lambda m: m.update(dim="256"), "field dim has type str, expected int"),
+        (lambda m: m.update(dim=True), "field dim has type bool, expected int"),
         (lambda m: m.update(dim=0), "dim is 0, expected 1 or more"),
-        (lambda m: m.update(normalize=1), "field normalize is a int, expected bool"),
+        (lambda m: m.update(normalize=1), "field normalize has type int, expected bool"),
         (lambda m: m.update(dtype="int3"), "dtype 'int3' is unknown, expected one of float32, float16"),
         (lambda m: m.update(max_length=-1), "max_length is -1, expected 0 or more, or null"),
         (lambda m: m["source"].pop("id"), "source: field id is missing"),
@@ -96,7 +90,7 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
             lambda m: m["files"].update({"C:\\x": {"size": 1, "sha256": ""}}),
             "leaves the artifact folder; do not",
         ),
-        (lambda m: m["files"].update({"a": []}), "files: a: expected an object with size and sha256"),
+        (lambda m: m["files"].update({"a": []}), "files: field a has type list, expected dict"),
         (lambda m: m["files"].update({"a": {"size": 1}}), "files: a: field sha256 is missing"),
     ],
 )
@@ -115,12 +109,6 @@ def test_manifest_that_is_no_json_object(tiny: Path, text: str) -> None:
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def replace_file(folder: Path, name: str, content: bytes) -> None:
-    """Replace a file and fix the manifest, as somebody who edits an artifact would."""
-    (folder / name).write_bytes(content)
-    edit(folder, lambda m: m["files"][name].update(size=len(content), sha256=sha256(content)))
 
 
 def test_graph_and_tokenizer_that_are_none(tiny: Path) -> None:

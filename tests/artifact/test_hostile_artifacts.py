@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from conftest import FUZZ
+from damage import edit, replace_file
 from portvec import StaticEmbedder, verify
 from portvec._artifact.manifest import Manifest
 from portvec._inference.graph_validation import check_graph
 from portvec.errors import ArtifactError
 from portvec_export import export_model
-from test_artifact import edit, replace_file
+from project import FUZZ
 
 FIELDS = ["format", "format_version", "source", "files", "dim", "dtype", "head", "max_length"]
 
@@ -126,7 +126,7 @@ def test_graph_is_refused_before_onnxruntime_sees_it(name: str, graph: str, tiny
     change, message = HOSTILE[name]
     rewrite_graph(tiny, graph, change)
     with pytest.raises(
-        ArtifactError, match=f"{graph}: holds {message}, which no portvec artifact does; do not"
+        ArtifactError, match=f"{graph}: holds {message}, which no portvec artifact has; do not"
     ):
         verify(tiny)
     if graph != "onnx/model.onnx":
@@ -242,8 +242,12 @@ class TestFuzz:
         )
     )
     def test_manifest_parser(self, document: Any) -> None:
-        with pytest.raises(ArtifactError):
+        with pytest.raises(ArtifactError, match=r"^fuzz: "):
             Manifest.from_json(json.dumps(document), "fuzz")
+        if isinstance(document, dict):  # the same fields, read beyond the header
+            headed = {**document, "format": "portvec", "format_version": 1}
+            with pytest.raises(ArtifactError, match=r"^fuzz: .*(field|dtype|dim|vocabulary|max_|file|head)"):
+                Manifest.from_json(json.dumps(headed), "fuzz")
 
     def test_manifest_with_one_field_replaced(self, tiny: Path) -> None:
         manifest = json.loads((tiny / "portvec.json").read_text())

@@ -14,13 +14,13 @@ import pytest
 from huggingface_hub import ModelCard
 
 import portvec
-from conftest import BUNDLED
+from classifiers import pipeline
 from hub_server import LocalHub
 from portvec import StaticEmbedder
 from portvec._artifact.manifest import Source
 from portvec_export import export_model
 from portvec_export._source.card import read_front_matter
-from test_classifier import pipeline
+from project import BUNDLED
 
 CARD = """---
 license: {license}

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import BUNDLED, RunPortvec
+from command_line import RunPortvec
 from portvec import StaticEmbedder
+from project import BUNDLED
 
 
 def test_export_verify_info_embed_search(portvec: RunPortvec, tmp_path: Path) -> None:
@@ -130,11 +131,16 @@ class TestEmbed:
                 [],
                 "a.jsonl, line 1: expected a string or an object with a string 'text'",
             ),
-            ("a.csv", "a,b\n1,2\n", [], "a.csv: no column 'text', has a, b; name the column with --field"),
+            ("a.csv", "a,b\n1,2\n", [], "a.csv: no column 'text', has a, b; give another --field"),
             ("a.csv", "", [], "a.csv: no column 'text', has none"),
             ("a.csv", "id,text\n1\n", [], "a.csv, line 2: the row has no column 'text'"),
-            ("a.txt", "x", ["--field", "f"], "a.txt: --field is for .jsonl and .csv files; leave it out"),
-            ("a.txt", b"\xff\xfe", [], "a.txt: not UTF-8 at byte 0; convert it to UTF-8"),
+            (
+                "a.txt",
+                "x",
+                ["--field", "f"],
+                "a field is for .jsonl and .csv files; leave out --field",
+            ),
+            ("a.txt", b"\xff\xfe", [], "a.txt: not UTF-8 (invalid start byte); convert it to UTF-8"),
             (
                 "a.txt",
                 "x",
@@ -188,7 +194,7 @@ class TestSearch:
     def test_nothing_to_search(self, portvec: RunPortvec, tiny: Path) -> None:
         result = portvec("search", tiny, "value", stdin="\n\n")
         assert result.returncode == 1
-        assert result.stderr == "portvec: error: standard input: holds no text to search\n"
+        assert result.stderr == "portvec: error: standard input: has no text to search\n"
 
 
 class TestErrors:
@@ -226,12 +232,12 @@ class TestErrors:
             (
                 ["verify", "nowhere"],
                 1,
-                "nowhere: no portvec.json, so this is no portvec artifact; make one with",
+                "nowhere: no portvec.json, so this is not a portvec artifact; make one with",
             ),
             (
                 ["info", "MODEL"],
                 1,
-                "no portvec.json, so this is no portvec artifact; make one with 'portvec export'",
+                "no portvec.json, so this is not a portvec artifact; make one with 'portvec export'",
             ),
             (
                 ["embed", "nowhere", "x"],

@@ -101,6 +101,7 @@ print(resident() / start)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.slow
 def test_memory_stays_level_over_twenty_thousand_calls(bundled: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", MEMORY, str(bundled)], capture_output=True, text=True, timeout=600, check=True

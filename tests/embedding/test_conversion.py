@@ -12,7 +12,7 @@ from model2vec import StaticModel
 
 import portvec_export
 import tiny_models
-from conftest import RunPortvec
+from command_line import RunPortvec
 from corpus import paragraphs
 from portvec import Model2VecEmbeddingFunction, StaticEmbedder
 from portvec._artifact.staging import cache_root
@@ -110,4 +110,4 @@ def test_cache_that_cannot_be_made(tiny_model: Path, tmp_path: Path, portvec: Ru
     result = portvec("embed", tiny_model, "x", PORTVEC_CACHE=str(tmp_path / "file" / "cache"))
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
-    assert "models: the cache folder cannot be made (Not a directory); set PORTVEC_CACHE to" in result.stderr
+    assert "the cache folder cannot be created (Not a directory); set PORTVEC_CACHE to" in result.stderr

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import BLOCK_ROUNDING
 from corpus import paragraphs
 from portvec import StaticEmbedder
-from portvec.errors import InputError, SourceError
+from portvec.errors import InputError, OptionError, SourceError
+from project import BATCH_ROUNDING
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def test_more_texts_than_are_embedded_at_a_time_keep_their_order(tiny: Path) -> 
     one = StaticEmbedder.load(tiny, threads=1)
     four = StaticEmbedder.load(tiny, threads=4)
     expected = np.concatenate([one.encode(texts[i : i + 100]) for i in range(0, len(texts), 100)])
-    np.testing.assert_allclose(one.encode(iter(texts)), expected, rtol=0, atol=BLOCK_ROUNDING)
-    np.testing.assert_allclose(four.encode(texts), expected, rtol=0, atol=BLOCK_ROUNDING)
+    np.testing.assert_allclose(one.encode(iter(texts)), expected, rtol=0, atol=BATCH_ROUNDING)
+    np.testing.assert_allclose(four.encode(texts), expected, rtol=0, atol=BATCH_ROUNDING)
 
 
 def test_texts_without_known_tokens_get_the_zero_vector(embedder: StaticEmbedder) -> None:
@@ -123,15 +123,16 @@ def test_input_errors_are_type_and_value_errors_too(embedder: StaticEmbedder) ->
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
 def test_impossible_threads(tiny: Path, threads: Any) -> None:
-    with pytest.raises(InputError, match="expected a whole number of 1 or more, or None"):
+    with pytest.raises(OptionError, match="expected a whole number of 1 or more, or None"):
         StaticEmbedder.load(tiny, threads=threads)
 
 
 def test_unknown_tokenizer_and_provider(tiny: Path) -> None:
-    with pytest.raises(InputError, match="tokenizer is 'magic', expected one of auto, tokenizers, nanotoken"):
-        StaticEmbedder.load(tiny, tokenizer="magic")  # type: ignore[arg-type]
+    message = "tokenizer 'magic' is unknown, expected one of auto, tokenizers, nanotoken"
+    with pytest.raises(OptionError, match=message):
+        StaticEmbedder.load(tiny, tokenizer="magic")
     with pytest.raises(
-        SourceError, match=r"'NoSuchProvider' is not in this onnxruntime, which has .*CPUExec"
+        OptionError, match=r"'NoSuchProvider' is not in this onnxruntime, which has .*CPUExec"
     ):
         StaticEmbedder.load(tiny, providers=["NoSuchProvider"])
 

@@ -4,49 +4,25 @@ from __future__ import annotations
 
 import json
 import pickle
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from model2vec.inference import StaticModelPipeline
-from model2vec.inference.mlp import Activation, Layer, MLPHead
 from safetensors.numpy import save_file
 
-import tiny_models
-from conftest import RunPortvec
+from classifiers import pipeline
+from command_line import RunPortvec
+from consumer_inputs import consumer_inputs
 from corpus import paragraphs
+from damage import replace_file
 from portvec import StaticClassifier, StaticEmbedder, verify
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec.errors import ArtifactError, InputError, SourceError
 from portvec_export import export_model
-from test_artifact import replace_file
-from test_graph import consumer_inputs
 
 TEXTS = [*paragraphs(300), "", "[UNK]", "the value " * 900]
-LABELS: dict[str, list[Any]] = {
-    "softmax": ["cat", "dog", "ünïcorn"],
-    "sigmoid": ["a", "b", "c", "d"],
-    "integers": [3, 1, 2],
-}
-
-
-def pipeline(kind: str, hidden: tuple[int, ...] = (16,), **options: Any) -> StaticModelPipeline:
-    classes = LABELS.get(kind)
-    activation = {"sigmoid": Activation.SIGMOID, "regressor": Activation.IDENTITY}.get(
-        kind, Activation.SOFTMAX
-    )
-    rng = np.random.default_rng(5)
-    model = tiny_models.model(**options)
-    sizes = [model.dim, *hidden, len(classes) if classes else 2]
-    layers = [
-        Layer(
-            rng.standard_normal((out, into)).astype(np.float32), rng.standard_normal(out).astype(np.float32)
-        )
-        for into, out in pairwise(sizes)
-    ]
-    return StaticModelPipeline(model, MLPHead(layers, activation, np.asarray(classes) if classes else None))
 
 
 @pytest.mark.parametrize("kind", ["softmax", "sigmoid", "integers", "regressor"])
@@ -83,7 +59,7 @@ def test_graph_gives_consumers_logits_and_what_they_mean(kind: str, tmp_path: Pa
     activated = "predictions" if kind == "regressor" else "probabilities"
     assert [output.name for output in session.get_outputs()] == ["logits", activated, "sentence_embedding"]
     texts = ["the value of a", "", "[UNK] [UNK]", "a much longer text about the return value of functions"]
-    logits, values, embedding = session.run(None, consumer_inputs(folder))
+    logits, values, embedding = session.run(None, consumer_inputs(folder, texts))
     expected = theirs.predict(texts) if kind == "regressor" else theirs.predict_proba(texts)
     np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(embedding, theirs.model.encode(texts), rtol=0, atol=1e-6)
@@ -104,7 +80,7 @@ def test_configuration_names_the_labels(tmp_path: Path) -> None:
 def test_pipeline_folder_is_converted_on_load(tmp_path: Path) -> None:
     pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
     classifier = StaticClassifier.load(tmp_path / "pipeline")
-    assert classifier.predict("one text").shape == (1,)
+    assert classifier.predict(["one text"]).shape == (1,)
     assert classifier.predict([]).shape == (0,)
     assert classifier.predict_proba(iter(["a", "b"])).shape == (2, 3)
     with pytest.raises(InputError, match=r"texts\[0\] is a int, expected str"):

@@ -13,20 +13,12 @@ from onnx.reference import ReferenceEvaluator
 from tokenizers import Tokenizer
 
 import tiny_models
+from consumer_inputs import consumer_inputs
 from portvec import StaticEmbedder
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec_export import export_model
 
 TEXTS = ["the value of a", "", "[UNK] [UNK]", "a much longer text about the return value of functions"]
-
-
-def consumer_inputs(folder: Path) -> dict[str, np.ndarray]:
-    """Tokenize as consumers do: with the stored post-processor, padding and truncation."""
-    encodings = Tokenizer.from_file(str(folder / "tokenizer.json")).encode_batch(TEXTS)
-    return {
-        "input_ids": np.array([encoding.ids for encoding in encodings]),
-        "attention_mask": np.array([encoding.attention_mask for encoding in encodings]),
-    }
 
 
 def test_contract(tiny: Path) -> None:
@@ -55,7 +47,7 @@ def test_contract(tiny: Path) -> None:
 @pytest.mark.parametrize("kind", tiny_models.KINDS)
 def test_every_pooling_of_every_consumer_finds_the_vector(kind: tiny_models.Kind, tmp_path: Path) -> None:
     folder = export_model(tiny_models.save(tmp_path / "model", kind), tmp_path / "artifact")
-    inputs = consumer_inputs(folder)
+    inputs = consumer_inputs(folder, TEXTS)
     session = ort.InferenceSession(str(folder / "onnx" / "model.onnx"))
     hidden, embedding = session.run(None, inputs)
     np.testing.assert_allclose(embedding, StaticEmbedder.load(folder).encode(TEXTS), rtol=0, atol=1e-6)
@@ -78,7 +70,7 @@ def test_reference_evaluator_and_unoptimized_graph_agree(dtype: str, quantized: 
     source = tiny_models.save(tmp_path / "model", **(options if quantized else {}))
     folder = export_model(source, tmp_path / "artifact", dtype=dtype)
     expected = StaticEmbedder.load(folder).encode(TEXTS)
-    inputs = consumer_inputs(folder)
+    inputs = consumer_inputs(folder, TEXTS)
     path = str(folder / "onnx" / "model.onnx")
     for level in (ort.GraphOptimizationLevel.ORT_DISABLE_ALL, ort.GraphOptimizationLevel.ORT_ENABLE_ALL):
         session_options = ort.SessionOptions()

@@ -16,8 +16,9 @@ from onnx.reference.op_run import OpRun
 
 import texts
 import tiny_models
+from command_line import RunPortvec
 from comparison import compare
-from conftest import BUNDLED, RunPortvec
+from consumer_inputs import consumer_inputs
 from corpus import paragraphs
 from matrix import CASES, Case
 from portvec import StaticEmbedder
@@ -25,7 +26,7 @@ from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec_export import export_model
 from portvec_export._source.vectors import vectors_of, with_vectors
 from portvec_export._table.registry import codec_for
-from test_graph import consumer_inputs
+from project import BUNDLED
 
 SOME = [case for case in CASES if "sentence-transformers" not in case.name and case.name != "subfolder"]
 TEXTS = [*paragraphs(300), *texts.scripts(), *texts.ADVERSARIAL]
@@ -121,7 +122,7 @@ def test_graph_keeps_its_contract(dtype: str, tmp_path: Path) -> None:
     model = onnx.load(path, load_external_data=False)
     assert {node.domain for node in model.graph.node} == {""}
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 14)]
-    inputs = consumer_inputs(folder)
+    inputs = consumer_inputs(folder, ["the value of a", "", "[UNK]", "a longer text about the return value"])
     hidden, embedding = ort.InferenceSession(path).run(None, inputs)
     np.testing.assert_allclose(hidden.mean(axis=1), embedding, rtol=0, atol=1e-6)
     if tuple(map(int, onnx.__version__.split(".")[:2])) >= (1, 23):

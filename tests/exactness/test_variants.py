@@ -14,14 +14,14 @@ from model2vec.inference import StaticModelPipeline
 from tokenizers import Tokenizer
 
 import tiny_models
-from conftest import RunPortvec
+from classifiers import pipeline
+from command_line import RunPortvec
 from corpus import paragraphs
+from damage import edit, replace_file
 from portvec import StaticClassifier, StaticEmbedder, verify
 from portvec._inference.onnxruntime import onnxruntime as ort
-from portvec.errors import ArtifactError, ExportError
+from portvec.errors import ArtifactError, ExportError, OptionError
 from portvec_export import export_model
-from test_artifact import edit, replace_file
-from test_classifier import pipeline
 
 GRAPHS = {
     "float32": "onnx/model.onnx",
@@ -178,13 +178,13 @@ class TestVerify:
     ("change", "message"),
     [
         ({"int9": {}}, "variants: dtype 'int9' is unknown, expected one of float32, "),
-        ({"int8": []}, "variants: field int8 is a list, expected dict"),
+        ({"int8": []}, "variants: field int8 has type list, expected dict"),
         ({"int8": {"graph": "onnx/x.onnx"}}, "variants: int8: field conformance is missing"),
         (
             {"int8": {"graph": "../x.onnx", "conformance": "conformance.json", "quality": None}},
             r"files does not list \.\./x\.onnx; export",
         ),
-        ([], "field variants is a list, expected dict"),
+        ([], "field variants has type list, expected dict"),
     ],
 )
 def test_manifests_with_wrong_variants(tiny: Path, change: Any, message: str) -> None:
@@ -212,7 +212,7 @@ class TestRefusals:
         ],
     )
     def test_arguments(self, options: Any, message: str, tmp_path: Path) -> None:
-        with pytest.raises(ExportError, match=message):
+        with pytest.raises(OptionError, match=message):
             export_model(tmp_path / "never-read", tmp_path / "artifact", **options)
 
     def test_values_that_a_variant_cannot_hold(self, tmp_path: Path) -> None:

@@ -11,15 +11,16 @@ from model2vec import StaticModel, quantize_model
 
 import texts
 import tiny_models
+from command_line import RunPortvec
 from comparison import assert_same
-from conftest import BUNDLED, RunPortvec
 from corpus import paragraphs
 from portvec import Model2VecEmbeddingFunction, StaticEmbedder
-from portvec.errors import ExportError, MissingExtraError, SourceError
+from portvec.errors import MissingExtraError, OptionError, SourceError
 from portvec_export import export_model
 from portvec_export._source import vocabulary_quantization as _clusters
 from portvec_export._source.vectors import vectors_of, with_vectors
 from portvec_export._table.registry import codec_for
+from project import BUNDLED
 
 pytest.importorskip("sklearn")
 
@@ -73,6 +74,7 @@ def test_half_precision_that_cannot_hold_every_norm_is_widened(tmp_path: Path) -
     assert_same(embedder, quantize_model(model, vocabulary_quantization=50), TEXTS)
 
 
+@pytest.mark.slow
 def test_bundled_model(tmp_path: Path) -> None:
     embedder = StaticEmbedder.load(export_model(BUNDLED, tmp_path / "artifact", vocabulary_size=4))
     assert_same(embedder, reference(BUNDLED, 4), TEXTS)
@@ -98,7 +100,7 @@ class TestErrors:
     @pytest.mark.parametrize("size", [0, -3, 2.5, True])
     def test_no_number(self, size: object, tiny_model: Path, tmp_path: Path) -> None:
         with pytest.raises(
-            ExportError, match=r"^vocabulary_size is .*, expected a whole number of 1 or more"
+            OptionError, match=r"^vocabulary_size is .*, expected a whole number of 1 or more"
         ):
             export_model(tiny_model, tmp_path / "artifact", vocabulary_size=size)  # type: ignore[arg-type]
 

@@ -12,17 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUNDLED, ROOT
 from hub_server import LocalHub
 from portvec import verify
 from portvec._artifact.staging import cache_root
 from portvec.errors import ExportError
 from portvec_export import export_model
+from project import BUNDLED, ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and POSIX signals")
 
 
 @pytest.mark.parametrize("mode", ["export", "overwrite", "convert", "race", "pull"])
+@pytest.mark.slow
 def test_kill_at_a_hundred_random_moments(mode: str, tiny_model: Path, hub: LocalHub, tmp_path: Path) -> None:
     folder = tmp_path / "work"
     folder.mkdir()

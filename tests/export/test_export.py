@@ -18,7 +18,7 @@ from model2vec import StaticModel
 import tiny_models
 from corpus import paragraphs
 from portvec import StaticEmbedder, verify
-from portvec.errors import ArtifactError, ExportError, SourceError
+from portvec.errors import ArtifactError, ExportError, OptionError, SourceError
 from portvec_export import _export, export_model
 
 
@@ -246,7 +246,7 @@ class TestArguments:
     def test_out_of_range(
         self, options: dict[str, object], message: str, tiny_model: Path, tmp_path: Path
     ) -> None:
-        with pytest.raises(ExportError, match=message):
+        with pytest.raises(OptionError, match=message):
             export_model(tiny_model, tmp_path / "artifact", **options)  # type: ignore[arg-type]
 
     def test_more_dimensions_than_there_are(self, tiny_model: Path, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ class TestTarget:
     def test_must_be_empty(self, tiny_model: Path, tmp_path: Path) -> None:
         (tmp_path / "artifact").mkdir()
         export_model(tiny_model, tmp_path / "artifact")  # an empty folder is as good as none
-        with pytest.raises(ExportError, match=r"artifact: exists and is not empty; .* pass --overwrite"):
+        with pytest.raises(ExportError, match=r"artifact: exists and is not empty; .* pass overwrite=True"):
             export_model(tiny_model, tmp_path / "artifact")
 
     def test_overwrite_replaces_an_artifact_whole(self, tiny_model: Path, tiny: Path) -> None:
@@ -270,13 +270,13 @@ class TestTarget:
     def test_overwrite_deletes_nothing_but_artifacts(self, tiny_model: Path, tmp_path: Path) -> None:
         (tmp_path / "thesis").mkdir()
         (tmp_path / "thesis" / "chapter1.tex").write_text("precious")
-        with pytest.raises(ExportError, match=r"holds files but no portvec\.json, so it is no artifact and"):
+        with pytest.raises(ExportError, match=r"holds files but no portvec\.json, so it is not"):
             export_model(tiny_model, tmp_path / "thesis", overwrite=True)
         assert (tmp_path / "thesis" / "chapter1.tex").read_text() == "precious"
 
     def test_file(self, tiny_model: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(ExportError, match="file: is a file, expected a folder to make"):
+        with pytest.raises(ExportError, match="file: is a file, expected a folder to create"):
             export_model(tiny_model, tmp_path / "file")
 
     def test_stays_as_it_was_if_the_check_fails(
@@ -318,6 +318,7 @@ class TestTarget:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.slow
 def test_killed_export_leaves_the_target_absent_or_complete_and_the_next_one_clears_up(
     tiny_model: Path, tmp_path: Path
 ) -> None:

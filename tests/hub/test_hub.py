@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import tiny_models
-from conftest import RunPortvec
+from command_line import RunPortvec
 from hub_repository import TOKEN, Repository
 from hub_server import LocalHub
 
@@ -126,7 +126,7 @@ class TestErrors:
     def test_no_such_repository(self, run: RunPortvec) -> None:
         self.check(
             run("embed", "owner/missing", "x"),
-            "owner/missing: no such repository, or it is private; check the name, or pass token= or --token",
+            "owner/missing: no such repository, or it is private; check the name, or pass --token",
         )
 
     def test_gated(self, run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:
@@ -203,4 +203,4 @@ def test_id_is_a_hub_id_although_a_folder_of_the_owner_exists(
 def test_contradicting_revisions(run: RunPortvec, tmp_path: Path) -> None:
     result = run("export", "owner/model@v1", "--revision", "v2", "-o", tmp_path / "artifact")
     assert result.returncode == 1
-    assert "revision 'v1' in the id, but 'v2' was given as well; give one of them" in result.stderr
+    assert "the id has revision 'v1', but --revision 'v2' was given as well; give one of" in result.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import tiny_models
-from conftest import RunPortvec
+from command_line import RunPortvec
 from hub_checks import check_error, closed_port, contents, logged_in
 from hub_repository import Repository
 from hub_server import LocalHub
@@ -72,7 +72,7 @@ def test_overwrite_replaces_artifacts_only(
     taken.mkdir()
     (taken / "thesis.txt").write_text("years of work")
     check_error(run("pull", "owner/artifact", "-o", taken), "exists and is not empty; choose another output")
-    check_error(run("pull", "owner/artifact", "-o", taken, "--overwrite"), "so it is no artifact and --overw")
+    check_error(run("pull", "owner/artifact", "-o", taken, "--overwrite"), "so it is not an artifact, and")
     assert contents(taken) == {"thesis.txt": b"years of work"}
     assert hub.requests == []
 
@@ -98,7 +98,7 @@ def test_damaged_artifact_is_not_kept(
         message = f"damaged artifact ({Path(table)}: {len(files[table]):,} bytes, but portvec.json lists "
     elif damage == "missing":
         del files[table]
-        message = f"has no {table}, which its portvec.json lists"
+        message = f"{table} is missing, though portvec.json lists it"
     elif damage == "manifest":
         files["portvec.json"] = files["portvec.json"][:100]
         message = "owner/artifact: portvec.json: not valid JSON"
@@ -110,7 +110,7 @@ def test_damaged_artifact_is_not_kept(
         manifest["files"][name] = {"size": 1, "sha256": ""}
         files["portvec.json"] = json.dumps(manifest).encode()
         files["secret.bin"] = b"1"
-        message = {"path": "'../evil' leaves the artifact folder", "pattern": "has no *, which"}[damage]
+        message = {"path": "'../evil' leaves the artifact folder", "pattern": "* is missing, though"}[damage]
     before = contents(tiny)
     check_error(run("pull", "owner/artifact", "-o", tiny, "--overwrite"), message)
     assert contents(tiny) == before
@@ -150,7 +150,7 @@ def test_output_that_cannot_be_written(run: RunPortvec, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     check_error(run("pull", "owner/artifact", "-o", tmp_path / "file" / "copy"), "cannot be written (")
     check_error(
-        run("pull", "owner/artifact", "-o", tmp_path / "file"), "is a file, expected a folder to make"
+        run("pull", "owner/artifact", "-o", tmp_path / "file"), "is a file, expected a folder to create"
     )
 
 

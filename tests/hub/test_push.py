@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from conftest import RunPortvec
+from command_line import RunPortvec
 from hub_checks import check_error, closed_port, contents, logged_in, published
 from hub_repository import READ_TOKEN, TOKEN, Repository
 from hub_server import LocalHub
@@ -132,7 +132,7 @@ def test_private(run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path) -> 
     assert hub.repositories["owner/name"].private
     check_error(
         run("pull", "owner/name", "-o", tmp_path / "copy", HF_TOKEN=""),
-        "owner/name: no such repository, or it is private; check the name, or pass token= or --token",
+        "owner/name: no such repository, or it is private; check the name, or pass --token",
     )
     token = ("--token", READ_TOKEN)
     assert run("pull", "owner/name", "-o", tmp_path / "copy", *token, HF_TOKEN="").returncode == 0
@@ -164,7 +164,10 @@ def test_into_a_repository_of_another_model(
 def test_somebody_else_commits_meanwhile(run: RunPortvec, hub: LocalHub, tiny: Path) -> None:
     hub.repositories["owner/name"] = repository = Repository({"README.md": b"old"})
     hub.intrude = lambda: repository.files.update({"README.md": b"new"})
-    check_error(run("push", tiny, "owner/name"), "owner/name: somebody else committed to it meanwhile")
+    check_error(
+        run("push", tiny, "owner/name"),
+        "another commit arrived meanwhile, and nothing was changed",
+    )
     assert published(hub) == {"README.md": b"new"}
     hub.intrude = None
     assert run("push", tiny, "owner/name").returncode == 0
@@ -194,7 +197,7 @@ def test_vectors_that_are_wrong_here_are_not_sent(run: RunPortvec, hub: LocalHub
 
 
 def test_not_an_artifact(run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:
-    check_error(run("push", tiny_model, "owner/name"), "no portvec.json, so this is no portvec artifact")
+    check_error(run("push", tiny_model, "owner/name"), "no portvec.json, so this is not a portvec artifact")
     assert hub.requests == []
 
 

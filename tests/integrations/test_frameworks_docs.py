@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
 from frameworks import need
+from project import ROOT
 
 TEXT = (ROOT / "docs" / "frameworks.md").read_text(encoding="utf-8")
 SECTIONS = {

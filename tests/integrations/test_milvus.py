@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from model2vec import StaticModel
 
-from conftest import ROOT
 from corpus import paragraphs
 from portvec import Model2VecEmbeddingFunction
-from portvec.errors import InputError, SourceError
+from portvec.errors import InputError, OptionError
+from project import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_options_that_it_does_not_have_raise(tiny_model: Path) -> None:
     unknown: dict[str, Any] = {"devise": "cpu"}
     with pytest.raises(TypeError, match="unexpected keyword argument 'devise'"):
         Model2VecEmbeddingFunction(tiny_model, **unknown)
-    with pytest.raises(SourceError, match="quantize_to is 'float64', expected 'float32', 'float16' or None"):
+    with pytest.raises(OptionError, match="quantize_to is 'float64', expected 'float32', 'float16' or None"):
         Model2VecEmbeddingFunction(tiny_model, quantize_to="float64")
 
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from conftest import RunPortvec
+from command_line import RunPortvec
 from hub_repository import TOKEN
 from hub_server import LocalHub
 

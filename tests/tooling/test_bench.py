@@ -16,13 +16,14 @@ import pytest
 import tiny_models
 from benchmarks import document as pages
 from benchmarks import targets
-from conftest import ROOT, RunPortvec
+from command_line import RunPortvec
 from portvec._cli.bench import memory, report, texts
 from portvec._cli.bench.client import Worker
 from portvec._cli.bench.measure import measure, same
 from portvec._cli.bench.sources import check_installed
-from portvec.errors import InputError, MissingExtraError, PortvecError
+from portvec.errors import FileError, MissingExtraError, PortvecError
 from portvec_export import export_model
+from project import ROOT
 
 SETS = ("short", "medium", "long")
 QUICK = ("--seconds", "0")
@@ -62,6 +63,7 @@ class TestCommand:
         assert f"| {' | '.join(report.DEVICE_COLUMNS)} |\n" in page
 
     @pytest.mark.parametrize("dtype", ["float32", "int8"])
+    @pytest.mark.slow
     def test_compares_with_the_model_that_an_artifact_was_made_from(
         self, portvec: RunPortvec, tiny_model: Path, tmp_path: Path, dtype: str
     ) -> None:
@@ -115,7 +117,7 @@ class TestCommand:
         assert missing.returncode == 1
         assert missing.stderr.startswith("portvec: error: nowhere.txt: cannot be read")
         (tmp_path / "empty.txt").write_text("\n")
-        assert "empty.txt: holds no text to measure with" in portvec("bench", tiny, "-i", "empty.txt").stderr
+        assert "empty.txt: has no text to measure with" in portvec("bench", tiny, "-i", "empty.txt").stderr
         model = portvec("bench", "no-such-model", *QUICK)
         assert model.returncode == 1
         assert model.stderr.startswith("portvec: error: no-such-model: no such folder")
@@ -147,7 +149,7 @@ class TestTexts:
         assert len(texts.text_sets(tmp_path / "many.txt")["texts"]) == 10_000
         (tmp_path / "wide.txt").write_text("\n".join("word " * 200_000 for _ in range(10)))
         assert len(texts.text_sets(tmp_path / "wide.txt")["texts"]) == 5
-        with pytest.raises(InputError, match=r"none.txt: cannot be read"):
+        with pytest.raises(FileError, match=r"none.txt: cannot be read"):
             texts.text_sets(tmp_path / "none.txt")
 
 
@@ -289,7 +291,7 @@ class TestTargets:
         assert missed == [
             "same, int8",
             "start to first vector, peak memory",
-            "int4: cosine to float32 at the least, over 20,000 paragraphs; size",
+            "int4: minimum cosine to float32 over 20,000 paragraphs; size",
         ]
 
     def test_peer_with_other_vectors_is_no_peer(self, measured: dict[str, Any]) -> None:

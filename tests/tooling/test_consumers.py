@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import run_consumers
-from conftest import ROOT
 from consumer_rows import CONSUMERS, Consumer
+from project import ROOT
 from run_consumers import MARKERS, SCRIPTS, run, table, write
 
 PAGE = (ROOT / "docs" / "consumers.md").read_text(encoding="utf-8")

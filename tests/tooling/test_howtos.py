@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from project import ROOT
 
 PAGES = sorted(ROOT.glob("docs/howto-*.md"))
 PRINTED = re.compile(r"^ *print\(.*\)  # (.+)$", flags=re.MULTILINE)

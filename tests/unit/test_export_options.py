@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from portvec._options import accepts, option
 
+from portvec._options import accepts, option
 from portvec.errors import PortvecError
 from portvec_export import export_model
 from portvec_export._options import ExportOptions

@@ -7,29 +7,29 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, pre_tokenizers
 
 import texts
-from conftest import FUZZ
 from corpus import paragraphs
 from matrix import CASES, unigram_sentencepiece
 from portvec import StaticEmbedder
-from portvec import _cores as _threads
 from portvec._tokenization import selection as _selection
-from portvec._tokenization import word_cache as _words
-from portvec._tokenization import word_table as _word_table
 from portvec._tokenization.backends.huggingface import PlainEncoder
 from portvec._tokenization.backends.nanotoken import NanotokenEncoder
 from portvec._tokenization.cutting import find_cutting_rules
 from portvec._tokenization.token_ids import TokenIds
 from portvec._tokenization.word_cache import WordEncoder
+from portvec._tokenization.word_table import WordTable
 from portvec.errors import ArtifactError, MissingExtraError
 from portvec_export import export_model
+from project import FUZZ
 
 
 def plain_ids(path: Path, batch: list[str]) -> list[list[int]]:
@@ -54,11 +54,18 @@ def test_joining_texts_changes_nothing(tokenizer_json: Path) -> None:
         assert encoder.encode(batch).lists() == plain_ids(tokenizer_json, batch)
 
 
-def word_encoder(path: Path) -> WordEncoder:
+def word_encoder(path: Path, **options: Any) -> WordEncoder:
     plain = PlainEncoder(path)
-    cuts = find_cutting_rules(plain.tokenizer)
-    assert cuts is not None
-    return WordEncoder(plain, cuts)
+    rules = find_cutting_rules(plain.tokenizer)
+    assert rules is not None
+    return WordEncoder(plain, rules, **options)
+
+
+def small_table(path: Path) -> Callable[[], WordTable]:
+    """Return a maker of tables with room for the words that are known from the start and 600 further ids."""
+    rules = find_cutting_rules(PlainEncoder(path).tokenizer)
+    assert rules is not None
+    return partial(WordTable, ids=len(rules.list_known_words()) + 600)
 
 
 SPLIT = [case for case in CASES[:7] if "added tokens" not in case.name]
@@ -112,9 +119,7 @@ class TestCachingWords:
             assert encoder.encode(batch).lists() == expected
 
     def test_changes_nothing_at_any_joint(self, split_json: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_words, "_MIN_BYTES", 0)
-        monkeypatch.setattr(_words, "_MAX_UNKNOWN", 2)
-        encoder = word_encoder(split_json)
+        encoder = word_encoder(split_json, min_bytes=0, max_unknown=2)
         rng = random.Random(4)
         for _ in range(10 * FUZZ):
             batch = ["".join(rng.choices(JOINTS, k=rng.randint(0, 40))) for _ in range(200)]
@@ -123,8 +128,7 @@ class TestCachingWords:
     def test_changes_nothing_beside_any_character(
         self, split_json: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_words, "_MAX_UNKNOWN", 2)
-        encoder = word_encoder(split_json)
+        encoder = word_encoder(split_json, max_unknown=2)
         step = 1 if FUZZ > 1 else 61
         characters = [chr(code) for code in range(0, 0x33000, step) if not 0xD800 <= code < 0xE000]
         for start in range(0, len(characters), 2000):
@@ -151,8 +155,7 @@ class TestCachingWords:
 
     def test_memory_is_bounded(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = bundled / "tokenizer.json"
-        encoder = word_encoder(path)
-        monkeypatch.setattr(_word_table, "_IDS", len(encoder._splitting.known()) + 600)
+        encoder = word_encoder(path, make_table=small_table(path))
         batches = [paragraphs(1500)[start : start + 50] for start in range(0, 1500, 50)]
         tables = set()
         for batch in batches:
@@ -162,8 +165,7 @@ class TestCachingWords:
 
     def test_under_sixteen_threads(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = bundled / "tokenizer.json"
-        encoder = word_encoder(path)
-        monkeypatch.setattr(_word_table, "_IDS", len(encoder._splitting.known()) + 600)
+        encoder = word_encoder(path, make_table=small_table(path))
         batches = [paragraphs(600)[start : start + 20] for start in range(0, 600, 20)] * 2
         with ThreadPoolExecutor(16) as executor:
             results = list(executor.map(encoder.encode, batches))
@@ -175,7 +177,7 @@ def test_which_tokenizers_are_split(tmp_path: Path) -> None:
     found = {}
     for index, case in enumerate(CASES[:8]):
         path = case.build(tmp_path / str(index)) / "tokenizer.json"
-        found[case.name] = splitting(Tokenizer.from_file(str(path))) is not None
+        found[case.name] = find_cutting_rules(Tokenizer.from_file(str(path))) is not None
     assert [name for name, splits in found.items() if splits] == [case.name for case in SPLIT]
 
 
@@ -185,7 +187,7 @@ def test_a_prefix_at_the_very_start_only(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     tokenizer.save(str(path))
     encoder = PlainEncoder(path)
-    assert splitting(encoder.tokenizer) is None
+    assert find_cutting_rules(encoder.tokenizer) is None
     assert encoder.encode(paragraphs(300)).lists() == plain_ids(path, paragraphs(300))
 
 
@@ -198,7 +200,7 @@ class TestChoice:
         source = next(case for case in CASES if case.name.startswith("Unigram")).build(tmp_path / "model")
         artifact = export_model(source, tmp_path / "artifact")
         assert StaticEmbedder.load(artifact).tokenizer == "tokenizers, caching words"
-        with pytest.raises(ArtifactError, match="nanotoken does not give this model's token ids; use 'auto'"):
+        with pytest.raises(ArtifactError, match="nanotoken does not give this model's token ids; use tok"):
             StaticEmbedder.load(artifact, tokenizer="nanotoken")
 
     def test_without_the_extra(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,33 +268,3 @@ class TestThreads:
             env=environment,
         )
         return result.stdout, result.stderr
-
-
-class TestAvailableCores:
-    @pytest.fixture
-    def group(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setattr(_threads, "_PROC", tmp_path / "proc")
-        monkeypatch.setattr(_threads, "_MOUNT", tmp_path)
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
-        return tmp_path
-
-    @pytest.mark.parametrize(
-        ("quota", "cores"), [("150000 100000", 2), ("1000 100000", 1), ("max 100000", 16)]
-    )
-    def test_quota_of_version_2(self, group: Path, quota: str, cores: int) -> None:
-        (group / "proc").write_text("0::/pod/container\n")
-        (group / "pod" / "container").mkdir(parents=True)
-        (group / "pod" / "container" / "cpu.max").write_text("max 100000\n")
-        (group / "pod" / "cpu.max").write_text(quota + "\n")
-        assert _threads.available_cores() == cores
-
-    @pytest.mark.parametrize(("quota", "cores"), [("300000", 3), ("-1", 16)])
-    def test_quota_of_version_1(self, group: Path, quota: str, cores: int) -> None:
-        (group / "proc").write_text("3:memory:/other\n2:cpu,cpuacct:/not/mounted\n")
-        (group / "cpu,cpuacct").mkdir()
-        (group / "cpu,cpuacct" / "cpu.cfs_quota_us").write_text(quota)
-        (group / "cpu,cpuacct" / "cpu.cfs_period_us").write_text("100000")
-        assert _threads.available_cores() == cores
-
-    def test_without_groups(self, group: Path) -> None:
-        assert _threads.available_cores() == 16

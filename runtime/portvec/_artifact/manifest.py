@@ -204,7 +204,9 @@ def _parse(fields: JsonFields) -> Manifest:
         tokenizer=TokenizerFacts(tokenizer.get("model", str)),
         quality=_parse_quality(quality) if quality else None,
         head=_parse_head(head) if head else None,
-        variants={dtype: _parse_variant(variants.object(dtype)) for dtype in variants},
+        variants={
+            _check_dtype(dtype, variants.where): _parse_variant(variants.object(dtype)) for dtype in variants
+        },
         files={path: _parse_record(files.object(path)) for path in files},
     )
 
@@ -218,12 +220,9 @@ def _parse_cosine(fields: JsonFields) -> Cosine:
 
 
 def _parse_variant(fields: JsonFields) -> Variant:
+    graph, conformance = fields.get("graph", str), fields.get("conformance", str)
     quality = fields.object("quality", None)
-    return Variant(
-        graph=fields.get("graph", str),
-        conformance=fields.get("conformance", str),
-        quality=_parse_quality(quality) if quality else None,
-    )
+    return Variant(graph, conformance, _parse_quality(quality) if quality else None)
 
 
 def _parse_head(fields: JsonFields) -> Head:
@@ -232,6 +231,13 @@ def _parse_head(fields: JsonFields) -> Head:
 
 def _parse_record(fields: JsonFields) -> FileRecord:
     return FileRecord(fields.get("size", int), fields.get("sha256", str))
+
+
+def _check_dtype(dtype: str, where: str) -> str:
+    """Return a dtype that this version knows."""
+    if dtype not in DTYPES:
+        raise ArtifactError(f"{where}: {unknown('dtype', dtype, DTYPES)}")
+    return dtype
 
 
 def _check(manifest: Manifest, where: str) -> None:
@@ -243,9 +249,7 @@ def _check(manifest: Manifest, where: str) -> None:
         value = getattr(manifest, name)
         if value is not None and value < 0:
             raise ArtifactError(f"{where}: {name} is {value}, expected 0 or more, or null")
-    for dtype in (manifest.dtype, *manifest.variants):
-        if dtype not in DTYPES:
-            raise ArtifactError(f"{where}: {unknown('dtype', dtype, DTYPES)}")
+    _check_dtype(manifest.dtype, where)
     head = manifest.head
     if head and head.activation not in fmt.ACTIVATIONS:
         raise ArtifactError(f"{where}: head: {unknown('activation', head.activation, fmt.ACTIVATIONS)}")

@@ -32,7 +32,7 @@ def read_texts(path: Path, field: str | None = None) -> Iterator[str]:
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
-        raise FileError(f"{path}: not UTF-8 at byte {error.start}; convert it to UTF-8") from error
+        raise FileError(f"{path}: not UTF-8 ({error.reason}); convert it to UTF-8") from error
 
 
 def lines(file: Iterable[str]) -> Iterator[str]:

@@ -104,7 +104,7 @@ def _describe_constructor() -> frozenset[str]:
         each.replace(name=_THEIR_NAMES.get(each.name, each.name)) for each in keyword_parameters(ModelOptions)
     ]
     constructor.__signature__ = inspect.Signature([*own, *listed])
-    constructor.__doc__ = describe_options(constructor.__doc__, ModelOptions, _THEIR_NAMES)
+    constructor.__doc__ = describe_options(constructor.__doc__ or "", ModelOptions, _THEIR_NAMES)
     return frozenset(each.name for each in listed)
 
 
