@@ -123,6 +123,7 @@ def test_pipeline(tmp_path: Path, kind: str) -> None:
     assert "## Transformers.js" not in text
 
 
+@pytest.mark.slow
 def test_python_in_the_card_runs_as_it_stands(hub: LocalHub, tmp_path: Path) -> None:
     """Each block by itself, with owner/name on the local Hub; sentence-transformers is not installed here."""
     artifact = export(BUNDLED, tmp_path)

@@ -93,6 +93,7 @@ class TestEveryModel:
         limits = texts.around_limits(manifest.max_length, manifest.max_characters)
         assert_same(embedder, model, [*texts.ADVERSARIAL, *limits])
 
+    @pytest.mark.slow
     def test_huge_texts(self, pair: Pair) -> None:
         assert_same(*pair, texts.huge())
 

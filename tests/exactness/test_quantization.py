@@ -53,6 +53,7 @@ def test_vectors_are_model2vecs_on_the_stored_values(case: Case, dtype: str, tmp
 @pytest.mark.parametrize(
     ("dtype", "cosine", "size"), [("int8", 0.9999, 0.26), ("int4", 0.99, 0.15)], ids=["int8", "int4"]
 )
+@pytest.mark.slow
 def test_quality_and_size_on_the_bundled_model(
     dtype: str, cosine: float, size: float, bundled: Path, tmp_path: Path
 ) -> None:

@@ -80,6 +80,7 @@ def test_bundled_model(tmp_path: Path) -> None:
     assert_same(embedder, reference(BUNDLED, 4), TEXTS)
 
 
+@pytest.mark.slow
 def test_fewer_vectors_take_less_space_and_record_their_cost(tiny_model: Path, tmp_path: Path) -> None:
     whole = export_model(tiny_model, tmp_path / "whole")
     cosines = []
@@ -151,6 +152,7 @@ def test_conversions_take_it_too(tiny_model: Path) -> None:
     np.testing.assert_array_equal(function.encode_documents(some), embedder.encode(some))
 
 
+@pytest.mark.slow
 def test_command_line(portvec: RunPortvec, tiny_model: Path) -> None:
     result = portvec("export", tiny_model, "-o", "a", "--vocabulary-size", 50, "--dim", 12)
     assert result.returncode == 0

@@ -169,12 +169,14 @@ class TestErrors:
         )
 
 
+@pytest.mark.slow
 def test_slow_answers(run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:
     hub.add_folder("owner/model", tiny_model)
     hub.delay = 0.3
     assert run("embed", "owner/model", "x").returncode == 0
 
 
+@pytest.mark.slow
 def test_dropped_connection_is_resumed(run: RunPortvec, hub: LocalHub, tmp_path: Path) -> None:
     source = tiny_models.save(tmp_path / "wide", vectors=tiny_models.vectors(800, dim=256))
     hub.add_folder("owner/model", source)

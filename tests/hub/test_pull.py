@@ -124,7 +124,7 @@ def test_no_such_repository_or_revision(run: RunPortvec, tmp_path: Path) -> None
     check_error(run("pull", "owner/artifact@v9", *output), "the repository has no revision 'v9'; check the")
     check_error(
         run("pull", "owner/artifact@v1", "--revision", "v2", *output),
-        "'v1' in the id, but 'v2' was given",
+        "the id has revision 'v1', but --revision 'v2' was given",
     )
     check_error(run("pull", "artifact", *output), "artifact: not a Hub id; expected owner/name")
     assert not (tmp_path / "copy").exists()

@@ -88,6 +88,7 @@ def test_card_may_be_edited_before_and_on_the_hub(
     assert run("embed", "owner/name", "x").returncode == 0
 
 
+@pytest.mark.slow
 def test_replaces_an_earlier_artifact_and_removes_its_files(
     run: RunPortvec, hub: LocalHub, tiny: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
@@ -111,6 +112,7 @@ def test_nothing_new_makes_no_commit(run: RunPortvec, hub: LocalHub, tiny: Path)
     assert commits(hub) == []
 
 
+@pytest.mark.slow
 def test_branch(run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path) -> None:
     result = run("push", tiny, "owner/name", "--revision", "v/2", "--message", "Second try")
     assert result.returncode == 0

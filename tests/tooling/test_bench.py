@@ -87,6 +87,7 @@ class TestCommand:
             "not in this folder; give the Model2Vec folder itself as MODEL\n"
         )
 
+    @pytest.mark.slow
     def test_no_time_counts_where_vectors_differ(
         self, portvec: RunPortvec, tiny_model: Path, tmp_path: Path
     ) -> None:

@@ -44,7 +44,12 @@ def run(command: str, project: Path) -> list[str]:
         makefile = (ROOT / "Makefile").read_text()
         recipe = re.search(r"^demo: setup.*\n((?:\t.*\n)+)", makefile, flags=re.MULTILINE)
         assert recipe
-        command = recipe[1].replace("$(BIN)/python", sys.executable).replace("$(BIN)/portvec", portvec)
+        command = (
+            recipe[1]
+            .replace("\t@", "")
+            .replace("$(BIN)/python", sys.executable)
+            .replace("$(BIN)/portvec", portvec)
+        )
         command = command.replace("$(MODEL)", "models/minilm-l6-v2-256")
     result = subprocess.run(
         command.replace(".venv/bin/portvec", portvec),

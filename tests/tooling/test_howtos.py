@@ -39,6 +39,7 @@ def run(*command: str, project: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.slow
 def test_code_prints_what_its_comments_say(page: Path, project: Path) -> None:
     code = "\n".join(blocks(page))
     if "howto-pandas" in page.name:
@@ -50,6 +51,7 @@ def test_code_prints_what_its_comments_say(page: Path, project: Path) -> None:
     assert run("-c", code, project=project) == expected
 
 
+@pytest.mark.slow
 def test_readme_classifies_with_the_model_that_the_how_to_makes(project: Path) -> None:
     page = ROOT / "docs" / "howto-classifiers.md"
     (readme,) = blocks(ROOT / "README.md", "py")

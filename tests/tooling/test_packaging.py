@@ -165,6 +165,7 @@ def test_wheel_holds_both_packages_whole_and_nothing_else(wheel: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_wheel_from_the_sources_is_the_one_from_the_sdist(wheel: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
@@ -179,6 +180,7 @@ def test_wheel_from_the_sources_is_the_one_from_the_sdist(wheel: Path, tmp_path:
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="asks git what belongs to the project")
+@pytest.mark.slow
 def test_sdist_holds_what_is_committed_but_the_models(distributions: Path) -> None:
     (sdist,) = distributions.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
