@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from conftest import PREBUILT
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact
 from portvec._inference import pipeline as _pipeline
@@ -185,6 +186,27 @@ class TestSharing:
         assert len(pipeline.run(texts())) == len(read) == 460
         assert max(starts) <= (2 + 1 + 1) * CHUNK
 
+    def test_every_thread_is_busy(self, artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+        pipeline = load(artifact, threads=2)
+        barrier = threading.Barrier(2)
+        run_chunk = pipeline._run_chunk
+
+        def together(*arguments: Any, **options: Any) -> Any:
+            barrier.wait(10)
+            return run_chunk(*arguments, **options)
+
+        monkeypatch.setattr(pipeline, "_run_chunk", together)
+        texts = TEXTS[: 4 * CHUNK]
+        assert_close(pipeline.run(texts), load(artifact).run(texts))
+
+    def test_one_thread_unless_asked_for_more(
+        self, artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pipeline = load(artifact)
+        executor = watch(pipeline, monkeypatch, 1)
+        pipeline.run(TEXTS)
+        assert executor.calls == 0
+
     def test_threads_are_kept(self, artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
         pipeline = load(artifact, threads=2)
         executor = pipeline._get_executor()
@@ -295,6 +317,26 @@ class TestGraphs:
                 got = graphs.run(batch)
                 assert got.shape == (1, artifact.manifest.dim)
                 assert_close(got[0], alone)
+
+    def test_means_divide_by_the_number_of_tokens(self, tmp_path: Path) -> None:
+        """Embeddings without unit length show what unit vectors hide: how many tokens were counted."""
+        if PREBUILT:
+            pytest.skip("needs the exporter")
+        import tiny_models
+        from portvec_export import export_model
+
+        table = tiny_models.vectors(800)
+        model = tiny_models.save(tmp_path / "model", vectors=table, normalize=False)
+        artifact = open_artifact(export_model(model, tmp_path / "artifact"))
+        assert not artifact.manifest.normalize
+        tokens = flatten([list(range(3 + row, 3 + row + count)) for row, count in enumerate(range(40))])
+        expected = np.array([table[ids].mean(axis=0) if ids else table[0] * 0 for ids in tokens.lists()])
+        layout = Layout(artifact.manifest.vocabulary_size, 100)
+        for graph in (None, fmt.GRAPH):
+            graphs = choose_strategy(artifact, target_of(artifact, graph))
+            assert_close(self.rows(graphs, artifact, tokens), expected)
+            for ids, row in zip(tokens.lists(), expected, strict=True):
+                assert_close(graphs.run(lay_out_one(np.array(ids, np.int64), layout))[0], row)
 
     @pytest.mark.parametrize("missing", [fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH])
     def test_graphs_that_the_manifest_does_not_list_are_ignored(
