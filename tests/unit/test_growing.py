@@ -1,57 +1,108 @@
-"""Starting with one encoder and going on with another."""
+"""Which of two encoders is used, and when the faster one is loaded."""
 
 from __future__ import annotations
 
+import gc
+import threading
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
-from portvec._tokenization.growing import _FIRST_CHARACTERS, GrowingEncoder
+import pytest
+
+from portvec._tokenization.growing import GrowingEncoder
 from portvec._tokenization.token_ids import TokenIds, flatten
 
+LIMIT = 20_000  # characters
 
-class Fixed:
-    def __init__(self, name: str) -> None:
+
+class FakeEncoder:
+    def __init__(self, name: str, token_id: int) -> None:
         self.name = name
-        self.texts = 0
+        self._token_id = token_id
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
-        self.texts += len(texts)
-        return flatten([[1]] * len(texts))
+        return flatten([[self._token_id] * len(text) for text in texts])
 
 
-def growing() -> tuple[GrowingEncoder, Fixed, list[Fixed]]:
-    first, loaded = Fixed("first"), []
+class Loader:
+    """Makes the faster encoder, and counts how often."""
 
-    def load() -> Fixed:
-        loaded.append(Fixed("faster"))
-        return loaded[-1]
+    def __init__(self) -> None:
+        self.calls = 0
 
-    return GrowingEncoder(first, load), first, loaded
-
-
-def test_few_characters_stay_with_the_first() -> None:
-    encoder, first, loaded = growing()
-    encoder.encode(["x" * (_FIRST_CHARACTERS // 2)])
-    encoder.encode(["x" * (_FIRST_CHARACTERS // 2)])
-    assert (first.texts, loaded) == (2, [])
+    def __call__(self) -> FakeEncoder:
+        self.calls += 1
+        return FakeEncoder("faster", 2)
 
 
-def test_many_characters_load_the_faster_once() -> None:
-    encoder, first, loaded = growing()
-    for _ in range(3):
-        encoder.encode(["x" * (_FIRST_CHARACTERS + 1)])
-    assert first.texts == 0
-    assert [each.texts for each in loaded] == [3]
+def test_the_faster_one_takes_over_once_enough_is_encoded() -> None:
+    loader = Loader()
+    encoder = GrowingEncoder(FakeEncoder("first", 1), loader)
+    assert encoder.encode(["ab", "", "c"]).lists() == [[1, 1], [], [1]]
+    assert encoder.encode(["x" * (LIMIT - 3)]).ids[0] == 1  # as many as the limit
+    assert encoder.encode([]).lists() == []
+    assert encoder.encode(["", ""]).lists() == [[], []]
+    assert loader.calls == 0
+    assert encoder.encode(["a"]).lists() == [[2]]
+    assert encoder.encode(["b"]).lists() == [[2]]
+    assert loader.calls == 1
 
 
-def test_the_name_is_that_of_the_faster() -> None:
-    encoder, _, loaded = growing()
-    assert encoder.name == encoder.name == "faster"
-    assert len(loaded) == 1
+def test_characters_of_all_texts_count() -> None:
+    encoder = GrowingEncoder(FakeEncoder("first", 1), Loader())
+    assert encoder.encode(["x" * 101] * 200).ids[0] == 2
 
 
-def test_threads_load_it_once() -> None:
-    encoder, _, loaded = growing()
-    with ThreadPoolExecutor(8) as executor:
-        list(executor.map(encoder.encode, [["x" * _FIRST_CHARACTERS]] * 50))
-    assert len(loaded) == 1
+def test_name_is_that_of_the_faster_one() -> None:
+    loader = Loader()
+    encoder = GrowingEncoder(FakeEncoder("first", 1), loader)
+    assert encoder.name == "faster"
+    assert encoder.name == "faster"
+    assert encoder.encode(["a"]).lists() == [[2]]
+    assert loader.calls == 1
+
+
+def test_what_is_no_longer_needed_is_freed() -> None:
+    first, loader = FakeEncoder("first", 1), Loader()
+    encoder = GrowingEncoder(first, loader)
+    references: list[weakref.ref[Any]] = [weakref.ref(first), weakref.ref(loader)]
+    del first, loader
+    assert encoder.name == "faster"
+    gc.collect()
+    assert [reference() for reference in references] == [None, None]
+
+
+def test_an_error_while_loading_is_not_the_end() -> None:
+    loader = Loader()
+    failures = [MemoryError("too large")]
+
+    def load() -> FakeEncoder:
+        if failures:
+            raise failures.pop()
+        return loader()
+
+    encoder = GrowingEncoder(FakeEncoder("first", 1), load)
+    with pytest.raises(MemoryError):
+        encoder.encode(["x" * (LIMIT + 1)])
+    assert encoder.encode(["a"]).lists() == [[2]]
+
+
+def test_threads_load_once() -> None:
+    loader = Loader()
+    barrier = threading.Barrier(8)
+
+    def load() -> FakeEncoder:
+        threading.Event().wait(0.05)  # long enough for the other threads to come here too
+        return loader()
+
+    encoder = GrowingEncoder(FakeEncoder("first", 1), load)
+
+    def encode(_: int) -> list[list[int]]:
+        barrier.wait(10)
+        return encoder.encode(["x" * LIMIT + "y"]).lists()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(lists == [[2] * (LIMIT + 1)] for lists in pool.map(encode, range(8)))
+    assert loader.calls == 1

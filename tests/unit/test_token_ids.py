@@ -1,46 +1,89 @@
-"""Flat token ids: cutting, dropping and merging."""
+"""Flat arrays of token ids, compared with lists."""
 
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from conftest import FUZZ
 from portvec._tokenization.token_ids import TokenIds, drop, flatten, keep_first, merge, offsets_of
 
-LISTS = st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=8)
+LISTS = st.lists(st.lists(st.integers(0, 4), max_size=6), max_size=8)
 
 
-@given(LISTS)
-def test_flattening_keeps_the_lists(lists: list[list[int]]) -> None:
-    tokens = flatten(lists)
-    assert tokens.lists() == lists
+def check(tokens: TokenIds, expected: list[list[int]]) -> None:
+    assert tokens.lists() == expected
     assert tokens.ids.dtype == tokens.offsets.dtype == np.int64
-    assert repr(tokens) == f"TokenIds({len(lists)} texts, {sum(map(len, lists))} ids)"
+    assert tokens.ids.tolist() == [token_id for ids in expected for token_id in ids]
+    assert len(tokens.offsets) == len(expected) + 1
+    assert (tokens.offsets[0], tokens.offsets[-1]) == (0, len(tokens.ids))
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.bool_])
+def test_offsets(dtype: type) -> None:
+    offsets = offsets_of(np.array([1, 0, 1, 1], dtype=dtype))
+    assert offsets.dtype == np.int64
+    assert offsets.tolist() == [0, 1, 1, 2, 3]
+    assert offsets_of(np.array([], dtype=dtype)).tolist() == [0]
+
+
+def test_offsets_of_short_types_do_not_overflow() -> None:
+    assert offsets_of(np.full(3, 100, np.int8)).tolist() == [0, 100, 200, 300]
+
+
+@settings(max_examples=100 * FUZZ)
+@given(LISTS)
+@example([])
+@example([[]])
+def test_flatten(lists: list[list[int]]) -> None:
+    check(flatten(lists), lists)
+
+
+@settings(max_examples=200 * FUZZ)
 @given(LISTS, st.none() | st.integers(0, 7))
-def test_the_first_tokens_of_each_text(lists: list[list[int]], count: int | None) -> None:
-    assert keep_first(flatten(lists), count).lists() == [ids[:count] for ids in lists]
+@example([], 3)
+@example([[1, 2, 3]], 3)
+@example([[1, 2, 3], [4], [1, 2, 3, 4]], 3)
+@example([[1, 2], []], 0)
+def test_keep_first(lists: list[list[int]], count: int | None) -> None:
+    check(keep_first(flatten(lists), count), [ids[:count] for ids in lists])
 
 
-@given(LISTS, st.none() | st.integers(0, 6))
-def test_an_id_is_dropped_everywhere(lists: list[list[int]], token_id: int | None) -> None:
-    expected = [[each for each in ids if each != token_id] for ids in lists]
-    assert drop(flatten(lists), token_id).lists() == expected
+@settings(max_examples=200 * FUZZ)
+@given(LISTS, st.none() | st.integers(0, 5))
+@example([], 0)
+@example([[0], [0, 1, 0], [], [1, 0]], 0)
+def test_drop(lists: list[list[int]], token_id: int | None) -> None:
+    check(drop(flatten(lists), token_id), [[each for each in ids if each != token_id] for ids in lists])
 
 
-@given(st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 5), max_size=4)), max_size=10))
-def test_merging_puts_texts_back_in_order(marked: list[tuple[bool, list[int]]]) -> None:
-    first = np.array([mark for mark, _ in marked], dtype=np.bool_)
-    merged = merge(
-        first,
-        flatten([ids for mark, ids in marked if mark]),
-        flatten([ids for mark, ids in marked if not mark]),
-    )
-    assert merged.lists() == [ids for _, ids in marked]
+@settings(max_examples=200 * FUZZ)
+@given(st.lists(st.tuples(st.booleans(), st.lists(st.integers(0, 9), max_size=5)), max_size=8))
+@example([])
+@example([(True, [1, 2]), (False, [3]), (True, []), (False, [4, 5])])
+def test_merge(parts: list[tuple[bool, list[int]]]) -> None:
+    first = np.array([is_first for is_first, _ in parts], dtype=np.bool_)
+    of_first = flatten([ids for is_first, ids in parts if is_first])
+    of_rest = flatten([ids for is_first, ids in parts if not is_first])
+    check(merge(first, of_first, of_rest), [ids for _, ids in parts])
 
 
-def test_offsets_of_no_texts() -> None:
-    assert offsets_of(np.array([], dtype=np.int64)).tolist() == [0]
-    assert TokenIds(np.array([], dtype=np.int64), offsets_of(np.array([], dtype=np.int64))).lists() == []
+def test_what_stays_the_same_is_not_copied() -> None:
+    tokens = flatten([[1, 2, 3], []])
+    assert keep_first(tokens, None) is tokens
+    assert keep_first(tokens, 3) is tokens
+    assert drop(tokens, None) is tokens
+    assert drop(tokens, 7) is tokens
+
+
+def test_the_input_is_left_alone() -> None:
+    tokens = flatten([[1, 2, 3], [2]])
+    keep_first(tokens, 1)
+    drop(tokens, 2)
+    assert tokens.lists() == [[1, 2, 3], [2]]
+
+
+def test_repr_is_short() -> None:
+    assert repr(flatten([[1, 2, 3], []])) == "TokenIds(2 texts, 3 ids)"

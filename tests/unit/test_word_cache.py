@@ -1,0 +1,384 @@
+"""The cache of words: the ids of `tokenizers`, whatever is cut, looked up, learnt or tokenized whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers.trainers import WordPieceTrainer
+
+import tiny_models
+from conftest import FUZZ
+from portvec._tokenization.backends.huggingface import SEPARATOR, PlainEncoder
+from portvec._tokenization.cutting import (
+    ByteLevelWords,
+    CutAtPunctuation,
+    MetaspaceWords,
+    Standing,
+    find_cutting_rules,
+)
+from portvec._tokenization.token_ids import TokenIds
+from portvec._tokenization.word_cache import WordEncoder
+from portvec._tokenization.word_table import IDS, SLOTS, WordTable
+
+RULES = {"wordpiece": CutAtPunctuation, "unigram": MetaspaceWords, "bpe": ByteLevelWords}
+
+
+class CountingEncoder(PlainEncoder):
+    """Records the texts that are tokenized, in whatever way."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, parallel=False)
+        self.seen: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> TokenIds:
+        before = len(self.seen)
+        tokens = super().encode(texts)
+        self.seen[before:] = texts
+        return tokens
+
+    def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
+        self.seen += texts
+        return super().encode_separated(texts, separator)
+
+    def encode_joined(self, words: Sequence[str], mark: str) -> TokenIds:
+        before = len(self.seen)
+        tokens = super().encode_joined(words, mark)
+        self.seen[before:] = words
+        return tokens
+
+
+class Case:
+    """A tokenizer, the encoder that caches its words, and the right ids."""
+
+    def __init__(self, tokenizer: Tokenizer, folder: Path, **options: float) -> None:
+        self.path = folder / "tokenizer.json"
+        tokenizer.save(str(self.path))
+        self.plain = CountingEncoder(self.path)
+        self._tokenizer = Tokenizer.from_file(str(self.path))
+        self.tables: list[WordTable] = []
+        rules = find_cutting_rules(self.plain.tokenizer)
+        assert rules is not None
+        self.rules = rules
+        self.ids = IDS
+        self.encoder = WordEncoder(
+            self.plain,
+            rules,
+            make_table=self._make_table,
+            min_bytes=int(options.get("min_bytes", 0)),
+            max_unknown=options.get("max_unknown", 2.0),
+        )
+
+    def _make_table(self) -> WordTable:
+        self.tables.append(WordTable(SLOTS, self.ids))
+        return self.tables[-1]
+
+    def expected(self, texts: list[str]) -> list[list[int]]:
+        return [self._tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
+
+    def seen(self, texts: list[str]) -> list[str]:
+        """Encode texts, check their ids, and return what was tokenized for it."""
+        self.plain.seen.clear()
+        assert self.encoder.encode(texts).lists() == self.expected(texts)
+        return list(self.plain.seen)
+
+
+@pytest.fixture(scope="module", params=RULES)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return Case(tiny_models.tokenizer(request.param), tmp_path_factory.mktemp("case"))
+
+
+@pytest.fixture
+def wordpiece(tmp_path: Path) -> Case:
+    return Case(tiny_models.tokenizer("wordpiece"), tmp_path)
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_rules(kind: tiny_models.Kind) -> None:
+    rules = find_cutting_rules(tiny_models.tokenizer(kind))
+    assert rules is not None
+    assert type(rules) is RULES[kind]
+    assert {word: rules.judge(word) for word in ["ab", " ab"]} == {
+        "wordpiece": {"ab": Standing.ALONE, " ab": Standing.ALONE},
+        "unigram": {"ab": Standing.ALONE, " ab": Standing.JOINS},
+        "bpe": {"ab": Standing.ALONE, " ab": Standing.JOINS},
+    }[kind]
+
+
+TEXTS = st.lists(
+    st.lists(
+        st.sampled_from(
+            [
+                *"abAé日\u0301\u2581\u00a0\u3000\x00\x01\x1f\x85",
+                " ",
+                " ",
+                "  ",
+                "\t",
+                "\n",
+                "\r\n",
+                ",",
+                "!",
+                "'s",
+                "return",
+                "value",
+                "x" * 63,
+                "x" * 64,
+                "x" * 65,
+                "[UNK]",
+                "[",
+                "<s>",
+                "<|endoftext|>",
+                SEPARATOR,
+            ]
+        ),
+        max_size=12,
+    ).map("".join),
+    max_size=6,
+)
+
+
+@settings(max_examples=150 * FUZZ, deadline=None)
+@given(TEXTS)
+@example([])
+@example([""])
+@example(["", "", "a", ""])
+@example(["a [UNK] b", "a b", "c [UNK]", "c"])
+@example(["a <|endoftext|> b", "a b", "<s>", " c"])
+@example(["a  b", "a b", "a ", " a", "  a"])
+@example(["a b  ", "b", "", "a  b", " b"])
+def test_ids_of_any_texts(case: Case, texts: list[str]) -> None:
+    for _ in range(2):  # cold and warm
+        assert case.encoder.encode(texts).lists() == case.expected(texts)
+
+
+def test_a_word_is_tokenized_once(case: Case) -> None:
+    first = case.seen(["zyx wvu zyx", "zyx", "wvu zyx"])
+    assert len(first) == len(set(first)) <= 4  # with and without a space, where that makes a difference
+    assert case.seen(["zyx wvu zyx", "zyx", "wvu zyx"]) == []
+    assert [word.strip() for word in case.seen(["zyx wvu tsr", "zyx"])] == ["tsr"]
+
+
+def test_words_beside_punctuation(wordpiece: Case) -> None:
+    wordpiece.seen([""])
+    assert wordpiece.seen(["zyx,wvu.(zyx) ,zyx;;\tWVU\nzyx!"]) == ["zyx", "wvu"]
+    assert wordpiece.seen([",;.!" * 20, "Zyx", "a", "return value"]) == []
+
+
+def test_text_that_cannot_be_cut_is_tokenized_whole(wordpiece: Case) -> None:
+    wordpiece.seen(["zyx wvu"])
+    assert wordpiece.seen(["zyx [UNK] wvu", "zyx wvu", f"zyx {SEPARATOR}"]) == [
+        "zyx [UNK] wvu",
+        f"zyx {SEPARATOR}",
+    ]
+
+
+def test_short_texts_are_tokenized_whole(tmp_path: Path) -> None:
+    case = Case(tiny_models.tokenizer("wordpiece"), tmp_path, min_bytes=20)
+    assert case.seen(["zyx wvu", "é" * 5]) == ["zyx wvu", "é" * 5]  # 7 + 1 + 10 bytes
+    assert case.tables == []
+    assert "a" * 18 in case.seen(["a" * 18, "a"])
+    assert len(case.tables) == 1
+
+
+def test_texts_of_unknown_words_are_tokenized_whole(tmp_path: Path) -> None:
+    case = Case(tiny_models.tokenizer("wordpiece"), tmp_path, max_unknown=0.5)
+    texts = ["zyxwvut srqponm " * 40]
+    assert set(case.seen(texts)) >= {"zyxwvut", "srqponm"}  # each counts once
+    texts = [" ".join(f"x{number:x}y" for number in range(1000, 1400))]
+    assert case.seen(texts) == texts
+    assert case.seen(texts) == texts  # nothing was learnt
+
+
+def test_a_full_table_is_replaced(wordpiece: Case) -> None:
+    wordpiece.seen(["a"])
+    known = len(wordpiece.rules.list_known_words())
+    assert known > 100
+    marks = 40
+    wordpiece.ids = known + marks + 200
+    wordpiece.encoder._table = None
+    for start in range(0, 1200, 30):
+        wordpiece.seen([f"x{number}z y{number}q" for number in range(start, start + 30)])
+    assert 3 < len(wordpiece.tables) < 60
+    last = [f"x{number}z" for number in range(5)]
+    wordpiece.seen(last)
+    wordpiece.seen(last)
+    assert wordpiece.seen(last) == []
+
+
+def test_known_words_are_those_that_normalize_to_themselves(wordpiece: Case, tmp_path: Path) -> None:
+    known = wordpiece.rules.list_known_words()
+    assert {b"a", b"return", b"7"} <= known.keys()
+    assert all(word.isalnum() and word == word.lower() for word in known)
+    for word, token_id in known.items():
+        assert wordpiece.expected([word.decode()]) == [[token_id]]
+    tokenizer = tiny_models.tokenizer("wordpiece")
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
+    rules = find_cutting_rules(tokenizer)
+    assert rules is not None
+    assert rules.list_known_words() == {**known}
+
+
+def cased(clean_text: bool = True, longest: int = 100, letters: str = "aBc!,") -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=longest))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False, clean_text=clean_text)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = WordPieceTrainer(special_tokens=["[UNK]"], initial_alphabet=list(letters), show_progress=False)
+    tokenizer.train_from_iterator(["Bc" * 40 + " a" + "," + "c" * 70], trainer)
+    tokenizer.model.max_input_chars_per_word = longest
+    return tokenizer
+
+
+def test_upper_case_words_of_a_cased_tokenizer() -> None:
+    rules = find_cutting_rules(cased())
+    assert rules is not None
+    assert b"B" in rules.list_known_words()
+    assert max(map(len, rules.list_known_words())) <= 64
+    assert rules.separator == "!"
+    assert rules.fold is not None
+    assert rules.fold[ord("B")] == ord("B")
+
+
+def test_ids_of_a_cased_tokenizer(tmp_path: Path) -> None:
+    for letters in ("aBc!,", "aBc,"):  # without a separator, words are joined in another way
+        case = Case(cased(letters=letters), tmp_path)
+        assert case.rules.separator == ("!" if "!" in letters else None)
+        for _ in range(2):
+            case.seen(["a B,c!a", "BBB b", "!", "", "a,,B\ta\nB\x00B\x01B", ",!,", "B" * 70, "cB " * 3])
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "found"),
+    [
+        (cased(longest=64), True),
+        (cased(longest=63), False),
+        (cased(clean_text=False), False),
+    ],
+)
+def test_wordpiece_that_is_not_cut(tokenizer: Tokenizer, found: bool) -> None:
+    assert (find_cutting_rules(tokenizer) is not None) == found
+
+
+class TestMetaspace:
+    @pytest.mark.parametrize(
+        ("options", "found"),
+        [
+            ({"prepend_scheme": "always"}, True),
+            ({"prepend_scheme": "never"}, True),
+            ({"prepend_scheme": "first"}, False),
+            ({"split": False}, False),
+        ],
+    )
+    def test_pre_tokenizer(self, options: dict[str, Any], found: bool) -> None:
+        tokenizer = tiny_models.tokenizer("unigram")
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(**options)
+        assert (find_cutting_rules(tokenizer) is not None) == found
+
+    @pytest.mark.parametrize(
+        ("steps", "found"),
+        [
+            ([normalizers.NFKC(), normalizers.Lowercase()], True),
+            ([normalizers.NFKC(), normalizers.Replace("a", "b")], False),
+            ([normalizers.Strip(left=False, right=True)], True),
+            ([normalizers.Strip(left=True, right=False)], False),
+            ([normalizers.Prepend("x")], False),
+            ([], True),
+        ],
+    )
+    def test_normalizers(self, steps: list[normalizers.Normalizer], found: bool) -> None:
+        tokenizer = tiny_models.tokenizer("unigram")
+        tokenizer.normalizer = normalizers.Sequence(steps)
+        assert (find_cutting_rules(tokenizer) is not None) == found
+
+    def test_stripping_makes_spaces_matter(self, tmp_path: Path) -> None:
+        tokenizer = tiny_models.tokenizer("unigram")
+        tokenizer.normalizer = normalizers.Sequence(
+            [normalizers.NFKC(), normalizers.Strip(left=False, right=True)]
+        )
+        case = Case(tokenizer, tmp_path)
+        for _ in range(2):
+            case.seen(["a \u3000b", "a \u3000", "a\u3000 b", "\u3000a", "b\u3000", "b", " b \u00a0", "a b"])
+
+    def test_standing(self) -> None:
+        rules = find_cutting_rules(tiny_models.tokenizer("unigram"))
+        assert rules is not None
+        standings = {
+            word: rules.judge(word) for word in [" a", " a b", " \u3000a", " ", "a", "\u2581a", " \u00b4"]
+        }
+        assert standings[" a"] is Standing.JOINS
+        assert standings["a"] is Standing.ALONE
+        assert standings[" "] is not Standing.JOINS
+        assert standings[" a b"] is not Standing.JOINS
+        assert standings[" \u00b4"] is not Standing.JOINS  # NFKC makes it a space and an accent
+
+
+class TestByteLevel:
+    @pytest.mark.parametrize(
+        ("pre_tokenizer", "normalizer", "found"),
+        [
+            (pre_tokenizers.ByteLevel(), None, True),
+            (pre_tokenizers.ByteLevel(), normalizers.NFC(), True),
+            (pre_tokenizers.ByteLevel(use_regex=False), None, False),
+            (pre_tokenizers.ByteLevel(), normalizers.NFKC(), False),
+            (pre_tokenizers.Whitespace(), None, False),
+        ],
+    )
+    def test_components(
+        self,
+        pre_tokenizer: pre_tokenizers.PreTokenizer,
+        normalizer: normalizers.Normalizer | None,
+        found: bool,
+    ) -> None:
+        tokenizer = tiny_models.tokenizer("bpe")
+        tokenizer.pre_tokenizer = pre_tokenizer
+        if normalizer is not None:
+            tokenizer.normalizer = normalizer
+        assert (find_cutting_rules(tokenizer) is not None) == found
+
+    def test_words_that_end_in_white_space_depend_on_what_follows(self) -> None:
+        rules = find_cutting_rules(tiny_models.tokenizer("bpe"))
+        assert rules is not None
+        assert rules.judge("a\n") is Standing.DEPENDS
+        assert rules.judge(" a\u00a0") is Standing.DEPENDS
+        assert rules.judge(" a b") is Standing.ALONE
+
+    def test_added_tokens_with_a_space_are_not_joined(self) -> None:
+        tokenizer = tiny_models.tokenizer("bpe")
+        rules = find_cutting_rules(tokenizer)
+        assert rules is not None
+        assert rules.mark == "\u0120"
+        tokenizer.add_special_tokens(["<a b>"])
+        rules = find_cutting_rules(tokenizer)
+        assert rules is not None
+        assert rules.mark is None
+        assert b"<a b>" in rules.uncuttable
+
+
+def test_added_tokens_in_normalized_text_prevent_cutting() -> None:
+    tokenizer = tiny_models.tokenizer("unigram")
+    tokenizer.add_tokens(["naïve"])
+    assert find_cutting_rules(tokenizer) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("wordpiece", ["a", "b", ",", "c", "d", "e", ".", ".", "é"]),
+        ("bpe", ["a", " b,c", "d", " e..é", " "]),
+    ],
+)
+def test_words(kind: tiny_models.Kind, words: list[str]) -> None:
+    rules = find_cutting_rules(tiny_models.tokenizer(kind))
+    assert rules is not None
+    texts = ["a b,c", "", "d e..é "]
+    encoded = [text.encode() for text in texts]
+    joined = b"\n".join(encoded)
+    bounds = np.cumsum([0, *(len(text) + 1 for text in encoded)])
+    starts, lengths = rules.cut((joined.translate(rules.fold) if rules.fold else joined) + b" " * 64, bounds)
+    got = [joined[start : start + length].decode() for start, length in zip(starts, lengths, strict=True)]
+    assert got == words
