@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from conftest import FUZZ
 from portvec._inference import batching
 from portvec._inference.batching import MIN_LENGTH, Batch, Layout, lay_out, lay_out_one
 from portvec._tokenization.token_ids import TokenIds, flatten
+from project import FUZZ
 
 PADDING = 1_000_000
 

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from conftest import PREBUILT
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact
 from portvec._inference import pipeline as _pipeline
@@ -23,6 +22,7 @@ from portvec._inference.pipeline import Pipeline
 from portvec._inference.session import Session, Target
 from portvec._tokenization.token_ids import TokenIds, flatten
 from portvec.errors import InputError
+from project import PREBUILT
 
 WORDS = ["return", "the", "value", "of", "a", "function", "or", "an", "object", "that", "was", "given"]
 TEXTS = [" ".join(WORDS[: number % 9] * (1 + number % 4)) for number in range(23)]

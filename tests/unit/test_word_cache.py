@@ -14,7 +14,6 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from tokenizers.trainers import WordPieceTrainer
 
 import tiny_models
-from conftest import FUZZ
 from portvec._tokenization.backends.huggingface import SEPARATOR, PlainEncoder
 from portvec._tokenization.cutting import (
     ByteLevelWords,
@@ -26,6 +25,7 @@ from portvec._tokenization.cutting import (
 from portvec._tokenization.token_ids import TokenIds
 from portvec._tokenization.word_cache import WordEncoder
 from portvec._tokenization.word_table import IDS, SLOTS, WordTable
+from project import FUZZ
 
 RULES = {"wordpiece": CutAtPunctuation, "unigram": MetaspaceWords, "bpe": ByteLevelWords}
 

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import FUZZ
 from portvec._tokenization import word_table
 from portvec._tokenization.token_ids import flatten
 from portvec._tokenization.word_table import DEPENDS, IDS, LONGEST, SLOTS, WIDTHS, WordTable
+from project import FUZZ
 
 Ids = dict[bytes, list[int]]
 
