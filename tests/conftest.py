@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,14 +11,10 @@ import pytest
 
 from command_line import RunPortvec, run_portvec_in
 from hub_server import LocalHub
-from project import BUNDLED
+from project import BUNDLED, PREBUILT
 
 if TYPE_CHECKING:
     from model2vec import StaticModel
-
-# The exporter is imported where it is needed: tests/arm64 runs tests where there is none, on the artifacts
-# in this folder.
-PREBUILT = os.environ.get("PORTVEC_TEST_ARTIFACTS")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -15,3 +15,6 @@ FUZZ = int(os.environ.get("PORTVEC_FUZZ", "1"))
 # onnxruntime 1.17 rounds the norm differently in batches of another shape. Newer versions return the same
 # bits in any batch.
 BATCH_ROUNDING = 2e-7 if version("onnxruntime").startswith("1.17.") else 0.0
+
+# A folder of artifacts made beforehand, for tests/arm64, which runs tests where the exporter is not installed.
+PREBUILT = os.environ.get("PORTVEC_TEST_ARTIFACTS")
