@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from command_line import RunPortvec, run_portvec_in
+from command_line import RunPortvec, in_process_runner, process_runner
 from hub_server import LocalHub
 from project import BUNDLED, PREBUILT
+from shared import make_once
 
 if TYPE_CHECKING:
     from model2vec import StaticModel
+
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -38,7 +40,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(PREBUILT) / "float32"
     from portvec_export import export_model
 
-    return export_model(BUNDLED, tmp_path_factory.mktemp("bundled") / "artifact")
+    return make_once(tmp_path_factory, "bundled", lambda folder: export_model(BUNDLED, folder))
 
 
 @pytest.fixture(scope="session")
@@ -56,8 +58,8 @@ def _tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import tiny_models
     from portvec_export import export_model
 
-    folder = tmp_path_factory.mktemp("tiny")
-    return export_model(tiny_models.save(folder / "model"), folder / "artifact")
+    model = tmp_path_factory.mktemp("tiny") / "model"
+    return make_once(tmp_path_factory, "tiny", lambda folder: export_model(tiny_models.save(model), folder))
 
 
 @pytest.fixture
@@ -78,8 +80,14 @@ def tiny(_tiny_artifact: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def portvec(tmp_path: Path) -> RunPortvec:
+    """Run the command line in this process, with an empty home folder."""
+    return in_process_runner(tmp_path)
+
+
+@pytest.fixture
+def portvec_process(tmp_path: Path) -> RunPortvec:
     """Run the command line in a process of its own, with an empty home folder."""
-    return run_portvec_in(tmp_path)
+    return process_runner(tmp_path)
 
 
 @pytest.fixture

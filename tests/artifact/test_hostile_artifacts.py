@@ -256,9 +256,16 @@ class TestFuzz:
         @settings(max_examples=300 * FUZZ, deadline=None)
         @given(st.sampled_from(sorted(manifest)), scalars | st.dictionaries(st.text(), scalars, max_size=2))
         def replace(field: str, value: Any) -> None:
-            with suppress(ArtifactError):
+            problem = None
+            try:
                 parsed = Manifest.from_json(json.dumps({**manifest, field: value}), "fuzz")
+            except ArtifactError as error:
+                problem = str(error)
+            if problem is None:
                 assert Manifest.from_json(parsed.to_json(), "again") == parsed
+            else:
+                assert problem.startswith("fuzz: ")
+                assert field.replace("format_version", "format version") in problem
 
         replace()
 

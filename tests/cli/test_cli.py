@@ -16,24 +16,24 @@ from portvec import StaticEmbedder
 from project import BUNDLED
 
 
-def test_export_verify_info_embed_search(portvec: RunPortvec, tmp_path: Path) -> None:
+def test_export_verify_info_embed_search(portvec_process: RunPortvec, tmp_path: Path) -> None:
     artifact = tmp_path / "a"
-    exported = portvec("export", BUNDLED, "-o", artifact, "--dtype", "float32")
+    exported = portvec_process("export", BUNDLED, "-o", artifact, "--dtype", "float32")
     assert (exported.returncode, exported.stdout) == (0, "")
     assert exported.stderr.endswith("a: 29,525 x 256 float32, 30.9 MB, verified against model2vec 0.10.0\n")
 
-    verified = portvec("verify", artifact)
+    verified = portvec_process("verify", artifact)
     assert verified.returncode == 0
     assert "a: ok, 64 recorded texts: token ids identical, vectors within " in verified.stdout
-    assert json.loads(portvec("verify", artifact, "--json").stdout)["texts"] == 64
+    assert json.loads(portvec_process("verify", artifact, "--json").stdout)["texts"] == 64
 
-    info = portvec("info", artifact)
+    info = portvec_process("info", artifact)
     assert info.returncode == 0
     assert "embedding      256 x float32, unit length" in info.stdout
     assert "truncation     512 tokens, after the first 3,072 characters" in info.stdout
-    assert json.loads(portvec("info", artifact, "--json").stdout)["dim"] == 256
+    assert json.loads(portvec_process("info", artifact, "--json").stdout)["dim"] == 256
 
-    embedded = portvec("embed", artifact, "hello world")
+    embedded = portvec_process("embed", artifact, "hello world")
     assert embedded.returncode == 0
     line = json.loads(embedded.stdout)
     assert line["text"] == "hello world"
@@ -41,7 +41,7 @@ def test_export_verify_info_embed_search(portvec: RunPortvec, tmp_path: Path) ->
     np.testing.assert_array_equal(np.array(line["embedding"], dtype=np.float32), expected)
 
     (tmp_path / "texts.md").write_text("# Export\n\nHow to export a model.\nNothing here.\n")
-    found = portvec("search", artifact, "-i", "texts.md", "how do I export a model", "-k", "2")
+    found = portvec_process("search", artifact, "-i", "texts.md", "how do I export a model", "-k", "2")
     assert found.returncode == 0
     lines = found.stdout.splitlines()
     assert lines[0] == " score  text"
@@ -323,7 +323,7 @@ def test_version(portvec: RunPortvec) -> None:
     assert portvec("--version").stdout == f"portvec {package.__version__}\n"
 
 
-def test_leaves_nothing_in_the_home_folder(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
+def test_leaves_nothing_in_the_home_folder(portvec_process: RunPortvec, tiny: Path, tmp_path: Path) -> None:
     # onnxruntime's wheels would leave a device id and a database of events.
-    assert portvec("embed", tiny, "x").returncode == 0
+    assert portvec_process("embed", tiny, "x").returncode == 0
     assert list((tmp_path / "home").iterdir()) == []

@@ -17,13 +17,13 @@ from hub_server import LocalHub
 
 
 @pytest.fixture
-def run(portvec: RunPortvec, hub: LocalHub) -> RunPortvec:
+def run(portvec_process: RunPortvec, hub: LocalHub) -> RunPortvec:
     """The command line with the local Hub, and no wait of ten seconds for a dead connection."""
 
     def run(*args: object, **env: Any) -> subprocess.CompletedProcess[str]:
         hub.requests.clear()
         settings = {"HF_ENDPOINT": hub.url, "HF_HUB_DOWNLOAD_TIMEOUT": "5", "PORTVEC_CACHE": ""}
-        return portvec(*args, **{**settings, **env})
+        return portvec_process(*args, **{**settings, **env})
 
     return run
 

@@ -16,8 +16,8 @@ from portvec_export import export_model
 
 
 @pytest.fixture
-def run(portvec: RunPortvec, hub: LocalHub) -> RunPortvec:
-    return logged_in(portvec, hub)
+def run(portvec_process: RunPortvec, hub: LocalHub) -> RunPortvec:
+    return logged_in(portvec_process, hub)
 
 
 @pytest.fixture(autouse=True)

@@ -16,5 +16,5 @@ FUZZ = int(os.environ.get("PORTVEC_FUZZ", "1"))
 # bits in any batch.
 BATCH_ROUNDING = 2e-7 if version("onnxruntime").startswith("1.17.") else 0.0
 
-# A folder of artifacts made beforehand, for tests/arm64, which runs tests where the exporter is not installed.
+# A folder of artifacts made beforehand. tests/arm64 runs tests where the exporter is not installed.
 PREBUILT = os.environ.get("PORTVEC_TEST_ARTIFACTS")
