@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from tokenizers.trainers import WordPieceTrainer
 
 import tiny_models
@@ -284,6 +284,9 @@ class TestMetaspace:
         [
             ([normalizers.NFKC(), normalizers.Lowercase()], True),
             ([normalizers.NFKC(), normalizers.Replace("a", "b")], False),
+            ([normalizers.Replace(Regex(" {2,}"), " ")], True),
+            ([normalizers.Replace(Regex(" {2,}"), "\u2581")], True),
+            ([normalizers.Replace(Regex(" {2,}"), "x")], False),
             ([normalizers.Strip(left=False, right=True)], True),
             ([normalizers.Strip(left=True, right=False)], False),
             ([normalizers.Prepend("x")], False),
