@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from model2vec import StaticModel
 
 
-
 @pytest.fixture(autouse=True, scope="session")
 def _session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No fixture reads or writes the user's caches."""
