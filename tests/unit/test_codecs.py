@@ -203,3 +203,15 @@ def test_rows_compare_by_value() -> None:
     assert not same_rows(VALUES, changed)
     assert isinstance(upcast(halves), Rows)
     assert upcast(VALUES) is VALUES
+
+
+def test_int4_codes_stay_within_four_bits() -> None:
+    # The second block is so small beside the first that its step is rounded down, from 1.4 to 1.
+    rows = np.zeros((1, 64), dtype=np.float32)
+    rows[0, 0] = 1.0
+    rows[0, 32] = -1.4 / (128 * 128 - 1)
+    table = codec_for("int4").encode(TokenVectors(rows), 512)
+    assert isinstance(table, Int4Table)
+    values = table.dequantized[:][0]
+    assert values[32] == pytest.approx(-8 / 7.5 / (128 * 128 - 1), rel=1e-4)
+    assert np.flatnonzero(values).tolist() == [0, 32]

@@ -42,7 +42,7 @@ class WordTable:
     """
 
     def __init__(self, slots: Mapping[int, int] = SLOTS, ids: int = IDS) -> None:
-        """Make an empty table with so many `slots` for each width, and room for so many `ids`."""
+        """Make an empty table with so many `slots` for each width, and room for fewer than `ids` ids."""
         self._ids = np.zeros(ids, dtype=np.int64)
         self._used = 1  # the place 0 means that a word is not known
         self._parts = {width: _Part(width, size) for width, size in slots.items()}
