@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,8 @@ class TestInterrupt:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            # Processes that a shell runs in the background ignore Ctrl-C, and so do their children.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL) if os.name == "posix" else None,
         )
         deadline = time.monotonic() + 30
         while until is not None and not list(until.parent.glob(until.name)) and time.monotonic() < deadline:
