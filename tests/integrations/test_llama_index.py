@@ -137,7 +137,7 @@ def test_errors_name_what_was_got(embedding: PortvecEmbedding, bundled: Path) ->
 
 def test_texts_that_would_spoil_an_index_are_refused(embedding: PortvecEmbedding) -> None:
     message = (
-        r"^texts\[1\] \('☃'\) holds no token that the model knows, so its embedding is zero, "
+        r"^texts\[1\] \('☃'\) has no token that the model knows, so its embedding is zero, "
         "which LlamaIndex cannot compare; leave it out$"
     )
     nodes = [TextNode(text=text) for text in ("a text", NO_WORDS[1])]
