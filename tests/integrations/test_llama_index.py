@@ -144,5 +144,5 @@ def test_texts_that_would_spoil_an_index_are_refused(embedding: PortvecEmbedding
     with pytest.raises(InputError, match=message):
         VectorStoreIndex(nodes, embed_model=embedding)
     for text in (*NO_WORDS, ""):
-        with pytest.raises(InputError, match=rf"^texts\[0\] \('{text}'\) holds no token"):
+        with pytest.raises(InputError, match=rf"^texts\[0\] \('{text}'\) has no token"):
             embedding.get_query_embedding(text)
