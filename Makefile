@@ -33,7 +33,7 @@ check: setup  ## Lint, types, and the direction of imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-test: setup  ## The tests, in under three minutes, without a network.
+test: setup  ## The tests, in about four minutes, without a network.
 	$(PYTEST) $(PARALLEL) -m "not slow"
 
 test-slow: setup  ## Kills, thousands of calls, environments made with pip.
