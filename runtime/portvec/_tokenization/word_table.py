@@ -37,16 +37,20 @@ _BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
 class WordTable:
     """Words and their ids. Words are added and never removed, so a place stays valid.
 
-    A place is a number that holds where the ids of a word start and how many there are. Threads may look up
-    and add words at the same time: a lock orders them.
+    A place is a number that holds where the ids of a word start and how many there are.
+
+    Threads may look up and add words at the same time. A lock orders the additions. Look-ups do not hold it,
+    because threads would wait for each other. They count the additions before and after instead, each time
+    with the lock, and repeat a look-up that an addition may have overlapped.
     """
 
     def __init__(self, slots: Mapping[int, int] = SLOTS, ids: int = IDS) -> None:
-        """Make an empty table with so many `slots` for each width, and room for fewer than `ids` ids."""
+        """Create an empty table. `slots` gives the slots for each width; fewer than `ids` ids fit."""
         self._ids = np.zeros(ids, dtype=np.int64)
         self._used = 1  # the place 0 means that a word is not known
         self._parts = {width: _Part(width, size) for width, size in slots.items()}
         self._lock = ForkSafeLock()
+        self._additions = 0
         self._is_adding = False
 
     def find(self, text: bytes, starts: Ids, lengths: Ids) -> Ids:
@@ -54,11 +58,16 @@ class WordTable:
 
         No word may contain a NUL, and `LONGEST` bytes must follow the start of the last word.
         """
+        with self._lock:
+            additions = self._additions
+        places = self._find(text, starts, lengths)
+        with self._lock:
+            return places if additions == self._additions else self._find(text, starts, lengths)
+
+    def _find(self, text: bytes, starts: Ids, lengths: Ids) -> Ids:
         places = np.zeros(len(starts), dtype=np.int64)
         for width, rows in _by_width(lengths):
-            keys = _keys(text, starts[rows], lengths[rows], width)
-            with self._lock:
-                places[rows] = self._parts[width].find(keys)
+            places[rows] = self._parts[width].find(_keys(text, starts[rows], lengths[rows], width))
         return places
 
     def add(
@@ -76,6 +85,7 @@ class WordTable:
             if self._is_adding or not self._has_room(len(tokens.ids), lengths, parts):
                 return None
             self._is_adding = True
+            self._additions += 1
             try:
                 return self._add(words, lengths, parts, tokens, alone)
             finally:
