@@ -16,12 +16,9 @@ from benchmarks import models, texts
 from portvec import StaticEmbedder
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import open_artifact
-from portvec._inference.pipeline import Pipeline
+from portvec._inference.pipeline import CHUNK, Pipeline
 from portvec._inference.session import Target
 from portvec._itertools import batched
-
-# Texts tokenized together, as the pipeline does it.
-_CHUNK = 2048
 
 
 def measure(count: int, rounds: int, copy_bytes: int = 1 << 30) -> dict[str, Any]:
@@ -51,9 +48,9 @@ def measure(count: int, rounds: int, copy_bytes: int = 1 << 30) -> dict[str, Any
 
 def _pool(folder: Path, paragraphs: list[str]) -> Callable[[], object]:
     """Return a function that pools the tokens of paragraphs."""
-    pipeline = Pipeline(open_artifact(folder), Target(fmt.SENTENCE_EMBEDDING, models.DIM))
-    chunks = [pipeline.tokenize(batch) for batch in batched(paragraphs, _CHUNK)]
-    out = np.empty((_CHUNK, models.DIM), dtype=np.float32)
+    pipeline = Pipeline.load(open_artifact(folder), Target(fmt.SENTENCE_EMBEDDING, models.DIM))
+    chunks = [pipeline.tokenize(batch) for batch in batched(paragraphs, CHUNK)]
+    out = np.empty((CHUNK, models.DIM), dtype=np.float32)
 
     def call() -> None:
         for tokens in chunks:

@@ -32,7 +32,7 @@ class LoadedModel(ABC):
         self.manifest: Manifest = artifact.manifest
         self._loaded_from: str | os.PathLike[str] = artifact.folder.absolute()
         self._options = options
-        self._pipeline = Pipeline(
+        self._pipeline = Pipeline.load(
             artifact,
             Target(output, width, providers=options.providers),
             threads=options.threads or available_cores(),

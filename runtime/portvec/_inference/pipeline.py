@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from portvec._artifact.folder import Artifact
 from portvec._inference.batching import Batch, Layout, lay_out, lay_out_one
-from portvec._inference.graphs import choose_strategy
+from portvec._inference.graphs import GraphStrategy, choose_strategy
 from portvec._inference.session import Target
+from portvec._inference.threads import Threads
 from portvec._itertools import batched
 from portvec._tokenization.selection import choose_tokenizer
 from portvec._tokenization.texts import check_iterable, check_texts, refuse_single_text
 from portvec._tokenization.token_ids import Ids, TokenIds
+from portvec._tokenization.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor, Future
-
     import numpy.typing as npt
 
 # Texts tokenized together. This bounds the memory for ids, however many texts there are.
-_CHUNK = 2048
+CHUNK = 2048
 # Handing work to another thread takes as long as embedding a thousand tokens, so it must have several
 # thousand.
-_MIN_SHARED_TOKENS = 1 << 13
-
-_T = TypeVar("_T")
+MIN_SHARED_TOKENS = 1 << 13
 
 
 class Pipeline:
@@ -43,15 +38,47 @@ class Pipeline:
     """
 
     def __init__(
-        self, artifact: Artifact, target: Target, *, threads: int = 1, tokenizer: str = "auto"
+        self,
+        tokenizer: Tokenizer,
+        graphs: GraphStrategy,
+        layout: Layout,
+        width: int,
+        threads: Threads,
+        *,
+        chunk: int = CHUNK,
+        min_shared_tokens: int = MIN_SHARED_TOKENS,
     ) -> None:
-        self.width = target.width
-        self._tokenizer = choose_tokenizer(artifact, tokenizer, threads)
-        self._graphs = choose_strategy(artifact, target)
-        self._layout = Layout.of(artifact.manifest)
+        """Connect the parts.
+
+        `threads` share chunks of `chunk` texts. If there is only one chunk, they share its batches, provided
+        that it has `min_shared_tokens` tokens.
+        """
+        self.width = width
+        self._tokenizer = tokenizer
+        self._graphs = graphs
+        self._layout = layout
         self._threads = threads
-        self._executor: Executor | None = None
-        self._executor_process = 0
+        self._chunk = chunk
+        self._min_shared_tokens = min_shared_tokens
+
+    @classmethod
+    def load(
+        cls, artifact: Artifact, target: Target, *, threads: int = 1, tokenizer: str = "auto"
+    ) -> Pipeline:
+        """Load the tokenizer and the graphs of an artifact.
+
+        Raises:
+            OptionError: the tokenizer is unknown, or onnxruntime does not have a provider.
+            MissingExtraError: the accelerator asked for is not installed.
+            ArtifactError: a file cannot be loaded, or the accelerator asked for gives other ids.
+        """
+        return cls(
+            choose_tokenizer(artifact, tokenizer, threads),
+            choose_strategy(artifact, target),
+            Layout.of(artifact.manifest),
+            target.width,
+            Threads(threads),
+        )
 
     @property
     def tokenizer(self) -> str:
@@ -75,20 +102,20 @@ class Pipeline:
         return self._embed(self._tokenizer.tokenize_one(text))
 
     def _run_many(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
-        """Return the rows of any number of texts. Threads share chunks, or the batches of a single chunk."""
+        """Return the rows of any number of texts."""
         whole: npt.NDArray[np.float32] | None = None
         if isinstance(texts, (list, tuple)):  # their number is known, so rows are written where they belong
             texts = check_texts(texts)
             whole = np.empty((len(texts), self.width), dtype=np.float32)
         calls = (
-            partial(self._run_chunk, chunk, number * _CHUNK, whole)
-            for number, chunk in enumerate(batched(texts, _CHUNK))
+            partial(self._run_chunk, chunk, number * self._chunk, whole)
+            for number, chunk in enumerate(batched(texts, self._chunk))
         )
         head = list(islice(calls, 2))
-        if self._threads > 1 and len(head) > 1:
-            parts = _run_in_order(self._get_executor(), chain(head, calls), ahead=self._threads + 1)
+        if len(head) > 1:
+            parts = self._threads.run(chain(head, calls), ahead=self._threads.count + 1)
         else:
-            parts = [call(share=self._threads > 1) for call in chain(head, calls)]
+            parts = [call(share=True) for call in head]
         if whole is not None:
             return whole
         return np.concatenate(parts) if parts else np.zeros((0, self.width), dtype=np.float32)
@@ -117,8 +144,8 @@ class Pipeline:
             out[rows] = self._graphs.run(batch)[: len(rows)]
 
         calls = (partial(run, rows, batch) for rows, batch in lay_out(tokens, self._layout))
-        if share and len(tokens.ids) >= _MIN_SHARED_TOKENS:
-            _run_in_order(self._get_executor(), calls, ahead=sys.maxsize)
+        if share and len(tokens.ids) >= self._min_shared_tokens:
+            self._threads.run(calls)
         else:
             for call in calls:
                 call()
@@ -127,28 +154,3 @@ class Pipeline:
         """Return the row of a text with the token ids (n,)."""
         row: npt.NDArray[np.float32] = self._graphs.run(lay_out_one(ids, self._layout))[0]
         return row
-
-    def _get_executor(self) -> Executor:
-        """Return this process's threads. A forked child has none of its parent's."""
-        if self._executor is None or self._executor_process != os.getpid():
-            from concurrent.futures import ThreadPoolExecutor  # slow to import, and often not needed
-
-            self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="portvec")
-            self._executor_process = os.getpid()
-        return self._executor
-
-
-def _run_in_order(executor: Executor, calls: Iterable[Callable[[], _T]], ahead: int) -> list[_T]:
-    """Return the results of `calls` in order. At most `ahead` of them are taken and not yet done."""
-    results: list[_T] = []
-    pending: deque[Future[_T]] = deque()
-    try:
-        for call in calls:
-            pending.append(executor.submit(call))
-            if len(pending) >= ahead:
-                results.append(pending.popleft().result())
-        results += [future.result() for future in pending]
-    finally:  # after an error or Ctrl-C, do not start the calls that are left
-        for future in pending:
-            future.cancel()
-    return results

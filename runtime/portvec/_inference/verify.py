@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found to agree.
+    """The result of `verify`.
 
     Attributes:
         texts: number of recorded texts, all with identical token ids.
@@ -45,9 +45,9 @@ class _Check(NamedTuple):
 def verify(folder: str | os.PathLike[str]) -> Verification:
     """Hash every file of an artifact, and embed its recorded texts on this device.
 
-    Every graph runs with all of onnxruntime's optimizations and with none. The graph that loading uses runs
-    with the tokenizer that loading chooses here, the others with `tokenizers`, which is what other devices
-    may use.
+    Every graph runs twice: with all of onnxruntime's optimizations, and with none. portvec's own graphs use
+    the tokenizer that `StaticEmbedder.load` chooses on this device. The others use `tokenizers`, as other
+    devices may.
 
     Args:
         folder: the artifact.
@@ -92,8 +92,9 @@ def _compare(artifact: Artifact, check: _Check) -> float:
     for index, (got, expected) in enumerate(zip(token_ids, recorded.token_ids, strict=True)):
         if got != expected:
             raise ArtifactError(
-                f"{artifact.folder}: recorded text {index} has other token ids here ({len(got)}, recorded "
-                f"are {len(expected)}); check the version of tokenizers, or export again"
+                f"{artifact.folder}: recorded text {index} has other token ids here than recorded "
+                f"({len(got)} ids, {len(expected)} recorded); check the version of tokenizers, or "
+                "export again"
             )
     # Embed the texts together and one by one, because onnxruntime chooses its kernels by shape.
     alone = np.stack([pipeline.run(text) for text in recorded.texts])
@@ -112,7 +113,7 @@ def _compare(artifact: Artifact, check: _Check) -> float:
 
 def _load(artifact: Artifact, check: _Check, output: str, width: int) -> Pipeline:
     target = Target(output, width, graph=check.graph, optimize=check.optimize)
-    return Pipeline(artifact, target, tokenizer=check.tokenizer)
+    return Pipeline.load(artifact, target, tokenizer=check.tokenizer)
 
 
 def _check_differences(
