@@ -53,7 +53,7 @@ def test_a_model_that_changes_is_converted_anew(tiny_model: Path) -> None:
 
 def test_failed_conversion_leaves_nothing(tiny_model: Path) -> None:
     (tiny_model / "model.safetensors").write_bytes(b"broken")
-    with pytest.raises(SourceError, match="not a whole safetensors file"):
+    with pytest.raises(SourceError, match="not a complete safetensors file"):
         StaticEmbedder.load(tiny_model)
     assert not (cache_root() / "models").exists() or conversions() == []
 

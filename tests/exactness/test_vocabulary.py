@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,6 @@ from corpus import paragraphs
 from portvec import Model2VecEmbeddingFunction, StaticEmbedder
 from portvec.errors import MissingExtraError, OptionError, SourceError
 from portvec_export import export_model
-from portvec_export._source import vocabulary_quantization as _clusters
 from portvec_export._source.vectors import vectors_of, with_vectors
 from portvec_export._table.registry import codec_for
 from project import BUNDLED
@@ -64,7 +64,7 @@ def test_tables_are_clustered_in_the_type_that_they_are_stored_in(
     assert_same(embedder, reference(source, 64), TEXTS)
 
 
-def test_half_precision_that_cannot_hold_every_norm_is_widened(tmp_path: Path) -> None:
+def test_half_precision_that_cannot_hold_every_norm_is_upcast(tmp_path: Path) -> None:
     table = tiny_models.vectors(800, dtype="float16")
     table[3] = 0
     table[4] = 30_000  # its square is beyond float16
@@ -126,7 +126,7 @@ class TestErrors:
     def test_scikit_learn_not_installed(
         self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_clusters, "find_spec", lambda _name: None)
+        monkeypatch.setitem(sys.modules, "sklearn", None)
         with pytest.raises(
             MissingExtraError,
             match=r"^a vocabulary size needs the package scikit-learn; run pip install '.*\[vocabulary\]'$",

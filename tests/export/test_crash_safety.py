@@ -1,4 +1,4 @@
-"""Whatever dies at whatever moment: a target is absent or complete, and the next run clears up."""
+"""A process may die at any moment: a target is absent or complete, and the next run clears up."""
 
 from __future__ import annotations
 

@@ -18,8 +18,9 @@ from model2vec import StaticModel
 import tiny_models
 from corpus import paragraphs
 from portvec import StaticEmbedder, verify
+from portvec._artifact.dtypes import DTYPES, Dtype
 from portvec.errors import ArtifactError, ExportError, OptionError, SourceError
-from portvec_export import _export, export_model
+from portvec_export import export_model
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -191,7 +192,7 @@ def test_single_file_has_no_external_data_and_the_same_vectors(tiny_model: Path,
     assert (apart / "onnx" / "model.onnx").stat().st_size < 4096
     assert "use_external_data_format" not in (single / "config.json").read_text()
     texts = paragraphs(20)
-    # portvec.graph, which a single file has not, normalizes sums instead of means.
+    # A single file has no portvec.graph, which normalizes sums instead of means.
     expected = StaticEmbedder.load(apart).encode(texts)
     np.testing.assert_allclose(StaticEmbedder.load(single).encode(texts), expected, rtol=0, atol=2e-7)
 
@@ -227,7 +228,7 @@ class TestSourceErrors:
 
     def test_artifact_instead_of_model(self, tiny: Path, tmp_path: Path) -> None:
         with pytest.raises(
-            SourceError, match="is a portvec artifact already; export the Model2Vec model it was"
+            SourceError, match="is already a portvec artifact; export the Model2Vec model it was"
         ):
             export_model(tiny, tmp_path / "artifact")
 
@@ -282,39 +283,30 @@ class TestTarget:
     def test_stays_as_it_was_if_the_check_fails(
         self, tiny_model: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setitem(DTYPES, "lying", Dtype(codec="faulty_codecs:LyingCodec", summed_bytes=4))
         before = contents(tiny)
-
-        def fail(_folder: Path) -> None:
-            raise ArtifactError("differs")
-
-        monkeypatch.setattr(_export, "verify", fail)
-        with pytest.raises(ArtifactError, match="differs"):
-            export_model(tiny_model, tiny, dim=5, overwrite=True)
+        message = (
+            rf"^{re.escape(str(tiny))}: the embedding of recorded text \d+ differs by .*; check the onnx"
+        )
+        with pytest.raises(ArtifactError, match=message):
+            export_model(tiny_model, tiny, dtype="lying", overwrite=True)
         assert contents(tiny) == before
         assert [path.name for path in tiny.parent.iterdir() if path.name.startswith(".")] == []
 
-    def test_is_what_a_failed_check_names(
+    def test_is_left_out_if_the_check_fails(
         self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(folder: Path) -> None:
-            raise ArtifactError(f"{folder}: token ids differ")
+        monkeypatch.setitem(DTYPES, "lying", Dtype(codec="faulty_codecs:LyingCodec", summed_bytes=4))
+        with pytest.raises(ArtifactError, match=f"^{re.escape(str(tmp_path / 'out' / 'a'))}: the embedding"):
+            export_model(tiny_model, tmp_path / "out" / "a", dtype="lying")
+        assert names(tmp_path / "out") == []
 
-        monkeypatch.setattr(_export, "verify", fail)
-        with pytest.raises(ArtifactError, match=f"^{re.escape(str(tmp_path / 'a'))}: token ids differ$"):
-            export_model(tiny_model, tmp_path / "a")
-
-    @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
     def test_disk_full(self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def full(folder: Path, *_args: object, **_options: object) -> None:
-            (folder / "partial").write_text("x")
-            with open("/dev/full", "w") as file:  # noqa: PTH123
-                file.write("x")
-
-        monkeypatch.setattr(_export, "write_graph", full)
+        monkeypatch.setitem(DTYPES, "full", Dtype(codec="faulty_codecs:FullDiskCodec", summed_bytes=4))
+        target = tmp_path / "out" / "artifact"
         with pytest.raises(ExportError, match=r"artifact: cannot be written \(No space left on device"):
-            export_model(tiny_model, tmp_path / "artifact")
-        assert not any(path.name.endswith("artifact") for path in tmp_path.iterdir())
-        assert [path for path in tmp_path.iterdir() if path.suffix == ".partial"] == []
+            export_model(tiny_model, target, dtype="full")
+        assert names(target.parent) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -72,11 +72,14 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / "model.safetensors").unlink(),
         r"model: not a Model2Vec model, which has model\.safetensors, config\.json, tokenizer\.json, or",
     ),
-    "cut tensors": (cut("model.safetensors", 0.7), r"model\.safetensors: not a whole safetensors file \("),
-    "empty tensors": (write("model.safetensors", b""), r"model\.safetensors: not a whole safetensors file"),
+    "cut tensors": (cut("model.safetensors", 0.7), r"model\.safetensors: not a complete safetensors file \("),
+    "empty tensors": (
+        write("model.safetensors", b""),
+        r"model\.safetensors: not a complete safetensors file",
+    ),
     "page of HTML": (
         write("model.safetensors", b"<html>" * 99),
-        r"model\.safetensors: not a whole safetensors",
+        r"model\.safetensors: not a complete safetensors",
     ),
     "other tensor name": (
         tensors(rename("embeddings", "vectors")),

@@ -26,7 +26,7 @@ IDS = [f"document {i}" for i in range(len(DOCUMENTS))]
 
 @pytest.fixture
 def database(bundled: Path, tmp_path: Path) -> Path:
-    """A database in which Chroma was told of the embedding function once."""
+    """A database with a collection that was made with the embedding function."""
     client = chromadb.PersistentClient(str(tmp_path / "db"))
     # Chroma's annotations ask for a function that also takes images, which its own do not either.
     function: Any = PortvecEmbeddingFunction(bundled, threads=1, token="hf_secret")

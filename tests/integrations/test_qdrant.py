@@ -20,7 +20,6 @@ need("qdrant_client")
 from qdrant_client import QdrantClient
 from qdrant_client.models import Distance, FieldCondition, Filter, MatchValue
 
-from portvec.integrations import qdrant
 from portvec.integrations.qdrant import PortvecEncoder
 
 
@@ -103,8 +102,8 @@ def test_ids_are_fresh_and_payloads_are_copies(encoder: PortvecEncoder) -> None:
 def test_points_are_embedded_as_they_are_taken(
     encoder: PortvecEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(qdrant, "_BATCH", 2)
-    expected = [point.vector for point in encoder.points(DOCUMENTS[:5])]
+    texts = [f"{DOCUMENTS[number % len(DOCUMENTS)]} {number}" for number in range(2500)]
+    expected = [point.vector for point in encoder.points(texts)]
     sizes = []
     encode = StaticEmbedder.encode
 
@@ -113,11 +112,12 @@ def test_points_are_embedded_as_they_are_taken(
         return encode(self, texts)
 
     monkeypatch.setattr(StaticEmbedder, "encode", counting)
-    points = encoder.points(DOCUMENTS[:5])
+    points = encoder.points(texts)
     assert next(points).vector == expected[0]
-    assert sizes == [2]
+    assert len(sizes) == 1
     assert [point.vector for point in points] == expected[1:]
-    assert sizes == [2, 2, 1]
+    assert len(sizes) > 1
+    assert sum(sizes) == len(texts)
 
 
 def test_pickles_without_the_token(bundled: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which tokenizer backend runs an artifact, and when the pools of threads of the libraries are used."""
+"""Which tokenizer backend runs an artifact, and when the libraries may use their thread pools."""
 
 from __future__ import annotations
 

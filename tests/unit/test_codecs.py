@@ -1,4 +1,4 @@
-"""The table of each dtype: what it holds, what it loses, and what its nodes compute."""
+"""The table of each dtype: its values, its rounding errors, and what its nodes compute."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def sums(table: Table, ids: npt.NDArray[np.int64], *, position_first: bool, coun
     graph.output("total", total, np.float32, ["batch", table.dim])
     feeds: dict[str, Any] = {"ids": np.ascontiguousarray(ids.T) if position_first else ids}
     if counted:
-        feeds["count"] = (ids != table.zero_id).sum(axis=1, keepdims=True).astype(np.float32)
+        feeds["count"] = (ids != table.vocabulary.zero_id).sum(axis=1, keepdims=True).astype(np.float32)
     session = ort.InferenceSession(graph.to_model().SerializeToString())
     output: np.ndarray = session.run(None, feeds)[0]
     return output
@@ -95,10 +95,10 @@ def test_values_are_within_the_dtypes_error(dtype: str, kind: str, max_length: i
 def test_nodes_sum_the_stored_values(dtype: str, kind: str, max_length: int | None) -> None:
     vectors = VECTORS[kind]
     table = codec_for(dtype).encode(vectors, max_length)
-    assert table.zero_id == vectors.vocabulary_size
-    ids = np.random.default_rng(1).integers(0, table.zero_id, (7, 30))
-    ids[2, 5:] = table.zero_id
-    ids[4] = table.zero_id
+    assert table.vocabulary.zero_id == vectors.vocabulary_size
+    ids = np.random.default_rng(1).integers(0, table.vocabulary.zero_id, (7, 30))
+    ids[2, 5:] = table.vocabulary.zero_id
+    ids[4] = table.vocabulary.zero_id
     expected = expected_sums(vectors, table, ids)
     for position_first in (True, False):
         for counted in (True, False):

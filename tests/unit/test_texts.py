@@ -29,10 +29,10 @@ def test_iterables_are_returned_as_they_are(texts: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "kind"), [(b"a", "bytes"), (bytearray(), "bytearray"), ({}, "dict"), (3, "int")]
+    ("texts", "kind"), [(b"a", "a bytes"), (bytearray(), "a bytearray"), ({}, "a dict"), (3, "an int")]
 )
 def test_no_iterable_of_texts(texts: Any, kind: str) -> None:
-    with pytest.raises(InputError, match=f"^texts is a {kind}, expected a str or an iterable of str$"):
+    with pytest.raises(InputError, match=f"^texts is {kind}, expected a str or an iterable of str$"):
         check_iterable(texts)
 
 
@@ -43,15 +43,16 @@ def test_texts_become_a_list(texts: Any) -> None:
     assert check_texts(texts) is not texts
 
 
-@pytest.mark.parametrize("element", [None, 1, b"a", ["a"]])
-def test_elements_that_are_no_text(element: object) -> None:
-    kind = type(element).__name__
+@pytest.mark.parametrize(
+    ("element", "kind"), [(None, "a NoneType"), (1, "an int"), (b"a", "a bytes"), (["a"], "a list")]
+)
+def test_elements_that_are_no_text(element: object, kind: str) -> None:
     rule = "expected str; drop it or convert it before encoding$"
-    with pytest.raises(InputError, match=rf"^texts\[0\] is a {kind}, {rule}"):
+    with pytest.raises(InputError, match=rf"^texts\[0\] is {kind}, {rule}"):
         check_texts([element])
-    with pytest.raises(InputError, match=rf"^texts\[2\] is a {kind}, {rule}"):
+    with pytest.raises(InputError, match=rf"^texts\[2\] is {kind}, {rule}"):
         check_texts(["a", Word("b"), element, element])
-    with pytest.raises(InputError, match=rf"^texts\[11\] is a {kind}, {rule}"):
+    with pytest.raises(InputError, match=rf"^texts\[11\] is {kind}, {rule}"):
         check_texts(["a", element], 10)
 
 

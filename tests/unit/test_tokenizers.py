@@ -20,7 +20,6 @@ import texts
 from corpus import paragraphs
 from matrix import CASES, unigram_sentencepiece
 from portvec import StaticEmbedder
-from portvec._tokenization import selection as _selection
 from portvec._tokenization.backends.huggingface import PlainEncoder
 from portvec._tokenization.backends.nanotoken import NanotokenEncoder
 from portvec._tokenization.cutting import find_cutting_rules
@@ -145,13 +144,28 @@ class TestCachingWords:
         monkeypatch.setattr(PlainEncoder, "encode", None)  # not needed again
         assert encoder.encode(batch).lists() == expected
 
-    def test_is_left_alone_where_words_are_new(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_texts_are_tokenized_whole_where_words_are_new(self, bundled: Path) -> None:
+        encoded: list[str] = []
+
+        class Recording(PlainEncoder):
+            def encode(self, texts: Sequence[str]) -> TokenIds:
+                encoded.extend(texts)
+                return super().encode(texts)
+
+            def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
+                encoded.extend(texts)
+                return super().encode_separated(texts, separator)
+
         path = bundled / "tokenizer.json"
-        encoder = word_encoder(path)
+        plain = Recording(path)
+        rules = find_cutting_rules(plain.tokenizer)
+        assert rules is not None
         rng = random.Random(5)
-        batch = [" ".join(f"{rng.getrandbits(64):x}" for _ in range(20)) for _ in range(50)]
-        monkeypatch.setattr(WordEncoder, "_learn", None)
-        assert encoder.encode(batch).lists() == plain_ids(path, batch)
+        words = [f"{rng.getrandbits(64):x}" for _ in range(1000)]
+        batch = [" ".join(words[start : start + 20]) for start in range(0, 1000, 20)]
+        assert WordEncoder(plain, rules).encode(batch).lists() == plain_ids(path, batch)
+        assert set(batch) <= set(encoded)
+        assert not set(words) & set(encoded)
 
     def test_memory_is_bounded(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = bundled / "tokenizer.json"
@@ -204,7 +218,7 @@ class TestChoice:
             StaticEmbedder.load(artifact, tokenizer="nanotoken")
 
     def test_without_the_extra(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_selection, "find_spec", lambda _: None)
+        monkeypatch.setitem(sys.modules, "nanotoken", None)  # as if it were not installed
         assert StaticEmbedder.load(bundled).tokenizer == "tokenizers, caching words"
         with pytest.raises(MissingExtraError, match=r"not installed; run pip install 'portvec\[fast\]'"):
             StaticEmbedder.load(bundled, tokenizer="nanotoken")
@@ -223,9 +237,12 @@ class TestChoice:
             assert StaticEmbedder.load(bundled).tokenizer == "tokenizers, caching words"
         assert "nanotoken is not used, its ids differ from the recorded ones" in caplog.text
 
-    def test_broken_installation_is_not_used(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setitem(sys.modules, "nanotoken", None)
-        monkeypatch.setattr(_selection, "find_spec", lambda _: object())
+    def test_broken_installation_is_not_used(
+        self, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "nanotoken.py").write_text("raise ImportError('wrong ELF class')")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "nanotoken", raising=False)
         assert StaticEmbedder.load(bundled).tokenizer == "tokenizers, caching words"
 
 
