@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 MODEL := models/minilm-l6-v2-256
-# Text for the exhaustive comparison, one per line. It is used if it exists.
+# Texts for the exhaustive comparison, one per line. They are used if they exist.
 CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
 # Tests run in as many processes as there are cores.
 PARALLEL := -n auto --dist worksteal
@@ -27,22 +27,22 @@ format: setup  ## Format the code.
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format .
 
-check: setup  ## Lint, types, and the direction of imports.
+check: setup  ## Check style, types and the direction of imports.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-test: setup  ## The tests, in about four minutes, without a network.
+test: setup  ## Run the tests: two to four minutes, without a network.
 	$(PYTEST) $(PARALLEL) -m "not slow"
 
-test-slow: setup  ## Kills, thousands of calls, environments made with pip.
+test-slow: setup  ## Run the slow tests: killed processes, thousands of calls, environments made with pip.
 	$(PYTEST) $(PARALLEL) -m slow
 
 docs: setup  ## Build the site in build/site. Warnings are errors.
 	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs build/site
 
-test-exhaustive: setup  ## Every kind of model on whole corpora, as the table in docs/exactness.md.
+test-exhaustive: setup  ## Check every kind of model on whole corpora, and print the table of docs/exactness.md.
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/exhaustive.py $(CORPORA)
 
 # The tests that depend on versions, at the lowest that pyproject.toml allows, then the runtime alone at its own.
@@ -84,7 +84,7 @@ test-arm64: setup $(ARM64)/ready  ## The runtime on emulated 64-bit ARM (Debian 
 fuzz: setup  ## The generated tests with 100 times as many examples.
 	PORTVEC_FUZZ=100 $(PYTEST) $(PARALLEL) -k "fuzz or generated"
 
-bench: .venv-bench/ready  ## Against every peer, in a quarter of an hour; QUICK=1 shows that it runs.
+bench: .venv-bench/ready  ## Compare with every peer, in a quarter of an hour; QUICK=1 only shows that it runs.
 	.venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick)
 
 clean:  ## Remove what the targets made.
@@ -124,7 +124,7 @@ $(CONSUMERS_IN)/node-%/ready: tests/consumers/node-%.json
 		cd $(@D) && npm install --ignore-scripts --no-audit --no-fund --loglevel=error && touch ready; \
 	else echo "npm is missing, so consumers in $(@D) will not run; install Node.js 20 or newer" >&2; fi
 
-# A machine of another kind, emulated, and kept for the next run.
+# The emulated ARM machine. It is kept for the next run.
 $(ARM64)/ready: pyproject.toml tests/arm64/prepare.py | .venv/ready
 	@echo "preparing the emulated machine in $(ARM64)"
 	@PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.prepare $(ARM64)

@@ -1,6 +1,6 @@
 """Stand-ins for the frameworks, so that the docstrings of portvec.integrations can be read without them.
 
-Sphinx's autodoc_mock_imports does not suit: it replaces classes that a framework decorates by mocks.
+Sphinx's autodoc_mock_imports does not suit: it replaces classes that a framework decorates with mocks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 
 class _Anything(type):
-    """A class any attribute of which is a stand-in, too."""
+    """A class whose attributes are stand-ins too."""
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
@@ -25,7 +25,7 @@ class _Anything(type):
 
 
 def _stand_in(name: str) -> type:
-    """Return a class that can be a base, a generic, a value, a decorator, and what makes a decorator."""
+    """Return a class that can be a base, a generic, a value, a decorator or a decorator factory."""
 
     def new(cls: type, *args: Any, **options: Any) -> Any:
         if cls.__name__ != name:  # of a subclass: an ordinary object
@@ -76,7 +76,7 @@ class _Finder:
 
 @contextmanager
 def stand_ins(packages: Iterable[str]) -> Iterator[Callable[[str], ModuleType]]:
-    """Put stand-ins in the place of packages; yield a function that imports a module which needs them."""
+    """Replace packages with stand-ins; yield a function that imports a module that needs them."""
     finder = _Finder(packages)
     hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if finder.find_spec(name)}
     sys.meta_path.insert(0, finder)  # type: ignore[arg-type]

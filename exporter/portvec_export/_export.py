@@ -46,8 +46,8 @@ def export_model(
     Raises:
         SourceError: the source does not exist, cannot be fetched or is not a valid Model2Vec model.
         MissingExtraError: `vocabulary_size` is given, and scikit-learn is not installed.
-        OptionError: an option is unknown or out of range.
-        ExportError: `output` exists or cannot be written.
+        OptionError: an option has a value that is unknown, out of range, or in conflict with the model.
+        ExportError: `output` is taken or cannot be written, or the table does not fit the dtype or one file.
         ArtifactError: the written artifact does not reproduce model2vec; nothing was kept.
     """
     target = Path(output).expanduser().resolve()

@@ -1,4 +1,4 @@
-"""The options of an export: each declared and checked once, here, and carried whole."""
+"""The options of an export. Each is declared and checked once, and they are passed as one object."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ExportOptions(ConversionOptions):
     """The options of an export.
 
     Raises:
-        OptionError: an option is unknown, out of range, or does not go with another.
+        OptionError: an option has a value that is unknown, out of range, or in conflict with another.
     """
 
     dtype: str = option(

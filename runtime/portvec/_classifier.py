@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class StaticClassifier(LoadedModel):
-    """Classifies texts, or predicts numbers for them. `StaticClassifier.load` makes one.
+    """Classifies texts, or predicts numbers for them. Create it with `StaticClassifier.load`.
 
     It is the counterpart of model2vec's `StaticModelPipeline`, with the head inside the graph. Like
     `StaticEmbedder.encode`, its methods take one text or an iterable of texts. For one text they return what
     they return for a list of it, without the first axis.
 
-    Threads may share one. It works after a fork, and it pickles as its source and options.
+    Threads may share a classifier. It works after a fork, and it pickles as its source and options.
 
     Attributes:
         classes: (n_classes,) labels in the order of the probabilities; None for a regressor.
@@ -62,7 +62,7 @@ class StaticClassifier(LoadedModel):
         Returns:
             For n texts: with a softmax head (n,) the most likely class of each text; with a sigmoid head an
             object array of the classes whose probability exceeds `threshold`; with a regressor float32
-            (n, outputs). For a str: the only element of that.
+            (n, outputs). For a str: the prediction for that text.
 
         Raises:
             InputError: an element is not a str, or has a lone surrogate.

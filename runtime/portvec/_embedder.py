@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class StaticEmbedder(LoadedModel):
-    """Embeds texts with an artifact. `StaticEmbedder.load` makes one.
+    """Embeds texts with an artifact. Create an embedder with `StaticEmbedder.load`.
 
-    Threads may share one. It works after a fork, and it pickles as its source and options.
+    Threads may share an embedder. It works after a fork, and it pickles as its source and options.
 
     Attributes:
         manifest: what the artifact holds and where it came from.

@@ -15,6 +15,12 @@ def single_text(name: str) -> str:
     return f"{name} is a str, expected a list of str; wrap it as [text]"
 
 
+def a_type(value: object) -> str:
+    """Return the name of a value's type with its article, such as "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
 def one_line(error: BaseException) -> str:
     """Return an error's message with its line breaks folded into spaces."""
     return " ".join(str(error).split())

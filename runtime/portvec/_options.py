@@ -1,4 +1,4 @@
-"""The options of loading a model: each declared once, here, and carried whole."""
+"""The options of loading a model. Each is declared once, here, and they are passed as one object."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ConversionOptions:
 
     revision: str | None = option(None, "branch, tag or commit on the Hub; the main branch if None")
     token: str | bool | None = option(
-        None, "Hub access token; True or None use the one that huggingface_hub finds"
+        None, "Hub access token; if None or True, the one that huggingface_hub finds"
     )
     subfolder: str | None = option(None, "folder inside the repository or local folder")
     dim: int | None = option(None, "keep the first `dim` dimensions; all if None", manifest="dim")
@@ -47,11 +47,11 @@ class ConversionOptions:
         manifest="vocabulary_quantization",
     )
     normalize: bool | None = option(
-        None, "whether embeddings get unit length; as the model says if None", manifest="normalize"
+        None, "whether embeddings have unit length; the model's own setting if None", manifest="normalize"
     )
     max_length: int | Literal["model"] | None = option(
         "model",
-        'number of tokens kept of a text; None keeps all, "model" as many as the model says',
+        'number of tokens kept of a text; None keeps all, "model" keeps as many as the model does',
         manifest="max_length",
     )
 
@@ -65,7 +65,7 @@ class ModelOptions(ConversionOptions):
     """
 
     dtype: str | None = option(
-        None, 'element type of the table of a conversion; "float32" if None', manifest="dtype"
+        None, 'type of the table that a model is converted to; "float32" if None', manifest="dtype"
     )
     force_download: bool = option(False, "whether to ask the Hub again even if the cache holds the model")
     threads: int | None = option(None, "threads to embed with; one for each core the process may use if None")

@@ -1,4 +1,4 @@
-"""English text that every Python brings: its language reference and its library's docstrings."""
+"""English text that comes with Python: its language reference and its library's docstrings."""
 
 from __future__ import annotations
 

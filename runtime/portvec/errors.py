@@ -1,17 +1,17 @@
 """Every error that portvec raises on purpose.
 
     PortvecError
-    ├── SourceError            a model source is missing, unreadable or not a Model2Vec model
+    ├── SourceError            a model source is missing, unreadable or of the wrong kind
     │   └── HubError           a Hub repository could not be reached, found, opened or changed
     ├── MissingExtraError      an optional package is needed (also ImportError)
     ├── OptionError            an argument has a value that is unknown or out of range (also ValueError)
-    ├── ExportError            an artifact could not be written where it was asked for
+    ├── ExportError            an artifact could not be made or written as asked
     ├── ArtifactError          an artifact is incomplete, damaged or of an unknown format version
     ├── FileError              a file of texts or embeddings could not be read or written
     └── InputError             a text is not a str that can be encoded (also TypeError, ValueError)
 
-Messages are one line: the subject, the rule, what was got, and the remedy. They write an argument as Python
-does, as in `overwrite=True`; the command line shows it as its flag.
+Messages are one line: the subject, the rule, the value found and the remedy. They write an argument as in
+Python, such as `overwrite=True`; the command line shows its flag instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class PortvecError(Exception):
 
 
 class SourceError(PortvecError):
-    """A model source is missing, unreadable or not a Model2Vec model."""
+    """A model source is missing, unreadable or of the wrong kind, such as a transformer."""
 
 
 class HubError(SourceError):
@@ -38,7 +38,10 @@ class OptionError(PortvecError, ValueError):
 
 
 class ExportError(PortvecError):
-    """An artifact could not be written where it was asked for."""
+    """An artifact could not be made or written as asked.
+
+    For example, the output is taken, or a value does not fit the dtype.
+    """
 
 
 class ArtifactError(PortvecError):

@@ -42,7 +42,7 @@ class Sample:
     """An artifact to make.
 
     Attributes:
-        model: its name in the table.
+        model: the name of its model in the table.
         build: writes the model to a folder and returns the folder to export.
         tokenizers: the implementations to run.
         export: options of export_model.
@@ -75,7 +75,8 @@ SAMPLES = {
     "quantized": Sample("small, vocabulary quantized", _case("vocabulary-quantized, int8")),
     "head": Sample("small classifier", _head),
 }
-# The runtime's tests that need no exporter. Of the command line some: a start of Python takes seconds there.
+# The runtime's tests that need no exporter. Python takes seconds to start there, so only some of these are
+# tests of the command line.
 TESTS = (
     "embedding/test_embedder.py",
     "embedding/test_concurrency.py",
@@ -128,7 +129,7 @@ def _make_artifacts(work: Path, corpora: list[str]) -> None:
 
 
 def _lines(corpus: str) -> Iterator[str]:
-    """Yield lines from everywhere in a corpus."""
+    """Yield lines taken evenly from a corpus."""
     with gzip.open(corpus, "rt", encoding="utf-8") as file:
         lines = file.read().split("\n")
     yield from islice(lines, 0, None, max(1, len(lines) // LINES_OF_EACH_CORPUS))

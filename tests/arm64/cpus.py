@@ -1,4 +1,4 @@
-"""The processors that are emulated, and what each says about itself."""
+"""The emulated processors, and what each reports about itself."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Cpu:
     """An ARM processor.
 
     Attributes:
-        name: of a machine that has it.
-        model: qemu's name of it.
+        name: a machine that has it.
+        model: its name in qemu.
         part: its number in /proc/cpuinfo, by which onnxruntime chooses kernels.
         features: its features there, as the kernel of that machine lists them.
     """
@@ -23,7 +23,7 @@ class Cpu:
 
     @property
     def has_dot_product(self) -> bool:
-        """Whether 8-bit products may be summed by the instructions SDOT and UDOT."""
+        """Whether it has the 8-bit dot product instructions SDOT and UDOT."""
         return "asimddp" in self.features.split()
 
     def cpuinfo(self, cores: int) -> str:

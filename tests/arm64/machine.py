@@ -1,4 +1,4 @@
-"""The emulated machine: its files, and how a program is run on it."""
+"""The emulated machine: where its files are, and how to run a program on it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Machine:
     """Where `prepare` puts things, all below one folder.
 
     Attributes:
-        root: what qemu takes for the root folder, where it has the file that a program asks for.
-        wheels: where its Python looks for packages.
+        root: its root folder. qemu looks there first for every file that a program opens.
+        wheels: where its Python finds packages.
         qemu: the emulator.
     """
 
@@ -35,7 +35,7 @@ class Machine:
 
     @property
     def python(self) -> Path:
-        """The Python that the distribution has for it."""
+        """The Python of its distribution."""
         return min(self.root.glob("usr/bin/python3.*"), key=lambda path: len(path.name))
 
     @property
@@ -44,21 +44,21 @@ class Machine:
         return self.python.name.removeprefix("python")
 
     def start(self, cpu: Cpu) -> Path:
-        """Make it a machine with this processor; return a command that stands for its Python."""
+        """Give the machine this processor, and return a command that runs its Python."""
         cpuinfo = self.root / "proc" / "cpuinfo"
         cpuinfo.parent.mkdir(exist_ok=True)
-        # onnxruntime reads it, and dies on the host's, which has no ARM processor in it; or where it
-        # promises instructions that the emulated processor lacks.
+        # onnxruntime reads this file. It crashes if no ARM processor is in it, as in the host's, or if the
+        # file promises instructions that the emulated processor lacks.
         cpuinfo.write_text(cpu.cpuinfo(os.cpu_count() or 1))
         launcher = self.folder / cpu.model
         emulate = shlex.join(map(str, (self.qemu, "-L", self.root, "-0", launcher, self.python)))
-        # As argument 0 the launcher becomes sys.executable, so that child processes are emulated too.
+        # Argument 0 makes the launcher sys.executable, so child processes are emulated too.
         launcher.write_text(f'#!/bin/sh\nQEMU_CPU={cpu.model} exec {emulate} "$@"\n')
         launcher.chmod(0o755)
         return launcher
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """Return the environment of its programs: this one's without what concerns this Python."""
+        """Return environment variables for its programs: ours, without those of our Python."""
         kept = {
             name: value
             for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""Verify artifacts and embed texts, on the machine that this runs on; write what came out.
+"""Verify artifacts and embed texts on the machine that runs this, and write the results.
 
     python -m arm64.on_device ARTIFACTS OUTPUT JOB ...
 
@@ -23,7 +23,7 @@ _HWCAP, _ASIMDDP = 16, 1 << 20  # <sys/auxv.h>, <asm/hwcap.h>
 
 
 def main(artifacts: Path, output: Path, jobs: list[str]) -> None:
-    """Run the jobs, one JSON object on standard output for each."""
+    """Run the jobs, and print a JSON object for each."""
     _check_machine()
     texts = json.loads((artifacts / "texts.json").read_text(encoding="utf-8"))
     verified: dict[str, float] = {}
@@ -49,7 +49,7 @@ def machine() -> str:
 
 
 def _check_machine() -> None:
-    """Make sure that the processor has what /proc/cpuinfo promises, for onnxruntime believes the file."""
+    """Check that the processor has what /proc/cpuinfo promises, because onnxruntime believes the file."""
     print(json.dumps({"machine": machine()}), flush=True)
     if platform.machine() != "aarch64":
         return

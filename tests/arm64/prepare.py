@@ -23,9 +23,9 @@ from arm64.machine import Machine, is_this_one
 PACKAGES = ("python3", "libstdc++6", "libgomp1")
 # The emulator's package, and the name that it got in Debian 13.
 QEMU_PACKAGES = ("qemu-user-static", "qemu-user")
-# The newest first: each wheel names the oldest glibc that it runs on.
+# Newest first. Each wheel names the oldest glibc that it runs on.
 PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
-# For the tests that run there.
+# Packages for the tests that run there.
 TEST_PACKAGES = ("pytest", "pandas")
 
 APT_CONF = """\
@@ -45,7 +45,7 @@ Acquire::Languages "none";
 
 
 def main(folder: str) -> None:
-    """Build the machine, from nothing."""
+    """Build the machine from scratch."""
     if is_this_one():
         print("this machine is 64-bit ARM itself: nothing to emulate")
         return
@@ -71,7 +71,7 @@ def _download_packages(apt: Path) -> tuple[list[Path], Path]:
     """Return the packages of the ARM machine, and the emulator's."""
     for name in ("lists/partial", "archives/partial", "host"):
         (apt / name).mkdir(parents=True)
-    (apt / "status").touch()  # where nothing is installed, all that Python needs is missing
+    (apt / "status").touch()  # nothing is installed, so apt fetches everything that Python needs
     host = _output("dpkg", "--print-architecture")
     conf = apt / "apt.conf"
     conf.write_text(APT_CONF.format(apt=apt, sources=_sources(), host=host))
@@ -87,20 +87,20 @@ def _download_packages(apt: Path) -> tuple[list[Path], Path]:
 
 
 def _sources() -> Path:
-    """Return the distribution's own list of package sources, and leave out others' that may lie beside it."""
+    """Return the distribution's own list of package sources. Third parties may have put others beside it."""
     etc = Path("/etc/apt")
     for name in ("sources.list.d/debian.sources", "sources.list.d/ubuntu.sources", "sources.list"):
         if (etc / name).is_file():
             return etc / name
     sys.exit(
-        f"{etc}: neither sources.list nor sources.list.d/debian.sources, so there is no source of packages"
+        f"{etc}: neither sources.list nor sources.list.d/debian.sources, so apt has no source of packages"
     )
 
 
 def _unpack_packages(machine: Machine, packages: list[Path], qemu: Path) -> None:
     for package in packages:
         _run("dpkg-deb", "-x", package, machine.root)
-    if not (machine.root / "lib").exists():  # from Debian 13 on, a package that is left out has this link
+    if not (machine.root / "lib").exists():  # since Debian 13, this link is in a package that is not fetched
         (machine.root / "lib").symlink_to("usr/lib")
     # The package holds emulators of thirty processors, 370 MB.
     content = qemu.with_suffix(".tar")

@@ -1,4 +1,4 @@
-"""What the machines gave, compared."""
+"""Comparing what two machines computed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Row:
 
     Attributes:
         cpu: the processor.
-        model: what was embedded with.
-        dtype: of its table.
+        model: name of the model.
+        dtype: type of its table.
         tokenizer: name of the implementation.
         texts: number of texts.
         other_ids: number of those whose token ids differ from x86's.
         worst: largest difference of a component from x86's vector, over its norm.
-        verified: the same from the recorded vectors, by `portvec.verify`.
-        seconds: for loading and embedding.
+        verified: the same relative to the recorded vectors, from `portvec.verify`.
+        seconds: time to load and embed.
     """
 
     cpu: str
@@ -40,7 +40,7 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether it is as on x86; a NaN is not."""
+        """Whether ids and vectors are those of x86. NaN is not."""
         return self.other_ids == 0 and self.worst <= TOLERANCE
 
 

@@ -30,7 +30,7 @@ def test_export_verify_info_embed_search(portvec_process: RunPortvec, tmp_path: 
     info = portvec_process("info", artifact)
     assert info.returncode == 0
     assert "embedding      256 x float32, unit length" in info.stdout
-    assert "truncation     512 tokens, after the first 3,072 characters" in info.stdout
+    assert "truncation     first 512 tokens of the first 3,072 characters" in info.stdout
     assert json.loads(portvec_process("info", artifact, "--json").stdout)["dim"] == 256
 
     embedded = portvec_process("embed", artifact, "hello world")

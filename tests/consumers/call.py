@@ -23,7 +23,7 @@ def main(script: str, folder: str, package: str, *options: str) -> None:
 
     socket.socket.connect = refuse  # type: ignore[method-assign]
     socket.getaddrinfo = refuse
-    # Not from its folder, where its name would hide a package's.
+    # Load it by its path: on sys.path, its name would hide a package's.
     spec = importlib.util.spec_from_file_location(f"consumer_{Path(script).stem}", script)
     assert spec
     assert spec.loader

@@ -14,7 +14,7 @@ import pytest
 from corpus import paragraphs
 from portvec import StaticEmbedder
 
-# Before a framework is imported: none of them shall report its use.
+# Frameworks read these variables when they are imported. Keep them from reporting usage.
 os.environ.update(
     {
         "ANONYMIZED_TELEMETRY": "False",  # Chroma

@@ -60,7 +60,11 @@ def _tokenizer_json(kind: Kind) -> str:
 
 
 def tokenizer(kind: Kind) -> Tokenizer:
-    """Return a fresh tokenizer of the kind; training is deterministic and done once."""
+    """Return a fresh tokenizer of the kind.
+
+    It is trained once in each process. Trainers iterate over hash maps, so another process may get other
+    pieces.
+    """
     return Tokenizer.from_str(_tokenizer_json(kind))
 
 

@@ -1,4 +1,4 @@
-"""What `make test-arm64` tells an emulated machine of itself, and when it fails. The emulation is its own."""
+"""How `make test-arm64` sets up an emulated machine, and when it fails. No emulation runs here."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class TestCommand:
         assert (result.returncode, result.stdout) == (1, "")
         assert result.stderr == (
             f"portvec: error: {tiny}: peers need the Model2Vec model that it was made from, model, which is "
-            "not in this folder; give the Model2Vec folder itself as MODEL\n"
+            "not in the current folder; give the Model2Vec folder itself as MODEL\n"
         )
 
     @pytest.mark.slow

@@ -75,7 +75,7 @@ def test_commands_print_what_the_readme_shows(project: Path) -> None:
         )
         for line, expected_line in zip(got, expected, strict=True):
             numbers = [float(number) for number in NUMBER.findall(line)]
-            # Last digits and rounding errors are the processor's.
+            # Last digits and rounding errors depend on the processor.
             near = [float(number) for number in NUMBER.findall(expected_line)]
             assert numbers == pytest.approx(near, rel=2e-2, abs=1e-6), command
 

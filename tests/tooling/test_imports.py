@@ -1,4 +1,4 @@
-"""No file imports itself by way of others. `make check` keeps the order of the rooms with import-linter."""
+"""No file imports itself by way of others. `make check` checks the order of the layers with import-linter."""
 
 from __future__ import annotations
 

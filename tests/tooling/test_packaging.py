@@ -21,7 +21,7 @@ from portvec._artifact import layouts as _layout
 from project import ROOT
 
 HEAVY = ["onnx", "model2vec", "safetensors", "torch", "transformers", "pymilvus", "huggingface_hub", "click"]
-# Of what comes with the runtime, what takes long to import and embedding does without.
+# Packages that come with the runtime, take long to import, and are not needed to embed.
 SLOW = ["tqdm", "filelock", "asyncio", "logging", "tempfile", "concurrent"]
 
 
@@ -208,7 +208,7 @@ def test_metadata_says_what_an_index_shows(wheel: Path) -> None:
     description = str(metadata.get_payload())
     assert description.startswith("# portvec\n")
     assert not re.search(r"\]\((?!https?:|#)", description)  # relative links lead nowhere on an index
-    # There is no public repository yet whose address could be given.
+    # The project has no public address yet.
     assert metadata.get_all("Project-URL") is None
     assert {"export", "fast", "milvus"} <= set(metadata.get_all("Provides-Extra", []))
     minors = {line.rsplit(" :: ", 1)[1] for line in metadata.get_all("Classifier", []) if ":: 3." in line}

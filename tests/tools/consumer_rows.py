@@ -1,4 +1,4 @@
-"""Who reads an artifact: the scripts to run, in which environment, and how close they must come."""
+"""The consumers of an artifact: which script to run, in which environment, and what it must return."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Variant:
-    """One type of table, as Transformers.js and by file names call it."""
+    """A dtype, its name in Transformers.js, and the file of its graph."""
 
     dtype: str
     js: str
@@ -29,11 +29,11 @@ class Consumer:
 
     Attributes:
         name: the consumer.
-        package: what its registry calls it.
-        environment: folder of its environment; a node_modules if the script is one of JavaScript.
+        package: its name in its registry.
+        environment: folder of its environment; with node_modules if the script is JavaScript.
         script: in tests/consumers.
-        called: what of the consumer is called, for the table.
-        runs: for each call the dtype whose vectors it must give, and its options.
+        called: the function or class that is called, for the table.
+        runs: for each call, the dtype whose vectors it must return, and its options.
         folder: the artifact to call it with.
         zero_is_nan: whether it divides by the norm, so that texts without tokens come out as NaN.
     """

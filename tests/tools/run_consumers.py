@@ -38,7 +38,7 @@ MARKERS = ("<!-- table -->\n", "<!-- end of table -->\n")
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a consumer: `problem` is empty if all is well."""
+    """The result of a consumer. `problem` is empty if it passed."""
 
     consumer: Consumer
     version: str = ""
@@ -70,7 +70,7 @@ def prepare() -> tuple[list[str], dict[str, npt.NDArray[np.float32]]]:
 
 
 def _as_on_the_hub(folder: Path) -> None:
-    """Put an artifact where huggingface_hub caches it, with the graph at the root as pymilvus wants it."""
+    """Put an artifact into huggingface_hub's cache, with the graph at the root for pymilvus."""
     repository = BUILD / "hub" / f"models--portvec--{folder.name}"
     shutil.rmtree(repository, ignore_errors=True)
     commit = "0" * 40
@@ -81,7 +81,7 @@ def _as_on_the_hub(folder: Path) -> None:
 
 
 def run(consumer: Consumer, texts: list[str], expected: dict[str, npt.NDArray[np.float32]]) -> Row:
-    """Call a consumer and compare what it gives."""
+    """Call a consumer and compare its vectors."""
     options = [json.dumps(options) for _, options in consumer.runs]
     arguments = [_folder(consumer), consumer.package, *options]
     try:
@@ -141,7 +141,7 @@ def _command(consumer: Consumer) -> list[str]:
         raise FileNotFoundError(
             f"{(environment / 'node_modules').relative_to(ROOT)} missing, run make test-consumers"
         )
-    # Modules are looked for beside the script that imports them.
+    # Node looks for modules beside the script that imports them.
     for name in ("call.mjs", consumer.script):
         shutil.copy(SCRIPTS / name, environment)
     return [node, str(environment / "call.mjs"), consumer.script]
@@ -153,7 +153,7 @@ def python_of(environment: str) -> Path:
 
 
 def _difference(vectors: npt.NDArray[Any], expected: npt.NDArray[np.float32], zero_is_nan: bool) -> float:
-    """Return the largest difference of any component; of some positions' vectors, of any of them.
+    """Return the largest difference of any component. If each position has a vector, all of them count.
 
     The model's vectors have unit length, or are zero.
     """
@@ -204,7 +204,7 @@ def main() -> int:
         print(f"{consumer.name}: {consumer.called}: {seconds:.0f} s", file=sys.stderr, flush=True)
         return row
 
-    with ThreadPoolExecutor(3) as executor:  # they mostly wait for the disk
+    with ThreadPoolExecutor(3) as executor:  # consumers mostly wait for the disk
         rows = list(executor.map(timed, CONSUMERS))
     failed = [row for row in rows if row.problem and not row.missing]
     missing = [row for row in rows if row.missing]

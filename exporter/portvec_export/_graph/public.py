@@ -1,4 +1,4 @@
-"""The graph for every consumer: token ids and a mask, as transformers has them.
+"""The graph for other runtimes. Its inputs are token ids and an attention mask, as in transformers.
 
     dropped = attention_mask == 0 or input_ids == unk      those tokens take the extra zero row
     mean    = sum of the rows / max(number of tokens not dropped, 1)
@@ -32,9 +32,9 @@ def build_public_graph(
 ) -> Graph:
     """Return the graph of a table.
 
-    Its outputs are last_hidden_state, or with a head what that computes, and then sentence_embedding.
-    `token_type_ids` declares that input as well, for consumers that always feed it: it has no effect, and as
-    it has a default it may be left out.
+    Its outputs are last_hidden_state and sentence_embedding. With a head, the outputs of the head replace the
+    first. `token_type_ids` declares that input as well, for consumers that always feed it. It has no effect,
+    and it has a default, so others need not feed it.
     """
     graph = Graph()
     axes = ["batch_size", "sequence_length"]
@@ -52,7 +52,7 @@ def build_public_graph(
     dropped = graph.equal(mask, np.int64(0))
     if rules.unk_id is not None:
         dropped = graph.node("Or", dropped, graph.equal(ids, np.int64(rules.unk_id)))
-    kept_ids = graph.where(dropped, np.int64(table.zero_id), ids)
+    kept_ids = graph.where(dropped, np.int64(table.vocabulary.zero_id), ids)
     kept = graph.cast(graph.node("Not", dropped), np.float32)
     count = graph.reduce_sum(kept, axis=1, keepdims=True)
 

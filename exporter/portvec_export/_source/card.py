@@ -29,7 +29,7 @@ def read_front_matter(folder: Path, source: Source) -> dict[str, Any]:
 def _parse(card: Path) -> dict[str, Any]:
     """Return a card's front matter, read as huggingface_hub does; importing that takes longer than an export.
 
-    A card that is missing or cannot be read has none, since the model is as good without.
+    A card is optional, so one that is missing or cannot be read counts as empty.
     """
     try:
         text = card.read_text(encoding="utf-8")

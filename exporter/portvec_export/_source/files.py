@@ -87,8 +87,8 @@ def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
             wanted = {"table": expected, "weights": "weights", "mapping": "mapping"}
             tensors = {key: file.get_tensor(name) if name in names else None for key, name in wanted.items()}
     except (SafetensorError, OSError) as error:
-        raise SourceError(f"{path}: not a whole safetensors file ({error}); {_AGAIN}") from error
-    except (TypeError, AttributeError, KeyError) as error:  # a type that numpy does not have, as bfloat16
+        raise SourceError(f"{path}: not a complete safetensors file ({error}); {_AGAIN}") from error
+    except (TypeError, AttributeError, KeyError) as error:  # a type that numpy lacks, such as bfloat16
         raise SourceError(f"{path}: tensors of a type that numpy cannot read ({error})") from error
     table = tensors["table"]
     if table is not None:

@@ -20,11 +20,11 @@ class Location:
     """A folder that holds a Model2Vec model.
 
     Attributes:
-        folder: with the files of the model.
+        folder: path of the folder with the model's files.
         layout: their paths in it.
         name: Hub id, or name of the local folder.
-        commit: on the Hub; None for a local folder.
-        subfolder: of the repository or local folder, which `folder` is; None for its root.
+        commit: commit on the Hub; None for a local folder.
+        subfolder: path of `folder` in the repository or local folder; None for its root.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ def find_model(source: str | os.PathLike[str], options: ExportOptions) -> Locati
     files = known_files(folder)
     if kind_of(files) == "artifact":
         raise SourceError(
-            f"{source}: is a portvec artifact already; export the Model2Vec model it was made from"
+            f"{source}: is already a portvec artifact; export the Model2Vec model it was made from"
         )
     layout = layout_of(files)
     if layout is None:

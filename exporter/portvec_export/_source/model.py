@@ -32,8 +32,8 @@ class SourceModel:
 
     Attributes:
         vectors: the vectors to export.
-        original: model2vec's model with the vectors that the source has, in as many dimensions.
-        rules: how texts are cut, and what becomes of their mean.
+        original: model2vec's model with the source's own vectors, cut to the exported dimensions.
+        rules: how texts are truncated, and whether their mean is normalized.
         head: the head of a pipeline; None for an embedding model.
         tokenizer: tokenizer.json, parsed.
         origin: where it came from, for the manifest.
@@ -90,7 +90,7 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
 
 
 def _static_model(files: SourceFiles, options: ExportOptions) -> StaticModel:
-    """Return the model as it is stored, but for its rules."""
+    """Return the stored model under the rules that the options ask for."""
     normalize, max_length = options.normalize, options.max_length
     return StaticModel(
         files.table,
@@ -128,7 +128,7 @@ def _cluster(model: StaticModel, options: ExportOptions, where: str) -> TokenVec
 
 
 def _rules(model: StaticModel) -> Rules:
-    """Return a model's rules. It keeps max_length times the median token length in characters."""
+    """Return a model's rules. model2vec keeps max_length x median token length characters."""
     length = model.max_length
     return Rules(
         normalize=model.normalize,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rules:
-    """How texts are truncated, and how their mean is finished.
+    """How texts are truncated, and whether their mean is normalized.
 
     Attributes:
         normalize: whether embeddings get unit length.
-        max_length: tokens kept of a text, UNK among them; None keeps all.
+        max_length: tokens kept of a text, counting UNK; None keeps all.
         max_characters: characters kept of a text before it is tokenized; None keeps all.
         unk_id: the token id that never contributes; None if the tokenizer has no unknown token.
     """

@@ -38,7 +38,7 @@ class TokenVectors:
 
 
 def vectors_of(model: StaticModel, dim: int | None = None) -> TokenVectors:
-    """Return the first `dim` dimensions of a model's vectors, all if None, in float32 as they are stored."""
+    """Return a model's vectors in float32: their first `dim` dimensions, or all if None."""
     rows, weights = upcast(model.embedding[:, :dim]), model.weights
     mapping = None if model.token_mapping is None else model.token_mapping.astype(np.int64, copy=False)
     if weights is not None and mapping is None:

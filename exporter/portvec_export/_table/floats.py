@@ -26,7 +26,7 @@ class Float32Codec:
 
 
 class Float16Codec:
-    """Half the size. Values beyond 65,504 are refused."""
+    """Half of float32's size. Values beyond 65,504 are refused."""
 
     dtype: ClassVar[str] = "float16"
     variant_graph: ClassVar[str] = "onnx/model_fp16.onnx"

@@ -1,9 +1,9 @@
-"""int4 tables: 16 values, two a byte, and a scale for each block of 32.
+"""int4 tables: codes from -8 to 7, two in a byte, and a scale for each block of 32 values.
 
     byte j of a block = 16 * q[j + 16] + q[j] + 8        int8; q from -8 to 7, of the block's 32 values
 
 A sum of weighted bytes, each less 8, is thus 16 times the sum of the second values plus the sum of the first
-ones: only one of the two must be taken out of the bytes before they are summed. Bytes are split by
+ones: only one of the two must be unpacked before the sum. Bytes are split by
 DequantizeLinear and Cast, which truncates: in onnxruntime, shifts take several times as long.
 """
 
@@ -72,11 +72,6 @@ class Int4Table:
     scale: np.float32
 
     @property
-    def zero_id(self) -> int:
-        """The id after the last token id, whose vector is zero."""
-        return self.vocabulary.size
-
-    @property
     def dequantized(self) -> RowReader:
         """The stored values, float64 (rows, dim)."""
 
@@ -135,11 +130,6 @@ class Int4FloatTable:
     vocabulary: Vocabulary
     scales: npt.NDArray[np.float16]
     scale: np.float32
-
-    @property
-    def zero_id(self) -> int:
-        """The id after the last token id, whose vector is zero."""
-        return self.vocabulary.size
 
     @property
     def dequantized(self) -> RowReader:

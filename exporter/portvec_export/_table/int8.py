@@ -63,11 +63,6 @@ class Int8Table:
         return int(self.vectors.shape[1])
 
     @property
-    def zero_id(self) -> int:
-        """The id after the last token id, whose vector is zero."""
-        return self.vocabulary.size
-
-    @property
     def dequantized(self) -> RowReader:
         """The stored values, float64 (rows, dim)."""
 
@@ -91,8 +86,8 @@ class Int8Table:
 def _with_integer_scales(vectors: TokenVectors, largest: npt.NDArray[np.float32]) -> Int8Table | None:
     """Return a table with integer scales; None if a row would lose more than `_MAX_ROW_ERROR`.
 
-    Row weights stay at 128 because processors without dot-product instructions add pairs of products in
-    16 bits: 2 * 128 * 127 fits.
+    Row weights are at most 128, because processors without dot-product instructions add pairs of products
+    in 16 bits: 2 * 128 * 127 fits.
     """
     count, dim = vectors.rows.shape
     steps = largest.astype(np.float64) / 127

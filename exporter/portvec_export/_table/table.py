@@ -12,6 +12,7 @@ from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.rows import RowReader
 from portvec_export._source.vectors import TokenVectors
+from portvec_export._table.vocabulary import Vocabulary
 
 
 class Codec(Protocol):
@@ -42,8 +43,8 @@ class Table(Protocol):
         """Length of a vector."""
 
     @property
-    def zero_id(self) -> int:
-        """The id after the last token id, whose vector is zero."""
+    def vocabulary(self) -> Vocabulary:
+        """The token ids, and how they map to rows."""
 
     @property
     def dequantized(self) -> RowReader:
@@ -58,7 +59,7 @@ class Table(Protocol):
 
 @dataclass(frozen=True)
 class PaddedIds:
-    """Token ids in a graph, padded with a table's `zero_id`.
+    """Token ids in a graph, padded with a table's `vocabulary.zero_id`.
 
     Attributes:
         ids: integers (length, batch) if `position_first`, else (batch, length).
@@ -82,7 +83,7 @@ class PaddedIds:
 def scale_or_zero(graph: Graph, scale: np.float32 | npt.NDArray[np.float32], count: Value | None) -> Value:
     """Return the scale of integer sums, and zero for texts whose `count` of tokens, if it is given, is zero.
 
-    Over no position at all, onnxruntime's MatMulInteger leaves its output as it found it.
+    If there are no positions, onnxruntime's MatMulInteger does not write its output at all.
     """
     if count is None:
         return graph.constant(scale)

@@ -34,11 +34,6 @@ class UpcastTable:
         """Length of a vector."""
         return int(self.vectors.shape[1])
 
-    @property
-    def zero_id(self) -> int:
-        """The id after the last token id, whose vector is zero."""
-        return self.vocabulary.size
-
     def add_sum(self, graph: Graph, ids: PaddedIds) -> Value:
         """Sum over the first axis, where onnxruntime adds one position after the other, as model2vec does.
 

@@ -1,4 +1,4 @@
-"""How token ids lead to the rows of a table, which is the same for all dtypes."""
+"""How token ids map to the rows of a table, which is the same for all dtypes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from portvec_export._source.vectors import TokenVectors
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """V token ids, and the id V, which leads to the zero row at the end of a table.
+    """V token ids, and the id V, which maps to the zero row at the end of a table.
 
     Attributes:
         size: V.
@@ -25,6 +25,11 @@ class Vocabulary:
     size: int
     mapping: npt.NDArray[np.int64] | None
     weights: npt.NDArray[np.float32] | None
+
+    @property
+    def zero_id(self) -> int:
+        """V: the id after the last token id, whose vector is zero."""
+        return self.size
 
     @classmethod
     def of(cls, vectors: TokenVectors) -> Vocabulary:

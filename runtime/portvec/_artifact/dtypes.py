@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Dtype:
-    """What either side of an artifact needs to know of an element type.
+    """What the exporter and the runtime need to know about an element type.
 
     Attributes:
         codec: the exporter's class for it, as "module:class". It is imported when a model is exported.

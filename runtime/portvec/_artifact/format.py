@@ -1,4 +1,4 @@
-"""Names that both sides of the artifact agree on. docs/format.md is their normative description."""
+"""Names that the exporter and the runtime share. docs/format.md is their normative description."""
 
 from __future__ import annotations
 

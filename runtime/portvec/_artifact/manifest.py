@@ -84,7 +84,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class TokenizerFacts:
-    """What a reader may want to know of tokenizer.json without parsing it.
+    """What a reader may want to know about tokenizer.json without parsing it.
 
     Attributes:
         model: its model's type: WordPiece, Unigram, BPE or WordLevel.
@@ -119,7 +119,7 @@ class Manifest:
         dtype: element type of the stored table; embeddings are float32 whatever it is.
         vocabulary_size: token ids are 0 to vocabulary_size - 1.
         normalize: whether embeddings have unit length.
-        max_length: tokens kept of a text, UNK among them; None keeps all.
+        max_length: tokens kept of a text, counting UNK; None keeps all.
         max_characters: characters (code points) kept before tokenization; None keeps all.
         unk_id: token id that never contributes; None if the tokenizer has no unknown token.
         vocabulary_quantization: number of vectors that the token ids share; None if each id has its own.
@@ -127,7 +127,7 @@ class Manifest:
         head: the classifier or regressor of a pipeline; None for an embedding model.
         quality: what the table's type costs; None if it holds the source's values exactly.
         variants: further graphs by the type of their table, for other runtimes.
-        files: size and hash of each file but the manifest, by path relative to the folder.
+        files: size and hash of each file except the manifest and the model card, by path in the folder.
     """
 
     source: Source

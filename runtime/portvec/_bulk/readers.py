@@ -16,9 +16,9 @@ _DEFAULT_FIELD = "text"
 def read_texts(path: Path, field: str | None = None) -> Iterator[str]:
     """Yield the texts of a file one by one.
 
-    Of a .jsonl file these are the strings in the field `field` ("text" by default) of each line's object, or
-    lines that are strings themselves. Of a .csv file they are the column of that name. Of any other file they
-    are the lines, without the empty ones.
+    A .jsonl file gives the field `field` ("text" by default) of the object on each line, or the line itself
+    if it is a string. A .csv file gives the column of that name. Any other file gives its lines, without the
+    blank ones.
 
     Raises:
         FileError: the file cannot be read, is not UTF-8, or a line lacks the field.

@@ -1,4 +1,4 @@
-"""Searching the nearest texts by cosine, in one pass over any number of texts."""
+"""Searching for the nearest texts by cosine, in one pass over any number of texts."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def describe(artifact: Artifact) -> dict[str, str]:
     size = sum(record.size for record in manifest.files.values())
     limit = "none"
     if manifest.max_length is not None:
-        limit = f"{manifest.max_length} tokens, after the first {manifest.max_characters:,} characters"
+        limit = f"first {manifest.max_length} tokens of the first {manifest.max_characters:,} characters"
     described = {
         "model": " ".join(filter(None, [source.id, source.revision, source.subfolder])),
         "reference": manifest.reference,

@@ -39,8 +39,10 @@ def _parse_list(_ctx: click.Context, _param: click.Parameter, value: str) -> lis
 @click.command()
 @click.argument("source")
 @output_folder_option
-@click.option("--dtype", default="float32", show_default=True, help=f"Type of the table: {', '.join(DTYPES)}")
-@click.option("--dim", type=click.IntRange(min=1), help="Keep only the first N dimensions.")
+@click.option(
+    "--dtype", default="float32", show_default=True, help=f"Type of the table: {', '.join(DTYPES)}."
+)
+@click.option("--dim", type=click.IntRange(min=1), metavar="N", help="Keep only the first N dimensions.")
 @click.option(
     "--vocabulary-size",
     type=click.IntRange(min=1),
@@ -54,7 +56,9 @@ def _parse_list(_ctx: click.Context, _param: click.Parameter, value: str) -> lis
     help="Tokens kept of a text. [default: the model's]",
 )
 @click.option(
-    "--normalize/--no-normalize", default=None, help="Unit length or not. [default: as the model says]"
+    "--normalize/--no-normalize",
+    default=None,
+    help="Whether embeddings have unit length. [default: the model's setting]",
 )
 @revision_option
 @click.option("--subfolder", help="Folder inside the repository or local folder.")
@@ -68,7 +72,11 @@ def _parse_list(_ctx: click.Context, _param: click.Parameter, value: str) -> lis
     callback=_parse_list,
     help="Further table types in the same folder for other runtimes, for example float16,int8,int4.",
 )
-@click.option("--token-type-ids", is_flag=True, help="Accept this third input, for consumers that feed it.")
+@click.option(
+    "--token-type-ids",
+    is_flag=True,
+    help="Let the graphs accept the input token_type_ids, for consumers that always feed it.",
+)
 def export(source: str, output: Path, **options: Any) -> None:
     """Export the Model2Vec model SOURCE (folder or Hub id) to an artifact."""
     try:

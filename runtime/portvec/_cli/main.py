@@ -27,8 +27,8 @@ from portvec.errors import PortvecError
 def cli() -> None:
     """Run Model2Vec embeddings anywhere.
 
-    MODEL is an artifact folder, a Model2Vec folder, or a Hub id owner/name[@revision]. The last two are
-    converted once, into a cache.
+    MODEL is an artifact folder, a Model2Vec folder, or a Hub id owner/name[@revision] of either. A Model2Vec
+    model is converted once, into a cache.
     """
 
 

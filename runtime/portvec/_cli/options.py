@@ -13,7 +13,7 @@ input_option = click.option(
     "-i", "--input", "path", type=click.Path(path_type=Path), help="File of texts: .jsonl, .csv, or lines."
 )
 field_option = click.option(
-    "--field", help='Field of a .jsonl, or column of a .csv file that has the text. [default: "text"]'
+    "--field", help='Field of a .jsonl file, or column of a .csv file, that holds the text. [default: "text"]'
 )
 output_folder_option = click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to create."

@@ -16,7 +16,7 @@ from portvec._hub.push import push as push_folder
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.argument("repository", metavar="OWNER/NAME")
-@click.option("--private", is_flag=True, help="Make the repository private.")
+@click.option("--private", is_flag=True, help="Create a private repository; refuse one that is public.")
 @click.option("--revision", metavar="BRANCH", help="Branch to commit to; created if it does not exist.")
 @token_option
 @click.option("--message", help="Commit message.")

@@ -24,7 +24,7 @@ from portvec.errors import FileError
 @click.option("-k", default=5, show_default=True, type=click.IntRange(min=1), help="How many to print.")
 @json_option
 def search(model: str, query: str, path: Path | None, field: str | None, k: int, as_json: bool) -> None:
-    """Print the texts nearest to QUERY, of a file or of standard input."""
+    """Print the texts of a file, or of standard input, that are nearest to QUERY."""
     embedder = StaticEmbedder.load(model)
     hits = find_nearest(embedder, show_progress(open_texts(path, field)), query, k)
     if not hits and not as_json:

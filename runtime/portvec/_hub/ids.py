@@ -27,8 +27,8 @@ class HubId:
 def locate(source: str | os.PathLike[str], revision: str | None = None) -> Path | HubId:
     """Return the existing folder, or else the Hub id, that `source` names.
 
-    A path is never looked up on the Hub. Everything counts as a path but a str `owner/name` with no folder
-    `owner` here, and `owner/name@revision`.
+    A path is never looked up on the Hub. A source is a path unless it is a str `owner/name` and there
+    is no folder `owner` here, or a str `owner/name@revision`.
 
     Raises:
         SourceError: `source` is a path, and no folder is there.

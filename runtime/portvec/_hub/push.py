@@ -13,7 +13,7 @@ from portvec._artifact.manifest import Manifest
 from portvec._hub.client import Listing, download, listing, require_network
 from portvec._hub.failures import explain_push
 from portvec._hub.ids import HubId
-from portvec._inference.verify import verify
+from portvec._inference.verify import verify_artifact
 from portvec.errors import ArtifactError, HubError, PortvecError
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def push(
         ArtifactError: the folder is not a valid artifact; nothing was sent.
         HubError: no token, no right to write, no network, or the repository holds another model.
     """
-    verify(folder)
     artifact = open_artifact(Path(folder))
+    verify_artifact(artifact)
     _check_card(artifact)
     require_network(hub_id, "push")
     from huggingface_hub import HfApi, get_token
@@ -101,7 +101,7 @@ def _check_card(artifact: Artifact) -> None:
     """Refuse a card that is a link. Opening an artifact checks the listed files only."""
     path = artifact.path(fmt.CARD)
     if path.is_symlink():
-        raise ArtifactError(f"{path}: a link, which may lead to any file; replace it by a copy")
+        raise ArtifactError(f"{path}: a link, which may lead to any file; replace it with a copy")
 
 
 def _prepare(api: HfApi, hub_id: HubId, private: bool, token: str | None) -> Listing:

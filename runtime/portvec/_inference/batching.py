@@ -1,4 +1,4 @@
-"""Laying out token ids in batches: texts of similar length together, so that little is padding."""
+"""Laying out token ids in batches: texts of similar length together, so that there is little padding."""
 
 from __future__ import annotations
 

@@ -31,8 +31,7 @@ def check_graph(path: Path, data: str) -> None:
 
     Raises:
         ArtifactError: the file is not ONNX, or has another operator domain, a subgraph, a function, or
-        external
-            data in another file.
+            external data in another file.
     """
     try:
         with path.open("rb") as file:

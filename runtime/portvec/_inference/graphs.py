@@ -57,7 +57,7 @@ class OptimizedGraphs:
         self._load = partial(load, graph=fmt.RUNTIME_GRAPH, inputs={**inputs, fmt.TILE_BOUNDS: _IDS})
         self._single: Session | None = None
         # Each thread that runs at the same time gets a session. onnxruntime would pass the buffers of a
-        # shared one, which are in a core's cache, from core to core: 13% slower with two threads.
+        # shared one, which are in a core's cache, from core to core: a sixth slower with two threads.
         self._idle = [self._load()]
 
     def run(self, batch: Batch) -> npt.NDArray[np.float32]:

@@ -55,9 +55,9 @@ class Session:
         width).
 
         Raises:
-            OptionError: onnxruntime does not have a provider of the target. ArtifactError: the graph cannot
-            be loaded, is not what an artifact may have, or has other inputs or
-                outputs.
+            OptionError: onnxruntime does not have a provider of the target.
+            ArtifactError: the graph cannot be loaded, is not what an artifact may have, or has other inputs
+                or outputs.
         """
         path = artifact.path(graph)
         check_graph(path, PurePosixPath(data).relative_to(PurePosixPath(graph).parent).as_posix())

@@ -10,12 +10,12 @@ from tokenizers import Tokenizer
 
 
 def list_normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Return the steps of the normalizer, in order, as tokenizer.json has them."""
+    """Return the steps of the normalizer, in order, in the form of tokenizer.json."""
     return _list(tokenizer.normalizer, "normalizers")
 
 
 def list_pre_tokenizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Return the steps of the pre-tokenizer, in order, as tokenizer.json has them."""
+    """Return the steps of the pre-tokenizer, in order, in the form of tokenizer.json."""
     return _list(tokenizer.pre_tokenizer, "pretokenizers")
 
 

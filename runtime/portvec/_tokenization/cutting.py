@@ -1,4 +1,4 @@
-"""Where a text may be cut into words, so that the ids of its words, one after another, are its own.
+"""Where a text may be cut into words so that the concatenated ids of the words are the ids of the text.
 
 Two rules are proven, one class each: `CutAtPunctuation` for BERT's tokenizers, and `CutBeforeSpaces` for
 those of sentencepiece (`MetaspaceWords`) and GPT-2 (`ByteLevelWords`).

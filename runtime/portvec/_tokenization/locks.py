@@ -30,7 +30,7 @@ class ForkSafeLock:
         self._lock.release()
 
     def renew(self) -> None:
-        """Replace the lock by a free one."""
+        """Replace the lock with a free one."""
         self._lock = RLock()
 
 

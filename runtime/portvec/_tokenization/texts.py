@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from portvec._messages import single_text
+from portvec._messages import a_type, single_text
 from portvec.errors import InputError
 
 _T = TypeVar("_T")
@@ -28,7 +28,7 @@ def check_iterable(texts: Iterable[_T]) -> Iterable[_T]:
         InputError: it is bytes, a dict, or not iterable.
     """
     if isinstance(texts, (bytes, bytearray, dict)) or not isinstance(texts, Iterable):
-        raise InputError(f"texts is a {type(texts).__name__}, expected a str or an iterable of str")
+        raise InputError(f"texts is {a_type(texts)}, expected a str or an iterable of str")
     return texts
 
 
@@ -43,8 +43,7 @@ def check_texts(texts: Sequence[object], first: int = 0) -> list[str]:
     for index, text in enumerate(texts, first):
         if not isinstance(text, str):
             raise InputError(
-                f"texts[{index}] is a {type(text).__name__}, expected str; "
-                "drop it or convert it before encoding"
+                f"texts[{index}] is {a_type(text)}, expected str; drop it or convert it before encoding"
             )
     return list(texts)  # type: ignore[arg-type]
 

@@ -15,7 +15,7 @@ Ids: TypeAlias = "npt.NDArray[np.int64]"
 
 
 class TokenIds(NamedTuple):
-    """Token ids of n texts, one after another.
+    """Token ids of n texts, concatenated.
 
     Attributes:
         ids: int64 (total,), the ids of all texts. UNK and special tokens that a tokenizer would add

@@ -73,7 +73,7 @@ class WordEncoder:
         return merge(whole, of_whole, TokenIds(tokens.ids, offsets_of(np.diff(tokens.offsets)[~whole])))
 
     def _look_up(self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_]) -> TokenIds | None:
-        """Return the ids of the texts that start at `bounds`, or None if they had better be tokenized whole.
+        """Return the ids of the texts that start at `bounds`, or None if they should be tokenized whole.
 
         A text with a word that depends on its neighbours is marked in `whole` and gets no ids.
         """
@@ -119,7 +119,7 @@ class WordEncoder:
         return self._plain.encode_separated(words, self._rules.separator)
 
     def _start_table(self) -> WordTable:
-        """Replace the table by one with only the words whose ids are known from the start."""
+        """Replace the table with one that has only the words whose ids are known from the start."""
         table = self._make_table()
         if self._rules.separator:  # `_learn` cannot tokenize the separator, which is one of these marks
             marks = [bytes([code]) for code in range(33, 127) if not chr(code).isalnum()]

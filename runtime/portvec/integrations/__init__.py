@@ -1,6 +1,6 @@
-"""Adapters for the frameworks that people build with: a module each, an extra each.
+"""Adapters for other frameworks. Each framework has a module here and an extra.
 
-`pip install 'portvec[chroma]'`, then `from portvec.integrations.chroma import ...`. Importing one
-whose framework is missing raises MissingExtraError, which names the command. Each takes the source
-and the options of `StaticEmbedder.load`; what it serializes keeps both, but never a token.
+`pip install 'portvec[chroma]'`, then `from portvec.integrations.chroma import ...`. Importing a module
+whose framework is missing raises MissingExtraError, which names the command. Each adapter takes the source
+and the options of `StaticEmbedder.load`. It serializes both, but never a token.
 """

@@ -50,9 +50,8 @@ class LazyEmbedder:
     """
 
     def __init__(self, source: str | os.PathLike[str], options: dict[str, Any]) -> None:
-        inspect.signature(StaticEmbedder.load).bind(
-            source, **options
-        )  # raises TypeError for an unknown option
+        # This raises TypeError for an unknown option.
+        inspect.signature(StaticEmbedder.load).bind(source, **options)
         self.source = os.fspath(source)
         self.options = stored(options)
         self._token = options.get("token")

@@ -22,8 +22,8 @@ except ImportError as error:
 class PortvecEmbeddingFunction(EmbeddingFunction[Documents]):
     """Embeds documents and queries for Chroma, whose collections compare by cosine by default.
 
-    The model is loaded at the first use, because Chroma builds functions that it does not use. Functions of
-    the same model share one.
+    The model is loaded at the first use, because Chroma builds functions that it does not use. Functions with
+    the same source and options share the loaded model.
     """
 
     def __init__(self, source: str | os.PathLike[str], **options: Any) -> None:

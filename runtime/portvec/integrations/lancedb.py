@@ -23,7 +23,8 @@ class PortvecEmbeddings(TextEmbeddingFunction):
 
     `create(source=..., **options)` makes one. The source must be a str. The options are keyword arguments of
     `StaticEmbedder.load`, and an unknown one raises TypeError. A token must be a variable of the registry:
-    `token="$var:name"`. The model is loaded at the first use. Functions of the same model share one.
+    `token="$var:name"`. The model is loaded at the first use. Functions with the same
+    source and options share the loaded model.
     """
 
     model_config = ConfigDict(extra="allow")

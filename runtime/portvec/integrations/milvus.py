@@ -28,7 +28,7 @@ _DTYPES = (None, "float32", "float16")
 
 
 class Model2VecEmbeddingFunction:
-    """Embeds documents and queries for Milvus. Drop-in replacement for the class of `pymilvus.model.dense`.
+    """Embeds documents and queries for Milvus. A drop-in replacement for pymilvus's class of that name.
 
     It does not derive from pymilvus's base class, whose import loads transformers. Embeddings are always
     float32, which Milvus requires, and never NaN.

@@ -47,7 +47,7 @@ class PortvecEncoder:
         self._vector_name = vector_name
 
     def vectors_config(self, distance: Distance = Distance.COSINE) -> Any:
-        """Return `vectors_config` of `create_collection`: VectorParams, by name if there is one."""
+        """Return the argument `vectors_config` of `create_collection`."""
         params = VectorParams(size=self._embedder.dim, distance=distance)
         return params if self._vector_name is None else {self._vector_name: params}
 
@@ -59,7 +59,7 @@ class PortvecEncoder:
         payloads: Sequence[Mapping[str, Any]] | None = None,
         text_key: str | None = "text",
     ) -> Iterator[PointStruct]:
-        """Yield points in the order of the texts, embedding as they are taken.
+        """Yield points in the order of the texts, and embed texts as points are consumed.
 
         Args:
             texts: one for each point.
@@ -78,7 +78,7 @@ class PortvecEncoder:
         return self._points(texts, ids, payloads, text_key)
 
     def query(self, text: str) -> list[float]:
-        """Embed a query: a list of dim floats, `query` of `query_points`.
+        """Embed a query: a list of dim floats, for the argument `query` of `query_points`.
 
         Raises:
             InputError: `text` is not a str.

@@ -40,7 +40,7 @@ def bench(path: Path | None, field: str | None, as_json: bool, peers: list[str],
     """Measure speed and memory of MODEL on this device, in about a minute.
 
     Without -i, the texts are English from Python's own documentation: short (10 words), medium (30) and long
-    (300). Peers need the Model2Vec folder that an artifact was made from, as MODEL or in this folder.
+    (300). Peers need the Model2Vec folder that an artifact was made from, as MODEL or in the current folder.
     """
     from portvec._cli.bench.measure import measure
     from portvec._cli.bench.report import format_lines

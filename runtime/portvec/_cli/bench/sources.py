@@ -54,5 +54,5 @@ def source_folder(model: str, source: dict[str, Any]) -> Path:
         return folder
     raise SourceError(
         f"{model}: peers need the Model2Vec model that it was made from, {source['id']}, which is not in "
-        "this folder; give the Model2Vec folder itself as MODEL"
+        "the current folder; give the Model2Vec folder itself as MODEL"
     )

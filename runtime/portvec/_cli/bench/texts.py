@@ -1,4 +1,4 @@
-"""Texts to measure with: those of a file, or English that every Python brings."""
+"""Texts to measure with: those of a file, or English that comes with Python."""
 
 from __future__ import annotations
 

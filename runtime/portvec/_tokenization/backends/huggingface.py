@@ -91,7 +91,7 @@ class PlainEncoder:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """Return tokenizer.json without its stored truncation, and padding, which would add rows to the mean.
+    """Load tokenizer.json without its truncation and its padding, which would change the mean.
 
     Raises:
         ArtifactError: the file is not a tokenizer.
