@@ -23,7 +23,7 @@ def measure(count: int) -> list[dict[str, Any]]:
             exact = vectors
             kept = np.linalg.norm(exact, axis=1) > 0  # a zero vector has no direction
         cosines = (exact * vectors).sum(axis=1)[kept]
-        size = (folder / fmt.GRAPH_DATA).stat().st_size
+        size = (folder / fmt.data_of(fmt.GRAPH)).stat().st_size
         rows.append(
             {
                 "dtype": dtype,

@@ -10,7 +10,7 @@ from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 
-from portvec._cli.bench.texts import text_sets
+from portvec._cli.bench.texts import make_text_sets
 
 CORPORA = Path(os.environ.get("PORTVEC_CORPORA") or Path(__file__).parents[2] / "shared" / "corpora")
 
@@ -51,7 +51,7 @@ def _corpus(name: str, fallback: str | None) -> list[str]:
     path = CORPORA / f"{name}.txt.gz"
     if path.exists():
         return _lines(path)
-    return text_sets()[fallback] if fallback else []
+    return make_text_sets()[fallback] if fallback else []
 
 
 @cache
@@ -85,6 +85,6 @@ def _fallback_languages() -> Iterator[str]:
         "ابتثجحخدذرزسش",
     ]
     alphabets += ["अआइईउऊकखगघचछजझ", "กขคงจฉชซญดต", "日本語中文字学校生活時間", "가나다라마바사아자차"]
-    for number, text in enumerate(text_sets()["medium"]):
+    for number, text in enumerate(make_text_sets()["medium"]):
         alphabet = alphabets[number % len(alphabets)]
         yield "".join(c if c == " " else alphabet[ord(c) % len(alphabet)] for c in text)

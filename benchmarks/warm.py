@@ -15,7 +15,7 @@ import numpy.typing as npt
 from benchmarks.contenders import REFERENCE, Contender
 from benchmarks.timing import spread
 from portvec._cli.bench.client import Worker
-from portvec._cli.bench.measure import same
+from portvec._cli.bench.measure import agree
 
 _PEERS = Path(__file__).with_name("peers.py")
 
@@ -85,7 +85,7 @@ def measure(
 def _agreement(label: str, worker: Worker, texts: str, reference: npt.NDArray[np.float32]) -> float:
     """Return the share of texts whose vector equals the reference's. This is also an untimed first pass."""
     exact = worker.facts.get("exact", True)
-    share = float(same(reference, worker.vectors(texts), exact).mean())
+    share = float(agree(reference, worker.vectors(texts), exact).mean())
     if label.startswith("portvec") and share < 1:
         raise AssertionError(f"{label}: {1 - share:.2%} of the vectors of {texts} are not model2vec's")
     return share

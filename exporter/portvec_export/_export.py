@@ -5,25 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from portvec._artifact import format as fmt
-from portvec._artifact.folder import sha256_of
+from portvec._artifact.folder import Artifact, open_artifact, sha256_of
 from portvec._artifact.manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
-from portvec._artifact.staging import check_target, exclusive, staged_folder
-from portvec._inference.verify import Verification, verify
+from portvec._artifact.staging import check_target, new_folder
+from portvec._inference.verify import check_results
 from portvec._options import accepts
-from portvec.errors import ArtifactError, ExportError
-from portvec_export._graph.writer import write_graph
+from portvec_export._graph.writer import write_graph, write_runtime_graphs
 from portvec_export._options import ExportOptions
-from portvec_export._sidecars.conformance import record
+from portvec_export._sidecars.conformance import Recorder
 from portvec_export._sidecars.consumers import write_consumer_files
-from portvec_export._sidecars.model_card import model_card
+from portvec_export._sidecars.model_card import render_model_card
 from portvec_export._source.model import REFERENCE, SourceModel, load_source
 from portvec_export._table.registry import codec_for
+from portvec_export._table.table import Codec
 
 
 @accepts(ExportOptions)
@@ -50,63 +49,55 @@ def export_model(
         ExportError: `output` is taken or cannot be written, or the table does not fit the dtype or one file.
         ArtifactError: the written artifact does not reproduce model2vec; nothing was kept.
     """
-    target = Path(output).expanduser().resolve()
-    check_target(target, options.overwrite)
+    return export_artifact(source, output, options).folder
+
+
+def export_artifact(
+    source: str | os.PathLike[str], output: str | os.PathLike[str], options: ExportOptions
+) -> Artifact:
+    """Do what `export_model` does, and return the artifact."""
+    folder = Path(output).expanduser()
+    check_target(folder, options.overwrite)
     with _progress("read", "write", "check", "done") as step:
         step()
         model = load_source(source, options)
         front_matter = model.front_matter
-        try:
-            with exclusive(target):
-                check_target(target, options.overwrite)
-                with staged_folder(target) as staging:
-                    step()
-                    manifest = _write_artifact(staging, model, options)
-                    del model  # frees its table, because the check maps the one that was written
-                    step()
-                    checked = _check(staging, output)
-                    step()
-                    card = model_card(manifest, checked, front_matter)
-                    (staging / fmt.CARD).write_text(card, encoding="utf-8")
-        except OSError as error:
-            raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
-    return Path(output)
-
-
-@dataclass(frozen=True)
-class _Written:
-    """What `_write_table` wrote: paths in the artifact, and what the dtype costs."""
-
-    graph: str
-    conformance: str
-    quality: Quality | None
+        with new_folder(output, overwrite=options.overwrite) as staging:
+            step()
+            manifest = _write_artifact(staging, model, options)
+            del model  # frees its table, because the check maps the one that was written
+            step()
+            checked = check_results(open_artifact(staging))
+            step()
+            card = render_model_card(manifest, checked, front_matter)
+            (staging / fmt.CARD).write_text(card, encoding="utf-8")
+    return Artifact(folder, manifest)
 
 
 def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -> Manifest:
     """Write an artifact without its card into an empty folder."""
-    main = _write_table(folder, source, options, options.dtype, fmt.GRAPH, fmt.CONFORMANCE)
+    recorder = Recorder(source)
+
+    def write_table(codec: Codec, graph: str, conformance: str, *, for_runtime: bool = False) -> Variant:
+        """Write a graph and its table, and record what model2vec computes from that table."""
+        table = codec.encode(source.vectors, source.rules.max_length)
+        data = write_graph(folder, graph, table, source.rules, source.head, options)
+        if for_runtime and data is not None:
+            write_runtime_graphs(folder, table, source.rules, source.head, data)
+        recording = recorder.record(table)
+        (folder / conformance).write_text(recording.conformance.to_json(REFERENCE), encoding="utf-8")
+        return Variant(graph, conformance, recording.quality)
+
+    main = write_table(codec_for(options.dtype), fmt.GRAPH, fmt.CONFORMANCE, for_runtime=True)
     variants = {}
     for dtype in options.further_dtypes:
-        written = _write_table(
-            folder, source, options, dtype, codec_for(dtype).variant_graph, f"conformance.{dtype}.json"
-        )
-        variants[dtype] = Variant(written.graph, written.conformance, written.quality)
+        codec = codec_for(dtype)
+        variants[dtype] = write_table(codec, codec.variant_graph, fmt.conformance_of(dtype))
     graphs = [main.graph, *(variant.graph for variant in variants.values())]
     write_consumer_files(folder, source, graphs=graphs, single_file=options.single_file)
     manifest = _describe(source, options.dtype, main.quality, variants, _hash_files(folder))
     (folder / fmt.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
-
-
-def _write_table(
-    folder: Path, source: SourceModel, options: ExportOptions, dtype: str, graph: str, conformance: str
-) -> _Written:
-    """Write a graph with its table in one dtype, and record what model2vec computes from that table."""
-    table = codec_for(dtype).encode(source.vectors, source.rules.max_length)
-    write_graph(folder, graph, table, source.rules, source.head, options)
-    recording = record(source, table)
-    (folder / conformance).write_text(recording.conformance.to_json(REFERENCE), encoding="utf-8")
-    return _Written(graph, conformance, recording.quality)
 
 
 def _describe(
@@ -128,8 +119,8 @@ def _describe(
         max_characters=rules.max_characters,
         unk_id=rules.unk_id,
         vocabulary_quantization=None if vectors.mapping is None else len(vectors.rows),
-        tokenizer=TokenizerFacts(source.tokenizer["model"]["type"]),
-        head=source.head.head if source.head else None,
+        tokenizer=TokenizerFacts(source.tokenizer_json["model"]["type"]),
+        head=source.head.facts if source.head else None,
         quality=quality,
         variants=variants,
         files=files,
@@ -143,13 +134,6 @@ def _hash_files(folder: Path) -> dict[str, FileRecord]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-
-
-def _check(staging: Path, output: str | os.PathLike[str]) -> Verification:
-    try:
-        return verify(staging)
-    except ArtifactError as error:  # the staging folder no longer exists when the message is read
-        raise ArtifactError(str(error).replace(str(staging), str(output))) from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from portvec._artifact import format as fmt
 from portvec._artifact.dtypes import DTYPES
-from portvec._messages import unknown
+from portvec._messages import describe_unknown
 from portvec._options import ConversionOptions, option
 from portvec.errors import OptionError
 
@@ -40,6 +40,7 @@ class ExportOptions(ConversionOptions):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         problem = self._problem()
         if problem is not None:
             raise OptionError(problem)
@@ -52,21 +53,15 @@ class ExportOptions(ConversionOptions):
     def _problem(self) -> str | None:
         """Return what is wrong with the options, or None if they are valid."""
         if self.dtype not in DTYPES:
-            return unknown("dtype", self.dtype, DTYPES)
-        for name in ("dim", "vocabulary_size", "max_length"):
-            value = getattr(self, name)
-            if value is None or (name == "max_length" and value == "model"):
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                return f"{name} is {value!r}, expected a whole number of 1 or more"
+            return describe_unknown("dtype", self.dtype, DTYPES)
         if isinstance(self.variants, str):
             return f"variants is {self.variants!r}, expected a list of dtypes, such as [{self.variants!r}]"
         for dtype in self.variants:
             if dtype not in DTYPES:
-                return unknown("variants: dtype", dtype, DTYPES)
+                return describe_unknown("variants: dtype", dtype, DTYPES)
         if "float32" in self.further_dtypes:
             return (
                 f"variants has float32, which consumers look for in {fmt.GRAPH}, but that holds "
-                f'dtype="{self.dtype}"; leave out one of them'
+                f"dtype={self.dtype!r}; leave out one of them"
             )
         return None

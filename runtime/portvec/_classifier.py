@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -32,25 +33,24 @@ class StaticClassifier(LoadedModel):
         manifest: what the artifact holds and where it came from.
     """
 
-    def __init__(self, artifact: Artifact, options: ModelOptions, head: Head) -> None:
-        super().__init__(artifact, options, fmt.LOGITS, head.outputs)
+    def __init__(
+        self, artifact: Artifact, options: ModelOptions, source: str | os.PathLike[str], head: Head
+    ) -> None:
+        super().__init__(artifact, options, source, output=fmt.LOGITS, width=head.outputs)
         self._head = head
         self.classes: npt.NDArray[Any] | None = None if head.classes is None else np.asarray(head.classes)
 
     @classmethod
-    def open(cls, artifact: Artifact, options: ModelOptions) -> StaticClassifier:
-        """Load an artifact that is open.
-
-        Raises:
-            SourceError: it has no head.
-        """
+    def _open(
+        cls, artifact: Artifact, options: ModelOptions, source: str | os.PathLike[str]
+    ) -> StaticClassifier:
         head = artifact.manifest.head
         if head is None:
             raise SourceError(
                 f"{artifact.folder}: an embedding model without a classifier or regressor head; "
                 "load it with StaticEmbedder"
             )
-        return cls(artifact, options, head)
+        return cls(artifact, options, source, head)
 
     def predict(self, texts: str | Iterable[str], *, threshold: float = 0.5) -> Any:
         """Return what model2vec's pipeline predicts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,10 @@ class StaticEmbedder(LoadedModel):
     """
 
     @classmethod
-    def open(cls, artifact: Artifact, options: ModelOptions) -> StaticEmbedder:
-        """Load an artifact that is open."""
-        return cls(artifact, options, fmt.SENTENCE_EMBEDDING, artifact.manifest.dim)
+    def _open(
+        cls, artifact: Artifact, options: ModelOptions, source: str | os.PathLike[str]
+    ) -> StaticEmbedder:
+        return cls(artifact, options, source, output=fmt.SENTENCE_EMBEDDING, width=artifact.manifest.dim)
 
     @property
     def dim(self) -> int:

@@ -14,8 +14,9 @@ from portvec._artifact.folder import Artifact, check_hashes, open_artifact
 from portvec._artifact.layouts import expected_files, kind_of, known_files
 from portvec._artifact.manifest import Manifest
 from portvec._hub.ids import HubId, locate
+from portvec._messages import install
 from portvec._options import ModelOptions
-from portvec.errors import MissingExtraError, SourceError
+from portvec.errors import ExportError, MissingExtraError, SourceError
 
 # Modules that an artifact in a folder does not need are imported where they are used.
 
@@ -56,12 +57,12 @@ def _load_folder(folder: Path, options: ModelOptions) -> Artifact:
 
 
 def _load_repository(hub_id: HubId, options: ModelOptions) -> Artifact:
-    from portvec._hub.client import snapshot
+    from portvec._hub.client import fetch_snapshot
 
     key = _cache_key(hub_id.repo_id.replace("/", "--"), hub_id.repo_id, hub_id.revision or "main", options)
 
     def fetch(target: Path) -> Artifact:
-        fetched = snapshot(
+        fetched = fetch_snapshot(
             hub_id,
             subfolder=options.subfolder,
             token=options.token,
@@ -95,7 +96,7 @@ def _load_cached(key: str, make: Callable[[Path], Artifact], *, refresh: bool = 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SourceError(
+        raise ExportError(
             f"{target.parent}: the cache folder cannot be created ({error.strerror or error}); "
             "set PORTVEC_CACHE to a folder that can be written"
         ) from error
@@ -109,32 +110,27 @@ def _load_cached(key: str, make: Callable[[Path], Artifact], *, refresh: bool = 
 def _convert(source: str | Path, target: Path, options: ModelOptions) -> Artifact:
     """Convert a Model2Vec model. This is the only bridge from loading to the exporter."""
     try:
-        from portvec_export import export_model
+        from portvec_export import _export, _options
     except ImportError as error:
         raise MissingExtraError(
-            f"{source}: a Model2Vec model, which must be converted once; run pip install 'portvec[export]' "
-            f"here, or 'portvec export {source} -o DIR' on another machine and copy DIR here"
+            f"{source}: a Model2Vec model, which must be converted once; {install('export')} here, or "
+            f"'portvec export {source} -o DIR' on another machine and copy DIR here"
         ) from error
-    exported = export_model(
-        source,
-        target,
-        token=options.token,
-        subfolder=options.subfolder,
-        overwrite=True,
-        **options.conversion,
+    export_options = _options.ExportOptions(
+        token=options.token, subfolder=options.subfolder, overwrite=True, **options.conversion
     )
-    return open_artifact(exported)
+    return _export.export_artifact(source, target, export_options)
 
 
 def _copy(artifact: Artifact, target: Path) -> Artifact:
     """Copy an artifact out of huggingface_hub's cache, whose links onnxruntime may refuse."""
     import shutil
 
-    from portvec._artifact.staging import exclusive, staged_folder
+    from portvec._artifact.staging import new_folder
 
     check_hashes(artifact)
-    with exclusive(target), staged_folder(target) as staging:
-        for name in artifact.names:
+    with new_folder(target, overwrite=True) as staging:
+        for name in artifact.list_files():
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
             real = artifact.path(name).resolve()
             try:
@@ -151,5 +147,5 @@ def _check_options(manifest: Manifest, options: ModelOptions, where: str) -> Non
         if value not in (each.default, has):
             raise SourceError(
                 f"{where}: an artifact exported with {each.name} {has}, but {value} was asked for; "
-                "export the Model2Vec model again with that"
+                f"export the Model2Vec model again with {each.name}={value!r}"
             )

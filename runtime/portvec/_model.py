@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 from portvec._artifact.folder import Artifact
 from portvec._artifact.manifest import Manifest
@@ -16,6 +17,7 @@ from portvec._loading import load_artifact
 from portvec._options import ModelOptions, accepts
 
 _M = TypeVar("_M", bound="LoadedModel")
+_Source: TypeAlias = "str | os.PathLike[str]"
 
 
 class LoadedModel(ABC):
@@ -28,9 +30,11 @@ class LoadedModel(ABC):
         manifest: what the artifact holds and where it came from.
     """
 
-    def __init__(self, artifact: Artifact, options: ModelOptions, output: str, width: int) -> None:
+    def __init__(
+        self, artifact: Artifact, options: ModelOptions, source: _Source, *, output: str, width: int
+    ) -> None:
         self.manifest: Manifest = artifact.manifest
-        self._loaded_from: str | os.PathLike[str] = artifact.folder.absolute()
+        self._source = source
         self._options = options
         self._pipeline = Pipeline.load(
             artifact,
@@ -41,12 +45,12 @@ class LoadedModel(ABC):
 
     @classmethod
     @abstractmethod
-    def open(cls: type[_M], artifact: Artifact, options: ModelOptions) -> _M:
-        """Load an artifact that is open."""
+    def _open(cls: type[_M], artifact: Artifact, options: ModelOptions, source: _Source) -> _M:
+        """Load an artifact that `open_artifact` has checked, and that came from `source`."""
 
     @classmethod
     @accepts(ModelOptions)
-    def load(cls: type[_M], source: str | os.PathLike[str], options: ModelOptions) -> _M:
+    def load(cls: type[_M], source: _Source, options: ModelOptions) -> _M:
         """Load an artifact, or convert a Model2Vec model once and load the result.
 
         Args:
@@ -61,10 +65,7 @@ class LoadedModel(ABC):
             OptionError: an option has a value that is unknown or out of range.
             ArtifactError: the artifact is damaged.
         """
-        model = cls.open(load_artifact(source, options), options)
-        is_folder = os.path.isdir(source)  # noqa: PTH112
-        model._loaded_from = os.path.abspath(source) if is_folder else source  # noqa: PTH100
-        return model
+        return _load(cls, source, options)
 
     @property
     def tokenizer(self) -> str:
@@ -72,8 +73,11 @@ class LoadedModel(ABC):
         return self._pipeline.tokenizer
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reload, (type(self), self._loaded_from, replace(self._options, token=None))
+        return _load, (type(self), self._source, replace(self._options, token=None))
 
 
-def _reload(cls: type[_M], source: str | os.PathLike[str], options: ModelOptions) -> _M:
-    return cls.load(source, **vars(options))
+def _load(cls: type[_M], source: _Source, options: ModelOptions) -> _M:
+    # A pickle may be loaded in another folder.
+    path = Path(source).expanduser()
+    absolute = path.absolute() if path.is_dir() else source
+    return cls._open(load_artifact(source, options), options, absolute)

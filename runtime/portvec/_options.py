@@ -32,7 +32,11 @@ def option(default: Any, doc: str, *, manifest: str | None = None) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class ConversionOptions:
-    """Where a model is, and what to convert it to: the options that loading and exporting share."""
+    """Where a model is, and what to convert it to: the options that loading and exporting share.
+
+    Raises:
+        OptionError: `dim`, `vocabulary_size` or `max_length` is not a whole number of 1 or more.
+    """
 
     revision: str | None = option(None, "branch, tag or commit on the Hub; the main branch if None")
     token: str | bool | None = option(
@@ -55,13 +59,26 @@ class ConversionOptions:
         manifest="max_length",
     )
 
+    def __post_init__(self) -> None:
+        _check_positive("dim", self.dim)
+        _check_positive("vocabulary_size", self.vocabulary_size)
+        if self.max_length != "model":
+            _check_positive("max_length", self.max_length)
+
+
+def _check_positive(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise OptionError(f"{name} is {value!r}, expected a whole number of 1 or more, or None")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(ConversionOptions):
     """How to fetch a model, how to convert it if that is needed, and how to run it.
 
     Raises:
-        OptionError: `threads` is not a whole number of 1 or more.
+        OptionError: a number is not a whole number of 1 or more.
     """
 
     dtype: str | None = option(
@@ -77,9 +94,15 @@ class ModelOptions(ConversionOptions):
     providers: Sequence[str] | None = option(None, "onnxruntime execution providers; the CPU if None")
 
     def __post_init__(self) -> None:
-        threads = self.threads
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
-            raise OptionError(f"threads is {threads!r}, expected a whole number of 1 or more, or None")
+        super().__post_init__()
+        _check_positive("threads", self.threads)
+        providers = self.providers
+        if isinstance(providers, str):
+            raise OptionError(
+                f"providers is {providers!r}, expected a list of names, such as [{providers!r}]"
+            )
+        if providers is not None:  # a tuple, so that options can be hashed
+            object.__setattr__(self, "providers", tuple(providers))
 
     @property
     def conversion(self) -> dict[str, Any]:
@@ -106,50 +129,48 @@ def accepts(
         function: Callable[[First, Second, Options], Result],
     ) -> Callable[Concatenate[First, Second, P], Result]:
         own = list(inspect.signature(function).parameters.values())[:-1]
-        signature = inspect.Signature([*own, *keyword_parameters(options)])
 
         @wraps(function)
         def call(*args: Any, **given: Any) -> Result:
             try:
-                arguments = signature.bind(*args, **given).arguments
+                arguments = inspect.signature(call).bind(*args, **given).arguments
             except TypeError as error:
                 raise TypeError(f"{function.__qualname__}() {error}") from None
             positional = [arguments.pop(parameter.name) for parameter in own]
             return function(*positional, options(**arguments))  # type: ignore[call-arg]
 
-        call.__signature__ = signature  # type: ignore[attr-defined]
-        call.__doc__ = describe_options(function.__doc__ or "", options)
+        show_fields(call, function, options)
         return call
 
     return decorate
 
 
-def keyword_parameters(options: Any) -> list[inspect.Parameter]:
-    """Return the fields of an options class as parameters of a function."""
-    return [
+def show_fields(
+    call: Any, function: Callable[..., Any], options: Any, renamed: Mapping[str, str] | None = None
+) -> None:
+    """Give `call` the signature and the docstring of `function`, with the fields of its last parameter.
+
+    In the docstring, they replace the line on options. `renamed` maps the names of fields to those that
+    callers use.
+    """
+    names = {each.name: (renamed or {}).get(each.name, each.name) for each in fields(options)}
+    own = list(inspect.signature(function).parameters.values())[:-1]
+    keywords = [
         inspect.Parameter(
-            each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type
+            names[each.name], inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type
         )
         for each in fields(options)
     ]
-
-
-def describe_options(docstring: str, options: Any, renamed: Mapping[str, str] | None = None) -> str:
-    """Return a docstring whose line on options is replaced by a description of each field.
-
-    `renamed` maps the names of fields to those that the function uses.
-    """
     lines: list[str] = []
-    for line in docstring.splitlines():
+    for line in (function.__doc__ or "").splitlines():
         content = line.lstrip()
         if content.startswith(_PLACEHOLDER):
             indent = line[: -len(content)]
-            lines += [
-                _describe((renamed or {}).get(each.name, each.name), each, indent) for each in fields(options)
-            ]
+            lines += [_describe(names[each.name], each, indent) for each in fields(options)]
         else:
             lines.append(line)
-    return "\n".join(lines)
+    call.__signature__ = inspect.Signature([*own, *keywords])
+    call.__doc__ = "\n".join(lines)
 
 
 def _describe(name: str, each: Field[Any], indent: str) -> str:

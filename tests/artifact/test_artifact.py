@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import pytest
 import tiny_models
 from damage import edit, replace_file
 from portvec import StaticEmbedder, verify
+from portvec._tokenization.backends.nanotoken import NanotokenEncoder
+from portvec._tokenization.token_ids import TokenIds
 from portvec.errors import ArtifactError
 from portvec_export import export_model
 
@@ -164,6 +166,23 @@ def test_other_recorded_ids(tiny: Path, tiny_model: Path, tmp_path: Path) -> Non
         ArtifactError, match=r"recorded text \d+ has other token ids here .* check the version"
     ):
         verify(tiny)
+
+
+def test_the_accelerator_that_loading_chooses_is_verified(
+    bundled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[str] = []
+    encode = NanotokenEncoder.encode
+
+    def watch(self: NanotokenEncoder, texts: Sequence[str]) -> TokenIds:
+        encoded.extend(texts)
+        return encode(self, texts)
+
+    monkeypatch.setattr(NanotokenEncoder, "encode", watch)
+    recorded = verify(bundled).texts
+    # When it is chosen, when its ids are compared, and with the vectors, together and one by one, with and
+    # without optimizations.
+    assert len(encoded) == (1 + 1 + 2 * 2) * recorded
 
 
 def test_errors_are_one_line(tiny: Path) -> None:

@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from damage import edit, replace_file
 from portvec import StaticEmbedder, verify
+from portvec._artifact.folder import Artifact, open_artifact
 from portvec._artifact.manifest import Manifest
 from portvec._inference.graph_validation import check_graph
 from portvec.errors import ArtifactError
@@ -271,14 +272,14 @@ class TestFuzz:
 
     def test_graph_reader(self, tiny: Path, tmp_path: Path) -> None:
         original = (tiny / "onnx" / "model.onnx").read_bytes()
+        artifact = Artifact(tmp_path, open_artifact(tiny).manifest)
 
         @settings(max_examples=500 * FUZZ, deadline=None)
         @given(st.binary(max_size=200), st.integers(0, len(original)), st.integers(0, 50))
         def read(inserted: bytes, position: int, removed: int) -> None:
-            path = tmp_path / "graph"
-            path.write_bytes(original[:position] + inserted + original[position + removed :])
+            (tmp_path / "graph").write_bytes(original[:position] + inserted + original[position + removed :])
             with suppress(ArtifactError):
-                check_graph(path, "model.onnx_data")
+                check_graph(artifact, "graph", "model.onnx_data")
 
         read()
 

@@ -60,11 +60,11 @@ def test_failed_conversion_leaves_nothing(tiny_model: Path) -> None:
 
 def test_processes_that_start_together_convert_once(tiny_model: Path, tmp_path: Path) -> None:
     program = (
-        "import sys, portvec_export; from portvec import StaticEmbedder\n"
-        "export = portvec_export.export_model\n"
+        "from portvec import StaticEmbedder; from portvec_export import _export\n"
+        "export = _export.export_artifact\n"
         "def count(*a, **k):\n"
         "    print('converted', flush=True); return export(*a, **k)\n"
-        "portvec_export.export_model = count\n"
+        "_export.export_artifact = count\n"
         f"print(StaticEmbedder.load({str(tiny_model)!r}).encode('the value').tobytes().hex())\n"
     )
     processes = [

@@ -19,7 +19,7 @@ from corpus import paragraphs
 from damage import replace_file
 from portvec import StaticClassifier, StaticEmbedder, verify
 from portvec._inference.onnxruntime import onnxruntime as ort
-from portvec.errors import ArtifactError, InputError, SourceError
+from portvec.errors import ArtifactError, InputError, OptionError, SourceError
 from portvec_export import export_model
 
 TEXTS = [*paragraphs(300), "", "[UNK]", "the value " * 900]
@@ -176,7 +176,7 @@ def test_faulty_heads(fault: str, message: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{"dim": 5}, {"normalize": False}])
 def test_options_that_the_head_was_not_trained_for(options: dict[str, Any], tmp_path: Path) -> None:
     pipeline("softmax").save_pretrained(str(tmp_path / "pipeline"))
-    with pytest.raises(SourceError, match="a pipeline, whose head was trained on the model's own embeddings"):
+    with pytest.raises(OptionError, match="a pipeline, whose head was trained on the model's own embeddings"):
         export_model(tmp_path / "pipeline", tmp_path / "artifact", **options)
     export_model(tmp_path / "pipeline", tmp_path / "artifact", dim=24, normalize=True, dtype="float16")
 

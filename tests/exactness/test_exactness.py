@@ -18,7 +18,7 @@ from corpus import paragraphs
 from matrix import CASES, Case
 from portvec import StaticEmbedder
 from portvec_export import export_model
-from portvec_export._sidecars.conformance_texts import conformance_texts
+from portvec_export._sidecars.conformance_texts import list_conformance_texts
 from project import BATCH_ROUNDING, FUZZ, ROOT
 
 Pair = tuple[StaticEmbedder, StaticModel]
@@ -58,7 +58,7 @@ class TestBundledModel:
         assert_same(*bundled_pair, paragraphs(10_000))
 
     def test_scripts_and_adversarial_texts(self, bundled_pair: Pair) -> None:
-        assert_same(*bundled_pair, [*conformance_texts(512, 3072), *texts.scripts(), *texts.ADVERSARIAL])
+        assert_same(*bundled_pair, [*list_conformance_texts(512, 3072), *texts.scripts(), *texts.ADVERSARIAL])
 
     def test_around_the_limits(self, bundled_pair: Pair) -> None:
         assert_same(*bundled_pair, [*texts.around_limits(512, 3072), *texts.huge()])
@@ -85,7 +85,7 @@ class TestBundledModel:
 
 class TestEveryModel:
     def test_english_and_all_scripts(self, pair: Pair) -> None:
-        assert_same(*pair, [*paragraphs(300), *texts.scripts(), *conformance_texts(512, 3072)])
+        assert_same(*pair, [*paragraphs(300), *texts.scripts(), *list_conformance_texts(512, 3072)])
 
     def test_adversarial_texts_and_limits(self, pair: Pair) -> None:
         embedder, model = pair

@@ -20,7 +20,7 @@ from corpus import paragraphs
 from damage import edit, replace_file
 from portvec import StaticClassifier, StaticEmbedder, verify
 from portvec._inference.onnxruntime import onnxruntime as ort
-from portvec.errors import ArtifactError, ExportError, OptionError
+from portvec.errors import ArtifactError, ExportError
 from portvec_export import export_model
 
 GRAPHS = {
@@ -200,21 +200,6 @@ def test_manifest_of_before_there_were_variants(tiny: Path) -> None:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ({"variants": ["q8"]}, "^variants: dtype 'q8' is unknown, expected one of float32, float16"),
-            ({"variants": "int8"}, r"^variants is 'int8', expected a list of dtypes, such as \['int8'\]"),
-            (
-                {"variants": ["float32"], "dtype": "int8"},
-                '^variants has float32, which consumers look for in onnx/model.onnx, but that holds dtype="',
-            ),
-        ],
-    )
-    def test_arguments(self, options: Any, message: str, tmp_path: Path) -> None:
-        with pytest.raises(OptionError, match=message):
-            export_model(tmp_path / "never-read", tmp_path / "artifact", **options)
-
     def test_values_that_a_variant_cannot_hold(self, tmp_path: Path) -> None:
         built = tiny_models.model()
         source = tiny_models.save(tmp_path / "model", vectors=built.embedding * np.float32(1e6))

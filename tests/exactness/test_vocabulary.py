@@ -108,8 +108,8 @@ class TestErrors:
     @pytest.mark.parametrize("size", [800, 5000])
     def test_no_fewer_than_there_are(self, size: int, tiny_model: Path, tmp_path: Path) -> None:
         with pytest.raises(
-            SourceError,
-            match=rf"model: vocabulary size {size:,} was asked for, but the model has 800 vectors; choose a",
+            OptionError,
+            match=rf"model: vocabulary_size={size} was asked for, but the model has 800 vectors; choose a",
         ):
             export_model(tiny_model, tmp_path / "artifact", vocabulary_size=size)
         assert not (tmp_path / "artifact").exists()
@@ -119,7 +119,8 @@ class TestErrors:
             tmp_path / "model", vectors=tiny_models.vectors(50), token_mapping=np.arange(800) % 50
         )
         with pytest.raises(
-            SourceError, match="model: its 800 token ids share 50 vectors already; leave out the vocabulary"
+            OptionError,
+            match="model: its 800 token ids share 50 vectors already; leave out vocabulary",
         ):
             export_model(source, tmp_path / "artifact", vocabulary_size=20)
 
@@ -129,7 +130,7 @@ class TestErrors:
         monkeypatch.setitem(sys.modules, "sklearn", None)
         with pytest.raises(
             MissingExtraError,
-            match=r"^a vocabulary size needs the package scikit-learn; run pip install '.*\[vocabulary\]'$",
+            match=r"^vocabulary_size needs the package scikit-learn; run pip install '.*\[vocabulary\]'$",
         ):
             export_model(tiny_model, tmp_path / "artifact", vocabulary_size=20)
 

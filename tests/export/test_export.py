@@ -16,6 +16,7 @@ import pytest
 from model2vec import StaticModel
 
 import tiny_models
+from command_line import RunPortvec
 from corpus import paragraphs
 from portvec import StaticEmbedder, verify
 from portvec._artifact.dtypes import DTYPES, Dtype
@@ -251,11 +252,21 @@ class TestArguments:
             export_model(tiny_model, tmp_path / "artifact", **options)  # type: ignore[arg-type]
 
     def test_more_dimensions_than_there_are(self, tiny_model: Path, tmp_path: Path) -> None:
-        with pytest.raises(SourceError, match="dim 25 was asked for, but the model has 24 dimensions"):
+        with pytest.raises(OptionError, match="dim=25 was asked for, but the model has 24 dimensions; ch"):
             export_model(tiny_model, tmp_path / "artifact", dim=25)
 
 
 class TestTarget:
+    def test_in_the_home_folder(
+        self, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portvec: RunPortvec
+    ) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        folder = export_model(tiny_model, "~/a")
+        assert folder == tmp_path / "home" / "a"
+        assert verify(folder).texts == 64
+        result = portvec("export", tiny_model, "--output=~/b", HOME=str(tmp_path / "home"))
+        assert (result.returncode, result.stderr[: result.stderr.index(":")]) == (0, f"{tmp_path}/home/b")
+
     def test_must_be_empty(self, tiny_model: Path, tmp_path: Path) -> None:
         (tmp_path / "artifact").mkdir()
         export_model(tiny_model, tmp_path / "artifact")  # an empty folder is as good as none

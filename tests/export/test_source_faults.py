@@ -152,12 +152,15 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut configuration": (cut("config.json", 0.5), r"config\.json: not valid JSON"),
     "max_length as text": (
         config(max_length="512"),
-        r"config\.json: max_length is '512', expected int or null;",
+        r"config\.json: max_length is '512', expected a whole number of 0 or more, or null;",
     ),
-    "max_length below zero": (config(max_length=-5), r"config\.json: max_length is -5, expected 0 or more"),
+    "max_length below zero": (
+        config(max_length=-5),
+        r"config\.json: max_length is -5, expected a whole number of 0",
+    ),
     "normalize as text": (
         config(normalize="yes"),
-        r"config\.json: normalize is 'yes', expected bool; correct",
+        r"config\.json: normalize is 'yes', expected true or false; correct",
     ),
 }
 

@@ -16,7 +16,6 @@ from portvec_export._table.upcast import UpcastTable
 class LyingCodec:
     """Says that it stores other values than it does."""
 
-    dtype: ClassVar[str] = "lying"
     variant_graph: ClassVar[str] = "onnx/model_lying.onnx"
 
     def encode(self, vectors: TokenVectors, max_length: int | None) -> UpcastTable:
@@ -28,7 +27,6 @@ class LyingCodec:
 class FullDiskCodec:
     """Runs out of disk."""
 
-    dtype: ClassVar[str] = "full"
     variant_graph: ClassVar[str] = "onnx/model_full.onnx"
 
     def encode(self, vectors: TokenVectors, max_length: int | None) -> UpcastTable:

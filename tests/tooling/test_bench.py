@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
@@ -19,9 +20,9 @@ from benchmarks import targets
 from command_line import RunPortvec
 from portvec._cli.bench import memory, report, texts
 from portvec._cli.bench.client import Worker
-from portvec._cli.bench.measure import measure, same
+from portvec._cli.bench.measure import agree, measure
 from portvec._cli.bench.sources import check_installed
-from portvec.errors import FileError, MissingExtraError, PortvecError
+from portvec.errors import FileError, MissingExtraError
 from portvec_export import export_model
 from project import ROOT
 
@@ -126,32 +127,32 @@ class TestCommand:
 
 class TestTexts:
     def test_sets_are_distinct_texts_of_the_length_they_say(self) -> None:
-        sets = texts.text_sets()
+        sets = texts.make_text_sets()
         assert tuple(sets) == SETS
         for name, words in zip(SETS, (10, 30, 300), strict=True):
             assert len(sets[name]) == len(set(sets[name])) > 100
             assert {len(text.split()) for text in sets[name]} == {words}
 
     def test_python_without_docstrings_has_the_same(self) -> None:
-        program = "from portvec._cli.bench.texts import text_sets; print(text_sets()['long'][0])"
+        program = "from portvec._cli.bench.texts import make_text_sets; print(make_text_sets()['long'][0])"
         printed = subprocess.run(
             [sys.executable, "-OO", "-c", program], check=True, stdout=subprocess.PIPE, encoding="utf-8"
         ).stdout
-        assert printed.strip() == texts.text_sets()["long"][0]
+        assert printed.strip() == texts.make_text_sets()["long"][0]
 
     def test_python_without_documentation(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
         monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
-        with pytest.raises(PortvecError, match=r"comes without its documentation.* give a file of texts"):
-            texts.text_sets()
+        with pytest.raises(click.ClickException, match=r"comes without its documentation.* give a file"):
+            texts.make_text_sets()
 
     def test_of_a_long_file_the_first_texts(self, tmp_path: Path) -> None:
         (tmp_path / "many.txt").write_text("\n".join(f"text {i}" for i in range(10_001)))
-        assert len(texts.text_sets(tmp_path / "many.txt")["texts"]) == 10_000
+        assert len(texts.make_text_sets(tmp_path / "many.txt")["texts"]) == 10_000
         (tmp_path / "wide.txt").write_text("\n".join("word " * 200_000 for _ in range(10)))
-        assert len(texts.text_sets(tmp_path / "wide.txt")["texts"]) == 5
+        assert len(texts.make_text_sets(tmp_path / "wide.txt")["texts"]) == 5
         with pytest.raises(FileError, match=r"none.txt: cannot be read"):
-            texts.text_sets(tmp_path / "none.txt")
+            texts.make_text_sets(tmp_path / "none.txt")
 
 
 class TestWorker:
@@ -171,11 +172,11 @@ class TestWorker:
             assert len(worker.queries("some", 0)) == 100
 
     def test_process_that_dies(self, tmp_path: Path) -> None:
-        with pytest.raises(PortvecError, match=r"^it: its process ended with code 3 \(last words\)$"):
+        with pytest.raises(click.ClickException, match=r"^it: its process ended with code 3 \(last words\)$"):
             self.start(tmp_path, r"os.write(2, b'first\nlast words\n'); os._exit(3)")
 
     def test_error_of_a_library(self, tmp_path: Path) -> None:
-        with pytest.raises(PortvecError, match=r"^it: ValueError: no good$"):
+        with pytest.raises(click.ClickException, match=r"^it: ValueError: no good$"):
             self.start(tmp_path, "raise ValueError('no good')")
 
     def test_peer_s_process_holds_nothing_of_portvec(self, tmp_path: Path) -> None:
@@ -189,12 +190,12 @@ def test_peer_that_is_not_installed() -> None:
         check_installed("nopeer")
 
 
-def test_same_vectors() -> None:
+def test_vectors_that_agree() -> None:
     own = np.array([[3, 4], [3, 4], [0, 0], [3, 4]], dtype=np.float32)
     other = own + np.array([[0, 4e-6], [0, 8e-6], [0, 0], [-6, 0]], dtype=np.float32)
-    assert same(own, other, exact=True).tolist() == [True, False, True, False]
-    assert same(own, other, exact=False).tolist() == [True, True, True, False]
-    assert not same(own, other[:, :1], exact=True).any()
+    assert agree(own, other, exact=True).tolist() == [True, False, True, False]
+    assert agree(own, other, exact=False).tolist() == [True, True, True, False]
+    assert not agree(own, other[:, :1], exact=True).any()
 
 
 def test_memory_that_cannot_be_told(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +203,7 @@ def test_memory_that_cannot_be_told(tiny: Path, monkeypatch: pytest.MonkeyPatch)
     own = document["implementations"]["portvec"]
     with monkeypatch.context() as patch:
         patch.setattr(sys, "platform", "win32")
-        own["resident_bytes_after_load"], own["peak_bytes"] = memory.resident(), memory.peak()
+        own["resident_bytes_after_load"], own["peak_bytes"] = memory.read_resident(), memory.read_peak()
     lines = list(report.format_lines(document))
     assert "peak memory             not measured on this system" in lines
     assert "| unknown / unknown |" in lines[-1]

@@ -24,7 +24,7 @@ from portvec import StaticEmbedder
 from portvec._artifact.folder import check_hashes, open_artifact
 from portvec._artifact.staging import cache_root
 from portvec._hub.ids import HubId
-from portvec._hub.pull import pull
+from portvec._hub.pull import pull_artifact
 from portvec_export import export_model
 
 
@@ -74,7 +74,7 @@ def main(mode: str, model: str, folder: Path, rounds: int) -> None:
         if mode in ("export", "overwrite"):
             return export_model(model, target, overwrite=True)
         if mode == "pull":
-            return pull(HubId(model), target, overwrite=True)
+            return pull_artifact(HubId(model), target, overwrite=True)
         return StaticEmbedder.load(model, threads=1)
 
     started = time.monotonic()

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from portvec._inference import batching
-from portvec._inference.batching import MIN_LENGTH, Batch, Layout, lay_out, lay_out_one
+from portvec._inference.batching import MIN_LENGTH, Batch, Tiling, lay_out, lay_out_one
 from portvec._tokenization.token_ids import TokenIds, flatten
 from project import FUZZ
 
@@ -50,7 +50,7 @@ LENGTHS = st.lists(st.integers(0, 40) | st.integers(0, 700), max_size=150)
 def test_every_layout(lengths: list[int], tile_tokens: int) -> None:
     tokens = tokens_of(lengths)
     texts = tokens.lists()
-    batches = list(lay_out(tokens, Layout(PADDING, tile_tokens)))
+    batches = list(lay_out(tokens, Tiling(PADDING, tile_tokens)))
 
     # Each text that has tokens is in one batch, the longest first, and texts of one length in their order.
     order = [row for rows, _ in batches for row in rows.tolist()]
@@ -92,7 +92,7 @@ def test_every_layout(lengths: list[int], tile_tokens: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, MIN_LENGTH - 1, MIN_LENGTH, MIN_LENGTH + 1, 500])
 def test_a_single_text(count: int) -> None:
-    batch = lay_out_one(np.arange(7, 7 + count), Layout(PADDING, 100))
+    batch = lay_out_one(np.arange(7, 7 + count), Tiling(PADDING, 100))
     assert batch.token_ids.dtype == np.int32
     assert batch.token_ids.shape == (max(count, 17), 1)
     assert batch.token_ids[:, 0].tolist() == [*range(7, 7 + count), *[PADDING] * (17 - count)]
@@ -120,7 +120,7 @@ def test_axes_are_longer_than_the_kernels_of_onnxruntime_need() -> None:
 )
 def test_rows_of_a_tile_take_a_mebibyte(dim: int, dtype: str, tokens: int) -> None:
     manifest: Any = SimpleNamespace(dim=dim, dtype=dtype, vocabulary_size=123)
-    assert Layout.of(manifest) == Layout(padding_id=123, tile_tokens=tokens)
+    assert Tiling.of(manifest) == Tiling(padding_id=123, tile_tokens=tokens)
 
 
 def test_batches_are_laid_out_as_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_batches_are_laid_out_as_they_are_asked_for(monkeypatch: pytest.MonkeyPa
         return tile(*arguments)
 
     monkeypatch.setattr(batching, "_tile", counted)
-    batches = lay_out(tokens_of([5000] * 20), Layout(PADDING, 100))
+    batches = lay_out(tokens_of([5000] * 20), Tiling(PADDING, 100))
     next(batches)
     assert len(made) == 1
     assert len(list(batches)) == 3

@@ -1,4 +1,4 @@
-"""Which tokenizer backend runs an artifact, and when the libraries may use their thread pools."""
+"""Which tokenizer backend runs an artifact, and what it may use."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 
 from portvec._artifact.folder import Artifact, open_artifact
-from portvec._tokenization import selection
-from portvec._tokenization.backends import ACCELERATORS
 from portvec._tokenization.backends.huggingface import PlainEncoder
-from portvec._tokenization.selection import choose_tokenizer, list_choices
+from portvec._tokenization.selection import choose_tokenizer
 from portvec._tokenization.token_ids import TokenIds, flatten
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
 
-LONG = ["return the value " * 2000]  # enough text to load the faster encoder
+LONG = ["return the value " * 10] * 200  # enough text to load the faster encoder
+CACHING = "tokenizers, caching words"
 
 
 class FakeAccelerator:
@@ -26,14 +25,13 @@ class FakeAccelerator:
     name = "fake"
     package = "numpy"
     extra = "quick"
-    models = ("WordPiece",)
+    models = frozenset({"WordPiece"})
     error: Exception | None = None
     shift = 0
 
     def __init__(self, path: Path, *, parallel: bool) -> None:
         if self.error is not None:
             raise self.error
-        self.parallel = parallel
         self._plain = PlainEncoder(path)
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
@@ -42,16 +40,9 @@ class FakeAccelerator:
         )
 
 
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The only accelerator; its class may be changed."""
-
-    class Fake(FakeAccelerator):
-        pass
-
-    accelerators: dict[str, Any] = {"fake": Fake}
-    monkeypatch.setattr(selection, "ACCELERATORS", accelerators)
-    return Fake
+def fake(**attributes: Any) -> dict[str, Any]:
+    """Return a registry with one accelerator that has these attributes."""
+    return {"fake": type("Fake", (FakeAccelerator,), attributes)}
 
 
 @pytest.fixture
@@ -59,121 +50,108 @@ def artifact(tiny: Path) -> Artifact:
     return open_artifact(tiny)
 
 
-CACHING = "tokenizers, caching words"
-
-
-def test_choices() -> None:
-    assert list_choices() == ["auto", "tokenizers", *ACCELERATORS]
+def name_of(artifact: Artifact, choice: str, accelerators: dict[str, Any]) -> str:
+    """Return the name of the tokenizer for many texts. It is the same at once and later."""
+    names = {
+        choose_tokenizer(artifact, choice, at_once=at_once, accelerators=accelerators).name
+        for at_once in (True, False)
+    }
+    assert len(names) == 1
+    return names.pop()
 
 
 def test_unknown_choice(artifact: Artifact) -> None:
-    with pytest.raises(OptionError, match="'quick'"):
-        choose_tokenizer(artifact, "quick", 1)
+    message = r"^tokenizer 'quick' is unknown, expected one of auto, tokenizers, fake$"
+    with pytest.raises(OptionError, match=message):
+        choose_tokenizer(artifact, "quick", accelerators=fake())
 
 
-@pytest.mark.usefixtures("fake")
-def test_exact_accelerator(artifact: Artifact) -> None:
-    for choice, name in [("auto", "fake"), ("fake", "fake"), ("tokenizers", CACHING)]:
-        tokenizer = choose_tokenizer(artifact, choice, 1)
-        assert tokenizer.name == name
-        assert tokenizer.tokenize(LONG).lists() == tokenizer.tokenize(LONG).lists()
+@pytest.mark.parametrize(("choice", "name"), [("auto", "fake"), ("fake", "fake"), ("tokenizers", CACHING)])
+def test_exact_accelerator(artifact: Artifact, choice: str, name: str) -> None:
+    assert name_of(artifact, choice, fake()) == name
+    plain = choose_tokenizer(artifact, "tokenizers")
+    expected = plain.tokenize(["return the value"]).lists()[0] * 10
+    tokenizer = choose_tokenizer(artifact, choice, accelerators=fake())
+    for _ in range(2):
+        assert tokenizer.tokenize(LONG).lists() == [expected] * len(LONG)
 
 
-def test_accelerator_for_other_models(artifact: Artifact, fake: Any) -> None:
-    fake.models = ("Unigram",)
-    assert choose_tokenizer(artifact, "auto", 1).name == CACHING
-    assert choose_tokenizer(artifact, "fake", 1).name == "fake"
+def test_accelerator_for_other_models(artifact: Artifact) -> None:
+    accelerators = fake(models=frozenset({"Unigram"}))
+    assert name_of(artifact, "auto", accelerators) == CACHING
+    assert name_of(artifact, "fake", accelerators) == "fake"
 
 
-def test_accelerator_that_is_not_installed(artifact: Artifact, fake: Any) -> None:
-    fake.package = "no_such_package"
-    fake.error = AssertionError("must not be loaded")
-    assert choose_tokenizer(artifact, "auto", 1).name == CACHING
+def test_accelerator_that_is_not_installed(artifact: Artifact) -> None:
+    accelerators = fake(package="no_such_package", error=AssertionError("must not be loaded"))
+    assert name_of(artifact, "auto", accelerators) == CACHING
     message = r"^tokenizer 'fake' is not installed; run pip install 'portvec\[quick\]'$"
     with pytest.raises(MissingExtraError, match=message):
-        choose_tokenizer(artifact, "fake", 1)
+        choose_tokenizer(artifact, "fake", accelerators=accelerators)
 
 
 REFUSED = ": fake does not give this model's token ids; use tokenizer='auto'$"
 
 
-def test_accelerator_with_other_ids(artifact: Artifact, fake: Any, caplog: pytest.LogCaptureFixture) -> None:
-    fake.shift = 1
+def test_accelerator_with_other_ids(artifact: Artifact, caplog: pytest.LogCaptureFixture) -> None:
+    accelerators = fake(shift=1)
     with caplog.at_level(logging.WARNING, "portvec"):
-        assert choose_tokenizer(artifact, "auto", 1).name == CACHING
+        assert choose_tokenizer(artifact, accelerators=accelerators).name == CACHING
     assert [record.getMessage() for record in caplog.records] == [
         f"{artifact.folder}: fake is not used, its ids differ from the recorded ones"
     ]
     with pytest.raises(ArtifactError, match=REFUSED):
-        choose_tokenizer(artifact, "fake", 1)
+        choose_tokenizer(artifact, "fake", accelerators=accelerators)
 
 
-def test_accelerator_that_fails(artifact: Artifact, fake: Any, caplog: pytest.LogCaptureFixture) -> None:
-    fake.error = RuntimeError("no such model")
+def test_accelerator_that_fails(artifact: Artifact, caplog: pytest.LogCaptureFixture) -> None:
+    accelerators = fake(error=RuntimeError("no such model"))
     with caplog.at_level(logging.INFO, "portvec"):
-        assert choose_tokenizer(artifact, "auto", 1).name == CACHING
+        assert choose_tokenizer(artifact, accelerators=accelerators).name == CACHING
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("INFO", f"{artifact.folder}: fake is not used (no such model)")
     ]
     with pytest.raises(ArtifactError, match=REFUSED):
-        choose_tokenizer(artifact, "fake", 1)
+        choose_tokenizer(artifact, "fake", accelerators=accelerators)
 
 
-def test_the_next_accelerator_is_tried(
-    artifact: Artifact, fake: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Broken(FakeAccelerator):
-        name = "broken"
-        error = RuntimeError("broken")
-
-    accelerators: dict[str, Any] = {"broken": Broken, "fake": fake}
-    monkeypatch.setattr(selection, "ACCELERATORS", accelerators)
-    assert choose_tokenizer(artifact, "auto", 1).name == "fake"
+def test_the_next_accelerator_is_tried(artifact: Artifact) -> None:
+    broken = fake(error=RuntimeError("broken"))["fake"]
+    assert name_of(artifact, "auto", {"broken": broken, **fake()}) == "fake"
 
 
-def test_nothing_is_loaded_before_it_is_needed(artifact: Artifact, fake: Any) -> None:
-    fake.error = AssertionError("must not be loaded")
-    assert choose_tokenizer(artifact, "auto", 1).tokenize(["return the value"]).lists()[0]
+def test_nothing_is_loaded_before_it_is_needed(artifact: Artifact) -> None:
+    accelerators = fake(error=AssertionError("must not be loaded"))
+    tokenizer = choose_tokenizer(artifact, accelerators=accelerators)
+    assert tokenizer.tokenize(["return the value"]).lists()[0]
 
 
-def test_models_that_cannot_be_cut_run_on_tokenizers(
-    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(selection, "find_cutting_rules", lambda _: None)
-    assert choose_tokenizer(artifact, "tokenizers", 1).name == "tokenizers"
+def test_models_that_cannot_be_cut_run_on_tokenizers(artifact: Artifact) -> None:
+    path = artifact.path("tokenizer.json")
+    text = path.read_text(encoding="utf-8")
+    assert '"clean_text":true' in text
+    path.write_text(text.replace('"clean_text":true', '"clean_text":false'), encoding="utf-8")
+    assert name_of(artifact, "tokenizers", {}) == "tokenizers"
 
 
-@pytest.mark.parametrize(
-    ("threads", "cores", "parallel"),
-    [(1, 1, False), (1, 4, False), (2, 4, False), (3, 4, False), (4, 4, True), (5, 4, True), (2, 1, True)],
-)
-def test_pools_are_used_if_all_cores_are_granted(
-    artifact: Artifact,
-    fake: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    threads: int,
-    cores: int,
-    parallel: bool,
+@pytest.mark.parametrize("parallel", [True, False])
+@pytest.mark.parametrize("choice", ["auto", "fake"])
+def test_accelerators_are_told_whether_they_may_use_threads(
+    artifact: Artifact, choice: str, parallel: bool
 ) -> None:
     given: list[bool] = []
 
-    class Plain(PlainEncoder):
-        def __init__(self, path: Path, *, parallel: bool = True) -> None:
-            given.append(parallel)
-            super().__init__(path, parallel=parallel)
-
-    class Recording(fake):  # type: ignore[misc]
+    class Recording(FakeAccelerator):
         def __init__(self, path: Path, *, parallel: bool) -> None:
             given.append(parallel)
             super().__init__(path, parallel=parallel)
 
-    monkeypatch.setattr(selection, "PlainEncoder", Plain)
     accelerators: dict[str, Any] = {"fake": Recording}
-    monkeypatch.setattr(selection, "ACCELERATORS", accelerators)
-    monkeypatch.setattr(selection, "available_cores", lambda: cores)
-    choose_tokenizer(artifact, "tokenizers", threads)
+    choose_tokenizer(artifact, choice, parallel=parallel, at_once=True, accelerators=accelerators)
     assert given == [parallel]
-    choose_tokenizer(artifact, "fake", threads)
-    assert given == [parallel] * 2
-    assert choose_tokenizer(artifact, "auto", threads).name == "fake"
-    assert given == [parallel] * 4
+
+
+def test_errors_of_an_artifact_are_not_blamed_on_texts(artifact: Artifact) -> None:
+    artifact.path("conformance.json").write_text("{}")
+    with pytest.raises(ArtifactError, match=r"conformance\.json: not a list of recorded texts"):
+        choose_tokenizer(artifact, accelerators=fake()).tokenize(LONG)

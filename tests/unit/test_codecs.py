@@ -71,7 +71,6 @@ def max_length(request: pytest.FixtureRequest) -> int | None:
 
 
 def test_registry_knows_every_dtype_of_the_format() -> None:
-    assert all(codec_for(dtype).dtype == dtype for dtype in DTYPES)
     graphs = [codec_for(dtype).variant_graph for dtype in DTYPES]
     assert len(set(graphs)) == len(graphs)
     assert codec_for("float32").variant_graph == fmt.GRAPH

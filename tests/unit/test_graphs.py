@@ -12,7 +12,7 @@ import pytest
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact
-from portvec._inference.batching import Layout, lay_out, lay_out_one
+from portvec._inference.batching import Tiling, lay_out, lay_out_one
 from portvec._inference.graphs import ConsumerGraph, OptimizedGraphs, choose_strategy
 from portvec._inference.session import Session, Target
 from portvec._tokenization.token_ids import TokenIds, flatten
@@ -34,7 +34,7 @@ TOKENS = flatten([[3 + number % 200] * (1 + 5 * (number % 9)) for number in rang
 
 def rows_of(graphs: Any, artifact: Artifact, tokens: TokenIds) -> np.ndarray:
     out = np.zeros((len(tokens.offsets) - 1, artifact.manifest.dim), np.float32)
-    for rows, batch in lay_out(tokens, Layout(artifact.manifest.vocabulary_size, 100)):
+    for rows, batch in lay_out(tokens, Tiling(artifact.manifest.vocabulary_size, 100)):
         got = graphs.run(batch)
         assert got.shape == (batch.counts.size, artifact.manifest.dim)
         out[rows] = got[: len(rows)]
@@ -48,9 +48,9 @@ def test_both_agree(artifact: Artifact) -> None:
     expected = rows_of(consumer, artifact, TOKENS)
     assert np.linalg.norm(expected, axis=1).min() > 0.01
     assert_close(rows_of(own, artifact, TOKENS), expected)
-    layout = Layout(artifact.manifest.vocabulary_size, 100)
+    tiling = Tiling(artifact.manifest.vocabulary_size, 100)
     for row, ids in enumerate([*TOKENS.lists()[:9], []]):
-        batch = lay_out_one(np.array(ids, np.int64), layout)
+        batch = lay_out_one(np.array(ids, np.int64), tiling)
         alone = expected[row] if ids else np.zeros(artifact.manifest.dim)
         for graphs in (own, consumer):
             got = graphs.run(batch)
@@ -71,12 +71,12 @@ def test_means_divide_by_the_number_of_tokens(tmp_path: Path) -> None:
     assert not artifact.manifest.normalize
     tokens = flatten([list(range(3 + row, 3 + row + count)) for row, count in enumerate(range(40))])
     expected = np.array([table[ids].mean(axis=0) if ids else table[0] * 0 for ids in tokens.lists()])
-    layout = Layout(artifact.manifest.vocabulary_size, 100)
+    tiling = Tiling(artifact.manifest.vocabulary_size, 100)
     for graph in (None, fmt.GRAPH):
         graphs = choose_strategy(artifact, target_of(artifact, graph))
         assert_close(rows_of(graphs, artifact, tokens), expected)
         for ids, row in zip(tokens.lists(), expected, strict=True):
-            assert_close(graphs.run(lay_out_one(np.array(ids, np.int64), layout))[0], row)
+            assert_close(graphs.run(lay_out_one(np.array(ids, np.int64), tiling))[0], row)
 
 
 @pytest.mark.parametrize("missing", [fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH])
@@ -87,9 +87,9 @@ def test_graphs_that_the_manifest_does_not_list_are_ignored(artifact: Artifact, 
 
 def test_sessions_are_kept(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs = OptimizedGraphs(artifact, target_of(artifact))
-    layout = Layout(artifact.manifest.vocabulary_size, 100)
-    ((_, batch),) = lay_out(flatten([[5, 6]]), layout)
-    single = lay_out_one(np.array([5, 6]), layout)
+    tiling = Tiling(artifact.manifest.vocabulary_size, 100)
+    ((_, batch),) = lay_out(flatten([[5, 6]]), tiling)
+    single = lay_out_one(np.array([5, 6]), tiling)
     graphs.run(single)
     (session,) = graphs._idle
     monkeypatch.setattr(Session, "__init__", None)  # no other is loaded
@@ -101,7 +101,7 @@ def test_sessions_are_kept(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) 
 
 def test_each_thread_gets_a_session(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs = OptimizedGraphs(artifact, target_of(artifact))
-    ((_, batch),) = lay_out(flatten([[5, 6]]), Layout(artifact.manifest.vocabulary_size, 100))
+    ((_, batch),) = lay_out(flatten([[5, 6]]), Tiling(artifact.manifest.vocabulary_size, 100))
     expected = graphs.run(batch)
     barrier = threading.Barrier(3)
     run = Session.run
@@ -120,7 +120,7 @@ def test_each_thread_gets_a_session(artifact: Artifact, monkeypatch: pytest.Monk
 
 def test_a_session_is_kept_after_an_error(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     graphs = OptimizedGraphs(artifact, target_of(artifact))
-    ((_, batch),) = lay_out(flatten([[5, 6]]), Layout(artifact.manifest.vocabulary_size, 100))
+    ((_, batch),) = lay_out(flatten([[5, 6]]), Tiling(artifact.manifest.vocabulary_size, 100))
 
     def fail(*_: Any) -> None:
         raise KeyError

@@ -13,7 +13,7 @@ import pytest
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact
-from portvec._inference.batching import Batch, Layout, lay_out
+from portvec._inference.batching import Batch, Tiling, lay_out
 from portvec._inference.graphs import GraphStrategy, choose_strategy
 from portvec._inference.pipeline import Pipeline
 from portvec._inference.session import Target
@@ -46,14 +46,14 @@ def connect(
     threads: Threads | int = 1,
     tokenizer: Any = None,
     graphs: GraphStrategy | None = None,
-    layout: Layout | None = None,
+    tiling: Tiling | None = None,
     **options: Any,
 ) -> Pipeline:
     """Return a pipeline for small chunks, with the artifact's parts where no others are given."""
     return Pipeline(
-        tokenizer or choose_tokenizer(artifact, "auto", 1),
+        tokenizer or choose_tokenizer(artifact),
         graphs or choose_strategy(artifact, target_of(artifact)),
-        layout or Layout.of(artifact.manifest),
+        tiling or Tiling.of(artifact.manifest),
         artifact.manifest.dim,
         Threads(threads) if isinstance(threads, int) else threads,
         chunk=CHUNK,
@@ -76,7 +76,7 @@ class WatchedTokenizer:
     """An artifact's tokenizer that calls a function before each chunk, with the index of its first text."""
 
     def __init__(self, artifact: Artifact, watch: Callable[[int], object]) -> None:
-        self._inner: Tokenizer = choose_tokenizer(artifact, "auto", 1)
+        self._inner: Tokenizer = choose_tokenizer(artifact)
         self._watch = watch
 
     def tokenize(self, texts: Sequence[str], first: int = 0) -> TokenIds:
@@ -178,12 +178,12 @@ class TestSharing:
         texts = ["return the value", "of", "a function", "return " * 40, "or an object"]
         assert len(texts) == CHUNK
         tokens = connect(artifact).tokenize(texts)
-        layout = Layout(artifact.manifest.vocabulary_size, 60)
-        batches = len(list(lay_out(tokens, layout)))
+        tiling = Tiling(artifact.manifest.vocabulary_size, 60)
+        batches = len(list(lay_out(tokens, tiling)))
         assert batches > 1
         count = len(tokens.ids)
-        assert self.shared_calls(artifact, texts, layout=layout, min_shared_tokens=count) == batches
-        assert self.shared_calls(artifact, texts, layout=layout, min_shared_tokens=count + 1) == 0
+        assert self.shared_calls(artifact, texts, tiling=tiling, min_shared_tokens=count) == batches
+        assert self.shared_calls(artifact, texts, tiling=tiling, min_shared_tokens=count + 1) == 0
 
     def test_chunks_are_not_read_far_ahead(self, artifact: Artifact) -> None:
         read: list[str] = []

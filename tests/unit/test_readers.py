@@ -10,7 +10,7 @@ import pytest
 
 from portvec._bulk.readers import read_texts
 from portvec._bulk.writers import embedding_file
-from portvec.errors import FileError
+from portvec.errors import FileError, OptionError
 
 CASES = {
     "lines.txt": ("a\n\n b \r\nc", None, ["a", " b ", "c"]),
@@ -34,11 +34,6 @@ def test_texts_of_a_file(name: str, tmp_path: Path) -> None:
 FAULTS = {
     "missing.txt": (None, None, r"missing\.txt: cannot be read \(No such file"),
     "latin.txt": (b"caf\xe9", None, r"latin\.txt: not UTF-8 \(unexpected end of data\); convert it to UTF-8"),
-    "field.txt": (
-        b"a",
-        "body",
-        r"field\.txt: a field is for \.jsonl and \.csv files; leave out field='b",
-    ),
     "broken.jsonl": (b'"a"\n{"text"', None, r"broken\.jsonl, line 2: not valid JSON"),
     "number.jsonl": (
         b"1\n",
@@ -100,3 +95,11 @@ def test_unknown_suffix(tmp_path: Path) -> None:
         embedding_file(tmp_path / "rows.txt", 4),
     ):
         pass
+
+
+def test_field_of_a_file_without_fields(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    with pytest.raises(
+        OptionError, match=r"a\.txt: a field is for \.jsonl and \.csv files; leave out field='b"
+    ):
+        list(read_texts(tmp_path / "a.txt", "body"))

@@ -66,8 +66,8 @@ def build_public_graph(
         graph.output(fmt.LAST_HIDDEN_STATE, hidden, np.float32, [*axes, table.dim])
     else:
         logits = add_logits(graph, head, embedding)
-        operator, name = _ACTIVATIONS[head.head.activation]
-        columns: list[str | int] = ["batch_size", head.head.outputs]
+        operator, name = _ACTIVATIONS[head.facts.activation]
+        columns: list[str | int] = ["batch_size", head.facts.outputs]
         graph.output(fmt.LOGITS, logits, np.float32, columns)
         graph.output(name, graph.node(operator, logits), np.float32, columns)
     graph.output(fmt.SENTENCE_EMBEDDING, embedding, np.float32, ["batch_size", table.dim])

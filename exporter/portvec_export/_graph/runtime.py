@@ -55,7 +55,7 @@ def _finish(graph: Graph, total: Value, table: Table, rules: Rules, head: HeadLa
         embedding = add_unit_length(graph, total)
     else:
         embedding = graph.div(total, graph.input(fmt.TOKEN_COUNTS, np.float32, ["columns", 1]))
-    logits = None if head is None else add_logits(graph, head, embedding)
     graph.output(fmt.SENTENCE_EMBEDDING, embedding, np.float32, ["columns", table.dim])
-    if head is not None and logits is not None:
-        graph.output(fmt.LOGITS, logits, np.float32, ["columns", head.head.outputs])
+    if head is not None:
+        logits = add_logits(graph, head, embedding)
+        graph.output(fmt.LOGITS, logits, np.float32, ["columns", head.facts.outputs])

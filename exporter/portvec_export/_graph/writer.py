@@ -11,7 +11,7 @@ from portvec.errors import ExportError
 from portvec_export._graph.public import build_public_graph
 from portvec_export._graph.runtime import build_single_graph, build_tiled_graph
 from portvec_export._onnx.builder import Graph, Store
-from portvec_export._onnx.data_file import store_inline, write_data_file
+from portvec_export._onnx.data_file import DataFile, store_inline, write_data_file
 from portvec_export._options import ExportOptions
 from portvec_export._source.head import HeadLayers
 from portvec_export._source.rules import Rules
@@ -28,10 +28,11 @@ def write_graph(
     rules: Rules,
     head: HeadLayers | None,
     options: ExportOptions,
-) -> None:
-    """Write the graph `name` below `folder`, and its data unless the options ask for a single file.
+) -> DataFile | None:
+    """Write the graph `name` for other runtimes below `folder`, and its data unless it is a single file.
 
-    The runtime's own graphs are written with the data of the main graph. Variants have none.
+    Returns:
+        Where its tensors are; None if they are inside.
 
     Raises:
         ExportError: the table is too large for a single file.
@@ -47,13 +48,19 @@ def write_graph(
                 "leave out single_file=True, or choose a smaller dtype"
             )
         _write(graph, path, store_inline)
-        return
-    data = write_data_file(folder / (name + fmt.DATA_SUFFIX), graph.tensors)
+        return None
+    data = write_data_file(folder / fmt.data_of(name), graph.tensors)
     _write(graph, path, data.store)
-    if name == fmt.GRAPH:
-        own = {fmt.RUNTIME_GRAPH: build_tiled_graph, fmt.SINGLE_GRAPH: build_single_graph}
-        for own_name, build in own.items():
-            _write(build(table, rules, head), folder / own_name, data.at(fmt.GRAPH_DATA).store)
+    return data
+
+
+def write_runtime_graphs(
+    folder: Path, table: Table, rules: Rules, head: HeadLayers | None, data: DataFile
+) -> None:
+    """Write portvec's own graphs over the data of the main graph."""
+    store = data.at(fmt.data_of(fmt.GRAPH)).store
+    _write(build_tiled_graph(table, rules, head), folder / fmt.RUNTIME_GRAPH, store)
+    _write(build_single_graph(table, rules, head), folder / fmt.SINGLE_GRAPH, store)
 
 
 def _write(graph: Graph, path: Path, store: Store) -> None:

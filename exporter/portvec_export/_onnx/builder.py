@@ -156,7 +156,7 @@ class Graph(Operators):
             names[value] = f"constant_{len(names)}"
         graph = self._to_proto("static_embedding", names)
         graph.initializer.extend(store(array, name) for name, (_, array) in stored.tensors.items())
-        small = [*((array, name) for name, array in stored.defaults.items())]
+        small = [(array, name) for name, array in stored.defaults.items()]
         small += [(array, names[value]) for value, array in stored.constants.values()]
         graph.initializer.extend(numpy_helper.from_array(array, name) for array, name in small)
         return helper.make_model(

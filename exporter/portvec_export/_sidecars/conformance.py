@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from portvec._artifact.conformance import Conformance
 from portvec._artifact.manifest import Quality
 from portvec._python_docs import read_language_reference
-from portvec_export._sidecars.conformance_texts import conformance_texts
+from portvec_export._sidecars.conformance_texts import list_conformance_texts
 from portvec_export._sidecars.quality import compare_directions
 from portvec_export._source.model import SourceModel
 from portvec_export._source.rows import same_rows
@@ -31,20 +33,37 @@ class Recording:
     quality: Quality | None
 
 
-def record(source: SourceModel, table: Table) -> Recording:
-    """Run model2vec on the values that a table holds, and on the source's if those differ."""
-    texts = conformance_texts(source.rules.max_length, source.rules.max_characters)
-    stored = source.reference(table.dequantized)
-    embeddings = stored.encode(texts).astype(np.float32)
-    logits = source.head.reference(embeddings) if source.head else None
-    conformance = Conformance(texts, source.token_ids(texts), embeddings, logits)
-    if not source.is_clustered and same_rows(table.dequantized, source.vectors.rows):
-        return Recording(conformance, None)
-    paragraphs = read_language_reference()[:_PARAGRAPHS]
-    quality = Quality(
-        conformance=compare_directions(source.original.encode(texts), embeddings),
-        paragraphs=compare_directions(
-            source.original.encode(paragraphs), stored.encode(paragraphs).astype(np.float32)
-        ),
-    )
-    return Recording(conformance, quality)
+class Recorder:
+    """Runs model2vec on a source once, and on each table that is made from it."""
+
+    def __init__(self, source: SourceModel) -> None:
+        self._source = source
+        self._texts = list_conformance_texts(source.rules.max_length, source.rules.max_characters)
+        self._token_ids = source.token_ids(self._texts)
+
+    def record(self, table: Table) -> Recording:
+        """Run model2vec on the values that a table holds, and compare if they are not the source's."""
+        source = self._source
+        stored = source.reference(table.dequantized)
+        embeddings = stored.encode(self._texts).astype(np.float32)
+        logits = source.head.reference(embeddings) if source.head else None
+        conformance = Conformance(self._texts, self._token_ids, embeddings, logits)
+        if not source.is_clustered and same_rows(table.dequantized, source.vectors.rows):
+            return Recording(conformance, None)
+        paragraphs, original, original_paragraphs = self._original
+        return Recording(
+            conformance,
+            Quality(
+                conformance=compare_directions(original, embeddings),
+                paragraphs=compare_directions(
+                    original_paragraphs, stored.encode(paragraphs).astype(np.float32)
+                ),
+            ),
+        )
+
+    @cached_property
+    def _original(self) -> tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Paragraphs, and the source's own embeddings of the recorded texts and of the paragraphs."""
+        paragraphs = read_language_reference()[:_PARAGRAPHS]
+        original = self._source.original
+        return paragraphs, original.encode(self._texts), original.encode(paragraphs)

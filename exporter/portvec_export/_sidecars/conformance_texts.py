@@ -77,7 +77,7 @@ _TEXTS = (
 )
 
 
-def conformance_texts(max_length: int | None, max_characters: int | None) -> list[str]:
+def list_conformance_texts(max_length: int | None, max_characters: int | None) -> list[str]:
     """Return 64 texts in several languages and scripts, some at and over the truncation limits.
 
     Limits beyond a few thousand are not tried: the texts would outgrow the artifact.

@@ -34,7 +34,7 @@ def write_consumer_files(
     length = _UNLIMITED if limit is None else limit + (0 if unk is None else 2)
     special_tokens = {"pad_token": pad.text, **({} if unk is None else {"unk_token": unk.text})}
 
-    tokenizer = _tokenizer(source.tokenizer, unk, pad, None if not limit else length)
+    tokenizer = _tokenizer(source.tokenizer_json, unk, pad, None if not limit else length)
     compact = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
     (folder / fmt.TOKENIZER).write_text(compact, encoding="utf-8")
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(length, special_tokens))
@@ -101,7 +101,7 @@ def _config(source: SourceModel, length: int, pad: _Token, external: Sequence[st
         "type_vocab_size": 1,
         "pad_token_id": pad.id,
         "transformers.js_config": {"dtype": "fp32", **external_data},
-        **({} if source.head is None else _classification(source.head.head)),
+        **({} if source.head is None else _classification(source.head.facts)),
     }
 
 
@@ -136,7 +136,7 @@ def _template(unk: _Token) -> dict[str, Any]:
 
 def _pad_token(source: SourceModel) -> _Token:
     """Return a padding token. Any will do, as the graph masks it."""
-    if stored := source.tokenizer.get("padding"):
+    if stored := source.tokenizer_json.get("padding"):
         return _Token(stored["pad_token"], stored["pad_id"])
     for name in ("[PAD]", "<pad>"):
         token_id = source.original.tokenizer.token_to_id(name)

@@ -15,7 +15,7 @@ from portvec_export._sidecars import usage
 _TAGS = ["model2vec", "static-embeddings", "embeddings", "onnx"]
 
 
-def model_card(manifest: Manifest, checked: Verification, front_matter: dict[str, Any]) -> str:
+def render_model_card(manifest: Manifest, checked: Verification, front_matter: dict[str, Any]) -> str:
     """Return the card of an artifact.
 
     Args:
@@ -23,7 +23,12 @@ def model_card(manifest: Manifest, checked: Verification, front_matter: dict[str
         checked: the result of verifying it.
         front_matter: the part of the source's front matter that holds for the artifact too.
     """
-    parts = [_introduction(manifest), _figures(manifest, checked), _files(manifest), usage.sections(manifest)]
+    parts = [
+        _introduction(manifest),
+        _figures(manifest, checked),
+        _files(manifest),
+        usage.render_sections(manifest),
+    ]
     return f"---\n{_front_matter(manifest, front_matter)}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
@@ -86,8 +91,7 @@ def _files(manifest: Manifest) -> str:
         for name, record in sorted(manifest.files.items())
         if name.startswith("onnx/") or name in (fmt.RUNTIME_GRAPH, fmt.TOKENIZER)
     }
-    total = sum(record.size for record in manifest.files.values())
-    return _table(("file", "bytes"), {**shown, "all": f"{total:,}"})
+    return _table(("file", "bytes"), {**shown, "all": f"{manifest.size:,}"})
 
 
 def _table(head: tuple[str, str], rows: dict[str, str]) -> str:

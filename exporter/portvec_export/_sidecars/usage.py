@@ -8,7 +8,7 @@ from portvec._artifact.manifest import Manifest
 _TEXTS = '["a text", "another text"]'
 
 
-def sections(manifest: Manifest) -> str:
+def render_sections(manifest: Manifest) -> str:
     """Return the usage sections that fit the artifact."""
     parts = [_portvec(manifest)]
     if manifest.head is None:

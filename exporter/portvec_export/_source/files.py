@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
+from model2vec.model import DEFAULT_MAX_LENGTH
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
@@ -45,6 +46,12 @@ class SourceFiles:
         """Whether embeddings have unit length."""
         return bool(self.config.get("normalize", False))
 
+    @property
+    def max_length(self) -> int | None:
+        """Number of tokens kept of a text; None keeps all."""
+        length: int | None = self.config.get("max_length", DEFAULT_MAX_LENGTH)
+        return length
+
 
 def read_files(folder: Path, layout: Layout) -> SourceFiles:
     """Read a model, and refuse files that are damaged or belong to another kind of model.
@@ -68,15 +75,13 @@ def read_files(folder: Path, layout: Layout) -> SourceFiles:
 
 
 def _check_config(config: dict[str, Any], path: Path) -> None:
-    kinds: dict[str, tuple[type, ...]] = {"normalize": (bool,), "max_length": (int, type(None))}
-    for name, allowed in kinds.items():
-        value = config.get(name, False if name == "normalize" else None)
-        if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
-            names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
-            raise SourceError(f"{path}: {name} is {value!r}, expected {names}; correct the file")
-    if (config.get("max_length") or 0) < 0:
+    normalize, length = config.get("normalize", False), config.get("max_length")
+    if not isinstance(normalize, bool):
+        raise SourceError(f"{path}: normalize is {normalize!r}, expected true or false; correct the file")
+    if length is not None and (not isinstance(length, int) or isinstance(length, bool) or length < 0):
         raise SourceError(
-            f"{path}: max_length is {config['max_length']}, expected 0 or more, or null; correct the file"
+            f"{path}: max_length is {length!r}, expected a whole number of 0 or more, or "
+            "null; correct the file"
         )
 
 

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from portvec._artifact import format as fmt
 from portvec._artifact.layouts import HEAD, LEGACY_HEAD
 from portvec._artifact.manifest import Head
-from portvec._messages import unknown
+from portvec._messages import describe_unknown
 from portvec.errors import SourceError
 
 # Weight (outputs, inputs) and bias (outputs,).
@@ -27,11 +27,11 @@ class HeadLayers:
     """A head and its weights.
 
     Attributes:
-        head: what the manifest says of it.
+        facts: what the manifest says about it.
         layers: weight and bias of each linear layer.
     """
 
-    head: Head
+    facts: Head
     layers: tuple[Layer, ...]
 
     def reference(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -43,8 +43,10 @@ class HeadLayers:
         return mlp.MLPHead(layers, mlp.Activation.IDENTITY).predict_regression(embeddings)
 
 
-def load_head(folder: Path, config: Mapping[str, Any], dim: int) -> HeadLayers | None:
+def load_head(folder: Path, config: Mapping[str, Any], config_name: str, dim: int) -> HeadLayers | None:
     """Read the head beside a model, as model2vec 0.10 stores it; None if there is none.
+
+    `config` is the content of the file `config_name`.
 
     Raises:
         SourceError: the head is in the legacy format, damaged, or does not fit the model.
@@ -60,11 +62,11 @@ def load_head(folder: Path, config: Mapping[str, Any], dim: int) -> HeadLayers |
     head_config = config.get("head_config")
     if not isinstance(head_config, dict):
         raise SourceError(
-            f"{folder / 'config.json'}: no head_config, but {HEAD} exists; save the pipeline again"
+            f"{folder / config_name}: no head_config, but {HEAD} exists; save the pipeline again"
         )
     activation, classes = head_config.get("activation", "identity"), head_config.get("classes")
     if activation not in fmt.ACTIVATIONS:
-        raise SourceError(f"{folder}: {unknown('head activation', activation, fmt.ACTIVATIONS)}")
+        raise SourceError(f"{folder}: {describe_unknown('head activation', activation, fmt.ACTIVATIONS)}")
     layers = _load_layers(path, head_config.get("n_layers", 0))
     outputs = dim
     for index, (weight, bias) in enumerate(layers):

@@ -9,7 +9,7 @@ from pathlib import Path
 from portvec._artifact.folder import sha256_of
 from portvec._artifact.layouts import HEAD, Layout, expected_files, kind_of, known_files, layout_of
 from portvec._artifact.manifest import Source
-from portvec._hub.client import snapshot
+from portvec._hub.client import fetch_snapshot
 from portvec._hub.ids import HubId, locate
 from portvec.errors import SourceError
 from portvec_export._options import ExportOptions
@@ -48,7 +48,7 @@ def find_model(source: str | os.PathLike[str], options: ExportOptions) -> Locati
     """
     located = locate(source, options.revision)
     if isinstance(located, HubId):
-        fetched = snapshot(located, subfolder=options.subfolder, token=options.token)
+        fetched = fetch_snapshot(located, subfolder=options.subfolder, token=options.token)
         root, name, commit = fetched.folder, located.repo_id, fetched.commit
     else:
         root, name, commit = located, located.resolve().name, None

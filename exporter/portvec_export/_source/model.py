@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from model2vec import StaticModel
-from model2vec.model import DEFAULT_MAX_LENGTH
 from model2vec.version import __version__ as model2vec_version
 
 from portvec._artifact.manifest import Source
-from portvec.errors import SourceError
+from portvec.errors import OptionError
 from portvec_export._options import ExportOptions
 from portvec_export._source.card import read_front_matter
 from portvec_export._source.checks import check_model
@@ -35,23 +34,20 @@ class SourceModel:
         original: model2vec's model with the source's own vectors, cut to the exported dimensions.
         rules: how texts are truncated, and whether their mean is normalized.
         head: the head of a pipeline; None for an embedding model.
-        tokenizer: tokenizer.json, parsed.
+        tokenizer_json: tokenizer.json, parsed.
         origin: where it came from, for the manifest.
         front_matter: the part of its card's front matter that holds for the artifact too.
+        is_clustered: whether the vectors to export are shared by token ids that had one each.
     """
 
     vectors: TokenVectors
     original: StaticModel
     rules: Rules
     head: HeadLayers | None
-    tokenizer: dict[str, Any]
+    tokenizer_json: dict[str, Any]
     origin: Source
     front_matter: dict[str, Any]
-
-    @property
-    def is_clustered(self) -> bool:
-        """Whether the vectors to export are shared by token ids that had one each."""
-        return self.vectors.rows is not self.original.embedding
+    is_clustered: bool
 
     def reference(self, rows: RowReader) -> StaticModel:
         """Return model2vec's model with these rows in place of those to export."""
@@ -67,13 +63,14 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
 
     Raises:
         SourceError: it does not exist, cannot be fetched, is not a Model2Vec model, or is inconsistent.
+        OptionError: the model cannot follow an option.
         MissingExtraError: a vocabulary size is given, and scikit-learn is not installed.
     """
     location = find_model(source, options)
     folder, layout = location.folder, location.layout
     files = read_files(folder, layout)
     stored = _static_model(files, options)
-    head = load_head(folder, files.config, stored.dim)
+    head = load_head(folder, files.config, layout.config, stored.dim)
     _check_options(options, files, head, where=str(folder))
     check_model(stored, folder / layout.embeddings, folder / layout.tokenizer)
     original = vectors_of(stored, options.dim)
@@ -83,9 +80,10 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
         original=with_vectors(stored, original),
         rules=_rules(stored),
         head=head,
-        tokenizer=files.tokenizer_json,
+        tokenizer_json=files.tokenizer_json,
         origin=origin,
         front_matter=read_front_matter(folder, origin),
+        is_clustered=options.vocabulary_size is not None,
     )
 
 
@@ -99,22 +97,26 @@ def _static_model(files: SourceFiles, options: ExportOptions) -> StaticModel:
         normalize=files.normalize if normalize is None else normalize,
         weights=files.weights,
         token_mapping=files.mapping,
-        max_length=files.config.get("max_length", DEFAULT_MAX_LENGTH)
-        if max_length == "model"
-        else max_length,
+        max_length=files.max_length if max_length == "model" else max_length,
     )
 
 
 def _check_options(options: ExportOptions, files: SourceFiles, head: HeadLayers | None, where: str) -> None:
-    """Refuse options that the model cannot follow."""
+    """Refuse options that the model cannot follow.
+
+    Raises:
+        OptionError: always, for such an option.
+    """
     dim, has = options.dim, files.table.shape[1]
     if head and (dim not in (None, has) or options.normalize not in (None, files.normalize)):
-        raise SourceError(
-            f"{where}: a pipeline, whose head was trained on the model's own embeddings; leave out dim and "
-            "normalize"
+        raise OptionError(
+            f"{where}: a pipeline, whose head was trained on the model's own embeddings; leave out dim=... "
+            "and normalize=..."
         )
     if dim is not None and dim > has:
-        raise SourceError(f"{where}: dim {dim} was asked for, but the model has {has} dimensions")
+        raise OptionError(
+            f"{where}: dim={dim} was asked for, but the model has {has} dimensions; choose at most {has}"
+        )
 
 
 def _cluster(model: StaticModel, options: ExportOptions, where: str) -> TokenVectors | None:

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 import numpy as np
 from model2vec import StaticModel, quantize_model
 
-from portvec.errors import MissingExtraError, SourceError
+from portvec._messages import install
+from portvec.errors import MissingExtraError, OptionError
 
 
 def cluster_vocabulary(model: StaticModel, size: int, where: str) -> StaticModel:
@@ -18,24 +19,22 @@ def cluster_vocabulary(model: StaticModel, size: int, where: str) -> StaticModel
     and a norm is beyond it, the table is converted to float32 first.
 
     Raises:
-        SourceError: the model has no more vectors than that, or its ids share vectors already.
+        OptionError: the model has no more vectors than that, or its ids share vectors already.
         MissingExtraError: scikit-learn is not installed.
     """
     vectors = len(model.embedding)
     if model.token_mapping is not None:
-        raise SourceError(
+        raise OptionError(
             f"{where}: its {len(model.token_mapping):,} token ids share {vectors:,} vectors already; leave "
-            "out the vocabulary size"
+            f"out vocabulary_size={size}"
         )
     if size >= vectors:
-        raise SourceError(
-            f"{where}: vocabulary size {size:,} was asked for, but the model has {vectors:,} vectors; choose "
-            "a smaller one, or leave it out"
+        raise OptionError(
+            f"{where}: vocabulary_size={size} was asked for, but the model has {vectors:,} vectors; choose a "
+            "smaller one, or leave it out"
         )
     if find_spec("sklearn") is None:
-        raise MissingExtraError(
-            "a vocabulary size needs the package scikit-learn; run pip install 'portvec[vocabulary]'"
-        )
+        raise MissingExtraError(f"vocabulary_size needs the package scikit-learn; {install('vocabulary')}")
     if model.weights is None and model.embedding.dtype == np.float16:
         with np.errstate(over="ignore"):
             norms = np.linalg.norm(model.embedding, axis=1)

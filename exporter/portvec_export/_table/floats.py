@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,18 +17,16 @@ from portvec_export._table.vocabulary import Vocabulary
 class Float32Codec:
     """The source's values. Consumers look for them in the main graph."""
 
-    dtype: ClassVar[str] = "float32"
     variant_graph: ClassVar[str] = fmt.GRAPH
 
     def encode(self, vectors: TokenVectors, max_length: int | None) -> UpcastTable:
         """Return the table."""
-        return _encode(vectors, self.dtype)
+        return _encode(vectors, np.float32)
 
 
 class Float16Codec:
     """Half of float32's size. Values beyond 65,504 are refused."""
 
-    dtype: ClassVar[str] = "float16"
     variant_graph: ClassVar[str] = "onnx/model_fp16.onnx"
 
     def encode(self, vectors: TokenVectors, max_length: int | None) -> UpcastTable:
@@ -37,10 +35,10 @@ class Float16Codec:
         Raises:
             ExportError: a value is too large.
         """
-        return _encode(vectors, self.dtype)
+        return _encode(vectors, np.float16)
 
 
-def _encode(vectors: TokenVectors, dtype: str) -> UpcastTable:
+def _encode(vectors: TokenVectors, dtype: type[np.floating[Any]]) -> UpcastTable:
     count = len(vectors.rows)
     stored = np.empty((count + 1, vectors.dim), dtype=dtype)
     stored[-1] = 0
@@ -49,7 +47,7 @@ def _encode(vectors: TokenVectors, dtype: str) -> UpcastTable:
             stored[part] = vectors.rows[part]
         if not np.isfinite(stored[part]).all():
             raise ExportError(
-                f"the table has values beyond {dtype} (up to {np.finfo(stored.dtype).max:.4g}); "
-                'choose dtype="float32"'
+                f"the table has values beyond {dtype.__name__} (up to {np.finfo(dtype).max:.4g}); "
+                f"choose dtype={'float32'!r}"
             )
     return UpcastTable(stored, Vocabulary.of(vectors), upcast(stored[:-1]))

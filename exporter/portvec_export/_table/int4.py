@@ -38,7 +38,6 @@ _MIN_WEIGHT = 16
 class Int4Codec:
     """A seventh of float32's size."""
 
-    dtype: ClassVar[str] = "int4"
     variant_graph: ClassVar[str] = "onnx/model_q4.onnx"
 
     def encode(self, vectors: TokenVectors, max_length: int | None) -> Table:

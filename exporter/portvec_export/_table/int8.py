@@ -27,7 +27,6 @@ _MAX_ROW_ERROR = 0.1
 class Int8Codec:
     """A quarter of float32's size."""
 
-    dtype: ClassVar[str] = "int8"
     variant_graph: ClassVar[str] = "onnx/model_quantized.onnx"
 
     def encode(self, vectors: TokenVectors, max_length: int | None) -> Table:

@@ -16,15 +16,13 @@ from portvec_export._table.vocabulary import Vocabulary
 
 
 class Codec(Protocol):
-    """A way to store a table.
+    """A way to store a table, which the registry of dtypes names.
 
     Attributes:
-        dtype: its name, as users give it and as the manifest records it.
         variant_graph: path of a graph with such a table beside the main one, where Transformers.js looks
             for it.
     """
 
-    dtype: ClassVar[str]
     variant_graph: ClassVar[str]
 
     def encode(self, vectors: TokenVectors, max_length: int | None) -> Table:

@@ -32,9 +32,8 @@ class Artifact:
         """Return the path of one of the artifact's files."""
         return self.folder / name
 
-    @property
-    def names(self) -> list[str]:
-        """Paths relative to the folder: the manifest, the files it lists, and the model card if any."""
+    def list_files(self) -> list[str]:
+        """Return paths in the folder: the manifest, the files that it lists, and the model card if any."""
         card = [fmt.CARD] if self.path(fmt.CARD).is_file() else []
         return list(dict.fromkeys([fmt.MANIFEST, *self.manifest.files, *card]))
 
@@ -60,7 +59,7 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
     artifact = Artifact(folder, Manifest.from_json(text, str(manifest_path)))
     files = artifact.manifest.files
     for graph in (fmt.GRAPH, *(variant.graph for variant in artifact.manifest.variants.values())):
-        data = graph + fmt.DATA_SUFFIX
+        data = fmt.data_of(graph)
         if data not in files and os.path.lexists(folder / data):
             raise ArtifactError(
                 f"{folder / data}: not listed in {fmt.MANIFEST}; copy the folder again, or export again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Final
 
 FORMAT_NAME: Final = "portvec"
 FORMAT_VERSION: Final = 1
@@ -13,7 +13,6 @@ CARD: Final = "README.md"
 CONFORMANCE: Final = "conformance.json"
 TOKENIZER: Final = "tokenizer.json"
 GRAPH: Final = "onnx/model.onnx"
-GRAPH_DATA: Final = "onnx/model.onnx_data"
 # The runtime's own graphs compute the same without last_hidden_state: one for many tiles at a time, one for a
 # single text. They are not named .onnx, so that consumers that look for graphs find only model.onnx.
 RUNTIME_GRAPH: Final = "portvec.graph"
@@ -21,8 +20,6 @@ SINGLE_GRAPH: Final = "portvec.single.graph"
 TOKEN_IDS: Final = "token_ids"
 TILE_BOUNDS: Final = "block_bounds"
 TOKEN_COUNTS: Final = "token_counts"
-# What Transformers.js expects external data to be called: the graph's name and this.
-DATA_SUFFIX: Final = "_data"
 
 INPUT_IDS: Final = "input_ids"
 ATTENTION_MASK: Final = "attention_mask"
@@ -34,11 +31,20 @@ LOGITS: Final = "logits"
 PROBABILITIES: Final = "probabilities"
 PREDICTIONS: Final = "predictions"
 
-Activation = Literal["softmax", "sigmoid", "identity"]
-ACTIVATIONS: Final[tuple[str, ...]] = get_args(Activation)
+ACTIVATIONS: Final = ("softmax", "sigmoid", "identity")
 
 # A component of an embedding may differ from the recorded one by this much of the norm. float32 rounding
 # alone gives a few 1e-7: a device may sum in another order or fuse multiplication and addition.
 TOLERANCE: Final = 1e-6
 # Logits may differ more: each device chooses the order in which a matrix multiplication sums.
 LOGITS_TOLERANCE: Final = 1e-5
+
+
+def data_of(graph: str) -> str:
+    """Return the path of a graph's external data, which is where Transformers.js looks for it."""
+    return f"{graph}_data"
+
+
+def conformance_of(dtype: str) -> str:
+    """Return the path of the recorded texts of a variant."""
+    return f"conformance.{dtype}.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, overload
+from typing import Any
 
 from portvec.errors import ArtifactError
 
@@ -18,8 +18,8 @@ class JsonFields:
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
-    def get(self, name: str, kind: type, *null: None, default: Any = None) -> Any:
-        """Return field `name`, which must be a `kind`, or null if a None is passed as well.
+    def get(self, name: str, kind: type, *, nullable: bool = False, default: Any = None) -> Any:
+        """Return field `name`, which must be a `kind`, or null if it is `nullable`.
 
         Raises:
             ArtifactError: the field is missing and has no default, or has another type.
@@ -29,7 +29,7 @@ class JsonFields:
                 return default
             raise ArtifactError(f"{self.where}: field {name} is missing; export the model again")
         value = self._values[name]
-        if value is None and null:
+        if value is None and nullable:
             return None
         # JSON has no separate type for true, but Python's bool is an int.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -37,15 +37,18 @@ class JsonFields:
             raise ArtifactError(f"{self.where}: field {name} has type {got}, expected {kind.__name__}")
         return value
 
-    @overload
-    def object(self, name: str, *, default: Any = None) -> JsonFields: ...
-    @overload
-    def object(self, name: str, null: None, /) -> JsonFields | None: ...
-    def object(self, name: str, *null: None, default: Any = None) -> JsonFields | None:
-        """Return the fields of the object `name`; None for null, which is allowed if a None is passed.
+    def object(self, name: str, *, default: Any = None) -> JsonFields:
+        """Return the fields of the object `name`.
 
         Raises:
             ArtifactError: the field is missing and has no default, or is no object.
         """
-        value = self.get(name, dict, *null, default=default)
-        return None if value is None else JsonFields(value, f"{self.where}: {name}")
+        return JsonFields(self.get(name, dict, default=default), f"{self.where}: {name}")
+
+    def nullable_object(self, name: str) -> JsonFields | None:
+        """Return the fields of the object `name`, or None if it is null.
+
+        Raises:
+            ArtifactError: the field is missing, or is neither an object nor null.
+        """
+        return None if self.get(name, dict, nullable=True) is None else self.object(name)

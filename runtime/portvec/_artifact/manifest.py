@@ -10,7 +10,7 @@ from typing import Any
 from portvec._artifact import format as fmt
 from portvec._artifact.dtypes import DTYPES
 from portvec._artifact.json_fields import JsonFields
-from portvec._messages import unknown
+from portvec._messages import describe_unknown
 from portvec.errors import ArtifactError
 
 
@@ -147,6 +147,11 @@ class Manifest:
     files: dict[str, FileRecord] = field(default_factory=dict)
     format_version: int = fmt.FORMAT_VERSION
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files that it lists."""
+        return sum(record.size for record in self.files.values())
+
     def to_json(self) -> str:
         """Return the manifest as the text of portvec.json."""
         values = asdict(self)
@@ -181,15 +186,15 @@ class Manifest:
 def _parse(fields: JsonFields) -> Manifest:
     tokenizer = fields.object("tokenizer")
     source = fields.object("source")
-    quality = fields.object("quality", None)
-    head = fields.object("head", None)
+    quality = fields.nullable_object("quality")
+    head = fields.nullable_object("head")
     variants = fields.object("variants", default={})
     files = fields.object("files")
     return Manifest(
         source=Source(
             id=source.get("id", str),
-            revision=source.get("revision", str, None),
-            subfolder=source.get("subfolder", str, None),
+            revision=source.get("revision", str, nullable=True),
+            subfolder=source.get("subfolder", str, nullable=True),
             sha256=source.get("sha256", dict),
         ),
         reference=fields.get("reference", str),
@@ -197,10 +202,10 @@ def _parse(fields: JsonFields) -> Manifest:
         dtype=fields.get("dtype", str),
         vocabulary_size=fields.get("vocabulary_size", int),
         normalize=fields.get("normalize", bool),
-        max_length=fields.get("max_length", int, None),
-        max_characters=fields.get("max_characters", int, None),
-        unk_id=fields.get("unk_id", int, None),
-        vocabulary_quantization=fields.get("vocabulary_quantization", int, None),
+        max_length=fields.get("max_length", int, nullable=True),
+        max_characters=fields.get("max_characters", int, nullable=True),
+        unk_id=fields.get("unk_id", int, nullable=True),
+        vocabulary_quantization=fields.get("vocabulary_quantization", int, nullable=True),
         tokenizer=TokenizerFacts(tokenizer.get("model", str)),
         quality=_parse_quality(quality) if quality else None,
         head=_parse_head(head) if head else None,
@@ -221,12 +226,14 @@ def _parse_cosine(fields: JsonFields) -> Cosine:
 
 def _parse_variant(fields: JsonFields) -> Variant:
     graph, conformance = fields.get("graph", str), fields.get("conformance", str)
-    quality = fields.object("quality", None)
+    quality = fields.nullable_object("quality")
     return Variant(graph, conformance, _parse_quality(quality) if quality else None)
 
 
 def _parse_head(fields: JsonFields) -> Head:
-    return Head(fields.get("activation", str), fields.get("classes", list, None), fields.get("outputs", int))
+    return Head(
+        fields.get("activation", str), fields.get("classes", list, nullable=True), fields.get("outputs", int)
+    )
 
 
 def _parse_record(fields: JsonFields) -> FileRecord:
@@ -236,7 +243,7 @@ def _parse_record(fields: JsonFields) -> FileRecord:
 def _check_dtype(dtype: str, where: str) -> str:
     """Return a dtype that this version knows."""
     if dtype not in DTYPES:
-        raise ArtifactError(f"{where}: {unknown('dtype', dtype, DTYPES)}")
+        raise ArtifactError(f"{where}: {describe_unknown('dtype', dtype, DTYPES)}")
     return dtype
 
 
@@ -252,7 +259,9 @@ def _check(manifest: Manifest, where: str) -> None:
     _check_dtype(manifest.dtype, where)
     head = manifest.head
     if head and head.activation not in fmt.ACTIVATIONS:
-        raise ArtifactError(f"{where}: head: {unknown('activation', head.activation, fmt.ACTIVATIONS)}")
+        raise ArtifactError(
+            f"{where}: head: {describe_unknown('activation', head.activation, fmt.ACTIVATIONS)}"
+        )
     if head and (head.outputs < 1 or (head.classes is not None and len(head.classes) != head.outputs)):
         raise ArtifactError(f"{where}: head: {head.outputs} outputs do not fit the classes; export again")
     for path in manifest.files:

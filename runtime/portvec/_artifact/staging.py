@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from portvec._artifact import format as fmt
-from portvec.errors import ExportError
+from portvec.errors import ArtifactError, ExportError
 
 _PARTIAL = ".partial"
 _REPLACED = ".replaced"
@@ -54,6 +54,28 @@ def check_target(target: Path, overwrite: bool) -> None:
             f"{target}: holds files but no {fmt.MANIFEST}, so it is not an artifact, and overwrite=True does "
             "not delete it; choose another output"
         )
+
+
+@contextmanager
+def new_folder(output: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path]:
+    """Yield an empty folder that becomes `output` when the block ends; `overwrite` replaces an artifact.
+
+    If the block raises, `output` stays as it was. Errors about the artifact name `output`.
+
+    Raises:
+        ExportError: `output` is taken, or cannot be written.
+    """
+    target = Path(output).expanduser().resolve()
+    try:
+        with exclusive(target):
+            check_target(target, overwrite)
+            with staged_folder(target) as staging:
+                try:
+                    yield staging
+                except ArtifactError as error:  # the staging folder is gone when the message is read
+                    raise ArtifactError(str(error).replace(str(staging), str(output))) from error
+    except OSError as error:
+        raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
-from portvec.errors import FileError
+from portvec.errors import FileError, OptionError
 
 _DEFAULT_FIELD = "text"
 
@@ -21,21 +21,22 @@ def read_texts(path: Path, field: str | None = None) -> Iterator[str]:
     blank ones.
 
     Raises:
+        OptionError: the file has no fields, but `field` is given.
         FileError: the file cannot be read, is not UTF-8, or a line lacks the field.
     """
     reader = {".jsonl": _jsonl, ".csv": _csv}.get(path.suffix.lower())
     if reader is None and field is not None:
-        raise FileError(f"{path}: a field is for .jsonl and .csv files; leave out field={field!r}")
+        raise OptionError(f"{path}: a field is for .jsonl and .csv files; leave out field={field!r}")
     try:
         with path.open(encoding="utf-8-sig", newline="" if reader is _csv else None) as file:
-            yield from reader(file, path, field or _DEFAULT_FIELD) if reader else lines(file)
+            yield from reader(file, path, field or _DEFAULT_FIELD) if reader else read_lines(file)
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
         raise FileError(f"{path}: not UTF-8 ({error.reason}); convert it to UTF-8") from error
 
 
-def lines(file: Iterable[str]) -> Iterator[str]:
+def read_lines(file: Iterable[str]) -> Iterator[str]:
     """Yield the lines of a text file that are not blank, without their line ends."""
     return (text for line in file if (text := line.rstrip("\r\n")).strip())
 

@@ -10,9 +10,8 @@ from portvec._tokenization.selection import choose_tokenizer
 def summarize(artifact: Artifact) -> str:
     """Return the line that `export` ends with."""
     manifest = artifact.manifest
-    size = sum(record.size for record in manifest.files.values())
     return (
-        f"{artifact.folder}: {_describe_table(manifest)}, {size / 1e6:.1f} MB, "
+        f"{artifact.folder}: {_describe_table(manifest)}, {manifest.size / 1e6:.1f} MB, "
         + (f"{_describe_quality(manifest.quality)}, " if manifest.quality else "")
         + f"verified against {manifest.reference}"
     )
@@ -22,7 +21,6 @@ def describe(artifact: Artifact) -> dict[str, str]:
     """Return what an artifact holds and where it came from, by the names that `info` prints."""
     manifest = artifact.manifest
     source = manifest.source
-    size = sum(record.size for record in manifest.files.values())
     limit = "none"
     if manifest.max_length is not None:
         limit = f"first {manifest.max_length} tokens of the first {manifest.max_characters:,} characters"
@@ -32,13 +30,13 @@ def describe(artifact: Artifact) -> dict[str, str]:
         "embedding": f"{manifest.dim} x float32, "
         + ("unit length" if manifest.normalize else "not normalized"),
         "table": f"{manifest.dtype}, {_describe_vocabulary(manifest)}",
-        "tokenizer": f"{manifest.tokenizer.model}, by {choose_tokenizer(artifact, 'auto', 1).name}",
+        "tokenizer": f"{manifest.tokenizer.model}, by {choose_tokenizer(artifact, at_once=True).name}",
         "truncation": limit,
         "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
         "quality": _describe_quality(manifest.quality),
         **{f"also {dtype}": _describe_variant(manifest, dtype) for dtype in manifest.variants},
         "head": _describe_head(manifest.head),
-        "size": f"{size / 1e6:.1f} MB in {len(artifact.names)} files",
+        "size": f"{manifest.size / 1e6:.1f} MB in {len(artifact.list_files())} files",
         "format": f"version {manifest.format_version}",
     }
     return {name: value for name, value in described.items() if value}

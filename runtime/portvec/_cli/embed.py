@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from portvec._bulk.writers import EmbeddingWriter, embedding_file, jsonl_writer
-from portvec._cli.options import field_option, inform, input_option
+from portvec._cli.options import field_option, input_option
+from portvec._cli.output import inform
 from portvec._cli.streams import open_texts, show_progress
 from portvec._embedder import StaticEmbedder
 from portvec._itertools import batched

@@ -9,15 +9,17 @@ from typing import Any
 import click
 
 from portvec._artifact.dtypes import DTYPES
-from portvec._artifact.folder import open_artifact
 from portvec._cli.describe import summarize
 from portvec._cli.options import (
-    inform,
     output_folder_option,
     overwrite_option,
+    parse_names,
     revision_option,
+    subfolder_option,
     token_option,
 )
+from portvec._cli.output import inform
+from portvec._messages import install
 from portvec.errors import MissingExtraError
 
 
@@ -30,10 +32,6 @@ def _parse_max_length(_ctx: click.Context, _param: click.Parameter, value: str |
     if not value.isdecimal() or int(value) < 1:
         raise click.BadParameter(f"{value!r} is neither a whole number of 1 or more nor 'none'")
     return int(value)
-
-
-def _parse_list(_ctx: click.Context, _param: click.Parameter, value: str) -> list[str]:
-    return [name.strip() for name in value.split(",") if name.strip()]
 
 
 @click.command()
@@ -61,15 +59,14 @@ def _parse_list(_ctx: click.Context, _param: click.Parameter, value: str) -> lis
     help="Whether embeddings have unit length. [default: the model's setting]",
 )
 @revision_option
-@click.option("--subfolder", help="Folder inside the repository or local folder.")
+@subfolder_option
 @token_option
 @click.option("--single-file", is_flag=True, help="Put the table inside model.onnx.")
 @overwrite_option
 @click.option(
     "--variants",
     metavar="LIST",
-    default="",
-    callback=_parse_list,
+    callback=parse_names,
     help="Further table types in the same folder for other runtimes, for example float16,int8,int4.",
 )
 @click.option(
@@ -80,12 +77,10 @@ def _parse_list(_ctx: click.Context, _param: click.Parameter, value: str) -> lis
 def export(source: str, output: Path, **options: Any) -> None:
     """Export the Model2Vec model SOURCE (folder or Hub id) to an artifact."""
     try:
-        from portvec_export import export_model
+        from portvec_export import _export, _options
     except ImportError as error:
-        raise MissingExtraError(
-            f"export needs the package {error.name}; run pip install 'portvec[export]'"
-        ) from error
+        raise MissingExtraError(f"export needs the package {error.name}; {install('export')}") from error
     # model2vec logs each option that differs from the model's own, which is what the user asked for.
     logging.getLogger("model2vec").setLevel(logging.ERROR)
-    artifact = open_artifact(export_model(source, output, **options))
+    artifact = _export.export_artifact(source, output, _options.ExportOptions(**options))
     inform(summarize(artifact))

@@ -14,7 +14,7 @@ from portvec._cli.bench.command import bench
 from portvec._cli.embed import embed
 from portvec._cli.export import export
 from portvec._cli.info import info
-from portvec._cli.options import inform
+from portvec._cli.output import inform
 from portvec._cli.pull import pull
 from portvec._cli.push import push
 from portvec._cli.search import search

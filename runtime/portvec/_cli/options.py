@@ -1,10 +1,8 @@
-"""Options that several commands have, and how their results are printed."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -20,14 +18,10 @@ output_folder_option = click.option(
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it is an artifact.")
 revision_option = click.option("--revision", help="Branch, tag or commit on the Hub.")
+subfolder_option = click.option("--subfolder", help="Folder inside the repository or local folder.")
 token_option = click.option("--token", help="Hub access token. [default: the one huggingface_hub finds]")
 
 
-def emit(as_json: bool, value: Any, text: str) -> None:
-    """Print a result to stdout: `value` as JSON, or `text`."""
-    click.echo(json.dumps(value, ensure_ascii=False) if as_json else text)
-
-
-def inform(text: str) -> None:
-    """Print a message to stderr."""
-    click.echo(text, err=True)
+def parse_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:
+    """Return the names in a list with commas, each once. It is a callback of click."""
+    return list(dict.fromkeys(name.strip() for name in (value or "").split(",") if name.strip()))

@@ -9,22 +9,23 @@ from typing import Any
 import click
 
 from portvec._cli.options import (
-    emit,
     json_option,
     output_folder_option,
     overwrite_option,
     revision_option,
+    subfolder_option,
     token_option,
 )
+from portvec._cli.output import emit, format_amount
 from portvec._hub.ids import parse_hub_id
-from portvec._hub.pull import pull as pull_repository
+from portvec._hub.pull import pull_artifact
 
 
 @click.command()
 @click.argument("repository", metavar="OWNER/NAME[@REVISION]")
 @output_folder_option
 @revision_option
-@click.option("--subfolder", help="Folder inside the repository.")
+@subfolder_option
 @token_option
 @overwrite_option
 @json_option
@@ -33,6 +34,9 @@ def pull(repository: str, output: Path, revision: str | None, as_json: bool, **o
 
     Run 'portvec verify' on the device that will use it.
     """
-    pulled = pull_repository(parse_hub_id(repository, revision), output, **options)
-    amount = f"{pulled.files} files, {pulled.bytes / 1e6:.1f} MB"
-    emit(as_json, asdict(pulled), f"{pulled.folder}: {amount}, commit {pulled.commit}")
+    pulled = pull_artifact(parse_hub_id(repository, revision), output, **options)
+    emit(
+        as_json,
+        asdict(pulled),
+        f"{pulled.folder}: {format_amount(pulled.files, pulled.bytes)}, commit {pulled.commit}",
+    )

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from portvec._cli.options import emit, json_option, token_option
+from portvec._cli.options import json_option, token_option
+from portvec._cli.output import emit, format_amount
 from portvec._hub.ids import parse_hub_id
-from portvec._hub.push import push as push_folder
+from portvec._hub.push import push_artifact
 
 
 @click.command()
@@ -23,6 +24,9 @@ from portvec._hub.push import push as push_folder
 @json_option
 def push(folder: Path, repository: str, revision: str | None, as_json: bool, **options: Any) -> None:
     """Verify the artifact FOLDER and publish it on the Hub, with its model card."""
-    pushed = push_folder(folder, parse_hub_id(repository, revision), **options)
-    amount = f"{pushed.files} files, {pushed.bytes / 1e6:.1f} MB"
-    emit(as_json, asdict(pushed), f"{pushed.url}: {amount}, commit {pushed.commit}")
+    pushed = push_artifact(folder, parse_hub_id(repository, revision), **options)
+    emit(
+        as_json,
+        asdict(pushed),
+        f"{pushed.url}: {format_amount(pushed.files, pushed.bytes)}, commit {pushed.commit}",
+    )

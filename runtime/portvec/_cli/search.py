@@ -10,7 +10,8 @@ import click
 
 from portvec._bulk.search import Hit
 from portvec._bulk.search import search as find_nearest
-from portvec._cli.options import emit, field_option, input_option, json_option
+from portvec._cli.options import field_option, input_option, json_option
+from portvec._cli.output import emit
 from portvec._cli.streams import open_texts, show_progress
 from portvec._embedder import StaticEmbedder
 from portvec.errors import FileError

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from portvec._bulk.readers import lines, read_texts
+from portvec._bulk.readers import read_lines, read_texts
 
 
 def open_texts(path: Path | None, field: str | None) -> Iterator[str]:
@@ -18,7 +18,7 @@ def open_texts(path: Path | None, field: str | None) -> Iterator[str]:
         return read_texts(path, field)
     if sys.stdin is None or sys.stdin.isatty():
         raise click.UsageError("no text given; pass a file with -i, or pipe lines into standard input")
-    return lines(sys.stdin)
+    return read_lines(sys.stdin)
 
 
 def show_progress(texts: Iterable[str]) -> Iterable[str]:

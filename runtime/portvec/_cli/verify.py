@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from portvec._cli.options import emit, json_option
+from portvec._cli.options import json_option
+from portvec._cli.output import emit
 from portvec._inference.verify import verify as verify_folder
 
 

@@ -48,7 +48,7 @@ class Listing:
         return kind_of(self.files)
 
 
-def listing(hub_id: HubId, *, subfolder: str | None = None, token: str | bool | None = None) -> Listing:
+def list_files(hub_id: HubId, *, subfolder: str | None = None, token: str | bool | None = None) -> Listing:
     """Ask the Hub which files a repository has below `subfolder`.
 
     Raises:
@@ -66,7 +66,7 @@ def listing(hub_id: HubId, *, subfolder: str | None = None, token: str | bool | 
     return Listing(str(info.sha), files, bool(info.private))
 
 
-def snapshot(
+def fetch_snapshot(
     hub_id: HubId, *, subfolder: str | None, token: str | bool | None, force_download: bool = False
 ) -> Snapshot:
     """Return the files of a Model2Vec model or an artifact, downloading only those that are missing.
@@ -82,7 +82,7 @@ def snapshot(
         cached = _cached(hub_id, subfolder)
         if cached is not None:
             return cached
-    found = listing(hub_id, subfolder=subfolder, token=token)
+    found = list_files(hub_id, subfolder=subfolder, token=token)
     prefix = f"{subfolder}/" if subfolder else ""
     try:
         if found.kind == "artifact":

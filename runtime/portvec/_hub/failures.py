@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portvec._artifact import format as fmt
 from portvec._hub.ids import HubId
-from portvec._messages import one_line
+from portvec._messages import fold_lines
 from portvec.errors import HubError
 
 
@@ -26,7 +26,7 @@ def explain(error: Exception, hub_id: HubId) -> HubError:
             "or copy an exported artifact folder to this machine"
         )
     else:
-        detail = one_line(error) or "no detail"
+        detail = fold_lines(error) or "no detail"
         reason = (
             f"cannot be fetched from {constants.ENDPOINT} ({type(error).__name__}: {detail}); check the "
             "network and try again, or copy an exported artifact folder to this machine"
@@ -38,7 +38,7 @@ def explain_push(error: Exception, hub_id: HubId) -> HubError:
     """Return a HubError that says in one line why a push failed and what to do."""
     from huggingface_hub import constants, errors
 
-    detail = one_line(error) or "no detail"
+    detail = fold_lines(error) or "no detail"
     status = _status(error)
     if isinstance(error, errors.HFValidationError):
         reason = "not a valid Hub id; expected owner/name"

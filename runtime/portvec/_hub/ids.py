@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from portvec.errors import SourceError
+from portvec.errors import OptionError, SourceError
 
 # What huggingface_hub allows: letters, digits, -, _ and . on both sides of one slash.
 _HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]*[\w-])(@(?P<revision>.+))?", re.ASCII)
@@ -32,6 +32,7 @@ def locate(source: str | os.PathLike[str], revision: str | None = None) -> Path 
 
     Raises:
         SourceError: `source` is a path, and no folder is there.
+        OptionError: `source` and `revision` name different revisions.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -55,13 +56,14 @@ def parse_hub_id(source: str, revision: str | None = None) -> HubId:
     """Return the Hub id that `owner/name` or `owner/name@revision` stands for.
 
     Raises:
-        SourceError: `source` has neither form, or contradicts `revision`.
+        SourceError: `source` has neither form.
+        OptionError: `source` and `revision` name different revisions.
     """
     match = _HUB_ID.fullmatch(source)
     if match is None:
         raise SourceError(f"{source}: not a Hub id; expected owner/name or owner/name@revision")
     if match["revision"] and revision and match["revision"] != revision:
-        raise SourceError(
+        raise OptionError(
             f"{source}: the id has revision {match['revision']!r}, but revision={revision!r} was given as "
             "well; give one of them"
         )

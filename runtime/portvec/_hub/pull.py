@@ -11,18 +11,11 @@ from pathlib import Path
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import check_hashes, open_artifact
 from portvec._artifact.manifest import Manifest
-from portvec._artifact.staging import check_target, exclusive, staged_folder
-from portvec._hub.client import (
-    Listing,
-    download,
-    listing,
-    neither_kind,
-    place,
-    require_network,
-)
+from portvec._artifact.staging import check_target, new_folder
+from portvec._hub.client import Listing, download, list_files, neither_kind, place, require_network
 from portvec._hub.failures import explain
 from portvec._hub.ids import HubId
-from portvec.errors import ArtifactError, ExportError, SourceError
+from portvec.errors import ArtifactError, SourceError
 
 # These errors come from this machine's disk, not from the network.
 _DISK = (errno.ENOSPC, errno.EFBIG, errno.EACCES, errno.EROFS)
@@ -47,7 +40,7 @@ class Pulled:
     bytes: int
 
 
-def pull(
+def pull_artifact(
     hub_id: HubId,
     output: str | os.PathLike[str],
     *,
@@ -72,11 +65,10 @@ def pull(
         ExportError: `output` is taken or cannot be written.
         ArtifactError: the artifact in the repository is damaged; nothing was kept.
     """
-    target = Path(output).expanduser().resolve()
-    check_target(target, overwrite)
+    check_target(Path(output).expanduser(), overwrite)
     require_network(hub_id, "pull")
     subfolder = subfolder.strip("/") if subfolder else None
-    found = listing(hub_id, subfolder=subfolder, token=token)
+    found = list_files(hub_id, subfolder=subfolder, token=token)
     if found.kind == "model2vec":
         option = f" --subfolder {subfolder}" if subfolder else ""
         raise SourceError(
@@ -85,13 +77,8 @@ def pull(
         )
     if found.kind is None:
         raise neither_kind(hub_id, subfolder, found.files)
-    try:
-        with exclusive(target):
-            check_target(target, overwrite)
-            with staged_folder(target) as staging:
-                files, size = _fetch(hub_id, found, subfolder, token, staging)
-    except OSError as error:
-        raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
+    with new_folder(output, overwrite=overwrite) as staging:
+        files, size = _fetch(hub_id, found, subfolder, token, staging)
     return Pulled(str(output), hub_id.repo_id, found.commit, files, size)
 
 
@@ -135,4 +122,5 @@ def _fetch(
             f"{where}: holds a damaged artifact ({detail}), and nothing was kept; push it again, or pull "
             "another revision"
         ) from error
-    return len(artifact.names), sum(artifact.path(name).stat().st_size for name in artifact.names)
+    names = artifact.list_files()
+    return len(names), sum(artifact.path(name).stat().st_size for name in names)

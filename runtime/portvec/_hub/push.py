@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact
 from portvec._artifact.manifest import Manifest
-from portvec._hub.client import Listing, download, listing, require_network
+from portvec._hub.client import Listing, download, list_files, require_network
 from portvec._hub.failures import explain_push
 from portvec._hub.ids import HubId
 from portvec._inference.verify import verify_artifact
@@ -42,7 +42,7 @@ class Pushed:
     bytes: int
 
 
-def push(
+def push_artifact(
     folder: str | os.PathLike[str],
     hub_id: HubId,
     *,
@@ -77,15 +77,16 @@ def push(
             f"{hub_id}: pushing needs a token with write access; run 'hf auth login', or pass token=..."
         )
     api = HfApi(token=token)
+    names = artifact.list_files()
     visibility: dict[str, Any] = {"private": True} if private else {}  # else the owner's default
     try:
         url = api.create_repo(hub_id.repo_id, exist_ok=True, **visibility)
-        present = _prepare(api, hub_id, private, token)
-        stale = _previous_files(hub_id, present, token) - set(artifact.names)
+        present = _prepare_repository(api, hub_id, private, token)
+        stale = (_previous_files(hub_id, present, token) - set(names)) & present.files
         commit = api.create_commit(
             hub_id.repo_id,
-            _operations(artifact, stale & present.files),
-            commit_message=message or _message(artifact.manifest),
+            _list_operations(artifact, names, stale),
+            commit_message=message or _describe(artifact.manifest),
             revision=hub_id.revision,
             parent_commit=present.commit,
         )
@@ -93,8 +94,8 @@ def push(
         raise
     except Exception as error:
         raise explain_push(error, hub_id) from error
-    size = sum(artifact.path(name).stat().st_size for name in artifact.names)
-    return Pushed(hub_id.repo_id, str(url), commit.oid, len(artifact.names), size)
+    size = sum(artifact.path(name).stat().st_size for name in names)
+    return Pushed(hub_id.repo_id, str(url), commit.oid, len(names), size)
 
 
 def _check_card(artifact: Artifact) -> None:
@@ -104,11 +105,11 @@ def _check_card(artifact: Artifact) -> None:
         raise ArtifactError(f"{path}: a link, which may lead to any file; replace it with a copy")
 
 
-def _prepare(api: HfApi, hub_id: HubId, private: bool, token: str | None) -> Listing:
+def _prepare_repository(api: HfApi, hub_id: HubId, private: bool, token: str | None) -> Listing:
     """Return the repository's files, after checking them and creating the branch if it does not exist."""
     from huggingface_hub.errors import RevisionNotFoundError
 
-    present = listing(HubId(hub_id.repo_id), token=token)
+    present = list_files(HubId(hub_id.repo_id), token=token)
     if private and not present.private:
         raise HubError(
             f"{hub_id}: exists and is public, but private=True was given; make it private in its "
@@ -117,7 +118,7 @@ def _prepare(api: HfApi, hub_id: HubId, private: bool, token: str | None) -> Lis
     missing = False
     if hub_id.revision:
         try:
-            present = listing(hub_id, token=token)
+            present = list_files(hub_id, token=token)
         except HubError as error:
             missing = isinstance(error.__cause__, RevisionNotFoundError)
             if not missing:
@@ -149,12 +150,14 @@ def _previous_files(hub_id: HubId, present: Listing, token: str | None) -> set[s
         return set()
 
 
-def _operations(artifact: Artifact, stale: set[str]) -> list[CommitOperationAdd | CommitOperationDelete]:
+def _list_operations(
+    artifact: Artifact, names: list[str], stale: set[str]
+) -> list[CommitOperationAdd | CommitOperationDelete]:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-    added = [CommitOperationAdd(name, artifact.path(name)) for name in artifact.names]
+    added = [CommitOperationAdd(name, artifact.path(name)) for name in names]
     return [*added, *(CommitOperationDelete(name) for name in sorted(stale))]
 
 
-def _message(manifest: Manifest) -> str:
+def _describe(manifest: Manifest) -> str:
     return f"Artifact of {manifest.source.id}: {manifest.dtype}, {manifest.dim} dimensions"

@@ -42,7 +42,7 @@ class Batch(NamedTuple):
     counts: npt.NDArray[np.int64]
 
 
-class Layout(NamedTuple):
+class Tiling(NamedTuple):
     """How a model's batches are laid out.
 
     Attributes:
@@ -54,22 +54,22 @@ class Layout(NamedTuple):
     tile_tokens: int
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Layout:
-        """Return the layout for an artifact."""
+    def of(cls, manifest: Manifest) -> Tiling:
+        """Return the tiling for an artifact."""
         row_bytes = manifest.dim * DTYPES[manifest.dtype].summed_bytes
         return cls(manifest.vocabulary_size, min(max(1, _TILE_BYTES // row_bytes), _MAX_TILE_TOKENS))
 
 
-def lay_out_one(ids: Ids, layout: Layout) -> Batch:
+def lay_out_one(ids: Ids, tiling: Tiling) -> Batch:
     """Return the batch of a single text with the token ids (n,)."""
     count = len(ids)
     column = np.empty((max(count, MIN_LENGTH), 1), dtype=np.int32)
     column[:count, 0] = ids
-    column[count:] = layout.padding_id
+    column[count:] = tiling.padding_id
     return Batch(column, None, np.array([[count]]))
 
 
-def lay_out(tokens: TokenIds, layout: Layout) -> Iterator[tuple[Ids, Batch]]:
+def lay_out(tokens: TokenIds, tiling: Tiling) -> Iterator[tuple[Ids, Batch]]:
     """Yield the texts that have tokens, longest first: their rows in the input, int64 (n,), and their batch.
 
     The last texts of a batch may be padding, which has no row. A tile has 1, 2, 4, 8, ... texts, as many as
@@ -85,12 +85,12 @@ def lay_out(tokens: TokenIds, layout: Layout) -> Iterator[tuple[Ids, Batch]]:
     start = 0
     while start < len(order):
         longest = -int(negative_sizes[start])
-        texts = 1 << max(0, (layout.tile_tokens // longest).bit_length() - 1)
-        too_short = layout.tile_tokens // (2 * texts)
+        texts = 1 << max(0, (tiling.tile_tokens // longest).bit_length() - 1)
+        too_short = tiling.tile_tokens // (2 * texts)
         stop = int(np.searchsorted(negative_sizes, -too_short))
         stop = min(stop, start + max(texts, _BATCH_TOKENS // longest // texts * texts))
         rows = order[start:stop]
-        yield rows, _tile(ids, tokens.offsets[rows], lengths[rows], texts, layout.padding_id)
+        yield rows, _tile(ids, tokens.offsets[rows], lengths[rows], texts, tiling.padding_id)
         start = stop
 
 

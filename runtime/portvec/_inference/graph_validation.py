@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from portvec._artifact.folder import Artifact
 from portvec.errors import ArtifactError
 
 _MODEL_GRAPH, _MODEL_OPSET_IMPORT, _MODEL_TRAINING_INFO, _MODEL_FUNCTIONS = 7, 8, 20, 25
@@ -24,21 +25,24 @@ _TENSOR_EXTERNAL_DATA = 13
 _STANDARD_DOMAINS = (b"", b"ai.onnx")
 
 
-def check_graph(path: Path, data: str) -> None:
-    """Check that a graph consists of standard operators over tensors of this artifact.
+def check_graph(artifact: Artifact, graph: str, data: str) -> Path:
+    """Check that one of an artifact's graphs consists of standard operators, and return its path.
 
-    `data` is the path, relative to the graph's folder, of the only file that may have external data.
+    `data` is the only file of the artifact that may have external data.
 
     Raises:
         ArtifactError: the file is not ONNX, or has another operator domain, a subgraph, a function, or
             external data in another file.
     """
+    path = artifact.path(graph)
+    location = PurePosixPath(data).relative_to(PurePosixPath(graph).parent).as_posix()
     try:
         with path.open("rb") as file:
             # A single file holds the whole table, so map it. The map ends with the last slice of it.
-            _check_model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), path, data)
+            _check_model(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)), path, location)
     except (ValueError, OSError) as error:
         raise ArtifactError(f"{path}: not an ONNX graph ({error}); export again") from error
+    return path
 
 
 def _check_model(model: memoryview, path: Path, data: str) -> None:

@@ -10,12 +10,13 @@ import numpy as np
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
 from portvec._inference.batching import Batch
+from portvec._inference.graph_validation import check_graph
 from portvec._inference.session import Session, Target
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_IDS = "tensor(int64)"
+_INT64 = "tensor(int64)"
 
 
 class GraphStrategy(Protocol):
@@ -52,9 +53,12 @@ class OptimizedGraphs:
         self._needs_counts = not artifact.manifest.normalize
         if self._needs_counts:
             inputs[fmt.TOKEN_COUNTS] = "tensor(float)"
-        load = partial(Session, artifact, target, data=fmt.GRAPH_DATA)
-        self._load_single = partial(load, graph=fmt.SINGLE_GRAPH, inputs=inputs)
-        self._load = partial(load, graph=fmt.RUNTIME_GRAPH, inputs={**inputs, fmt.TILE_BOUNDS: _IDS})
+        tiled, single = (
+            check_graph(artifact, name, fmt.data_of(fmt.GRAPH))
+            for name in (fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH)
+        )
+        self._load = partial(Session, tiled, target, inputs={**inputs, fmt.TILE_BOUNDS: _INT64})
+        self._load_single = partial(Session, single, target, inputs=inputs)
         self._single: Session | None = None
         # Each thread that runs at the same time gets a session. onnxruntime would pass the buffers of a
         # shared one, which are in a core's cache, from core to core: a sixth slower with two threads.
@@ -85,9 +89,9 @@ class ConsumerGraph:
 
     def __init__(self, artifact: Artifact, target: Target) -> None:
         graph = target.graph or fmt.GRAPH
-        inputs = {fmt.INPUT_IDS: _IDS, fmt.ATTENTION_MASK: _IDS}
+        path = check_graph(artifact, graph, fmt.data_of(graph))
         # Threads share one session, because the table may be in its memory.
-        self._session = Session(artifact, target, data=graph + fmt.DATA_SUFFIX, graph=graph, inputs=inputs)
+        self._session = Session(path, target, inputs={fmt.INPUT_IDS: _INT64, fmt.ATTENTION_MASK: _INT64})
 
     def run(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return float32 (tiles * texts, width), tile after tile."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from portvec._artifact.folder import Artifact
-from portvec._inference.batching import Batch, Layout, lay_out, lay_out_one
+from portvec._cores import available_cores
+from portvec._inference.batching import Batch, Tiling, lay_out, lay_out_one
 from portvec._inference.graphs import GraphStrategy, choose_strategy
 from portvec._inference.session import Target
 from portvec._inference.threads import Threads
@@ -41,7 +42,7 @@ class Pipeline:
         self,
         tokenizer: Tokenizer,
         graphs: GraphStrategy,
-        layout: Layout,
+        tiling: Tiling,
         width: int,
         threads: Threads,
         *,
@@ -56,7 +57,7 @@ class Pipeline:
         self.width = width
         self._tokenizer = tokenizer
         self._graphs = graphs
-        self._layout = layout
+        self._tiling = tiling
         self._threads = threads
         self._chunk = chunk
         self._min_shared_tokens = min_shared_tokens
@@ -72,10 +73,12 @@ class Pipeline:
             MissingExtraError: the accelerator asked for is not installed.
             ArtifactError: a file cannot be loaded, or the accelerator asked for gives other ids.
         """
+        # The tokenizer's own pool has a thread for each core, so use it only if all cores are granted.
+        parallel = threads > 1 and threads >= available_cores()
         return cls(
-            choose_tokenizer(artifact, tokenizer, threads),
+            choose_tokenizer(artifact, tokenizer, parallel=parallel),
             choose_strategy(artifact, target),
-            Layout.of(artifact.manifest),
+            Tiling.of(artifact.manifest),
             target.width,
             Threads(threads),
         )
@@ -123,12 +126,16 @@ class Pipeline:
     def _run_chunk(
         self, texts: list[str], first: int, whole: npt.NDArray[np.float32] | None, *, share: bool = False
     ) -> npt.NDArray[np.float32]:
-        """Return the rows of `texts`, of which the first has the index `first`: rows of `whole` if given."""
+        """Return the rows of `texts`, of which the first has the index `first`.
+
+        They are rows of `whole` if it is given. Its texts are checked already.
+        """
         if whole is None:
+            texts = check_texts(texts, first)
             out = np.empty((len(texts), self.width), dtype=np.float32)
         else:
             out = whole[first : first + len(texts)]
-        self.pool(self._tokenizer.tokenize(check_texts(texts, first), first), out, share=share)
+        self.pool(self._tokenizer.tokenize(texts, first), out, share=share)
         return out
 
     def pool(self, tokens: TokenIds, out: npt.NDArray[np.float32], *, share: bool = False) -> None:
@@ -143,7 +150,7 @@ class Pipeline:
         def run(rows: Ids, batch: Batch) -> None:
             out[rows] = self._graphs.run(batch)[: len(rows)]
 
-        calls = (partial(run, rows, batch) for rows, batch in lay_out(tokens, self._layout))
+        calls = (partial(run, rows, batch) for rows, batch in lay_out(tokens, self._tiling))
         if share and len(tokens.ids) >= self._min_shared_tokens:
             self._threads.run(calls)
         else:
@@ -152,5 +159,5 @@ class Pipeline:
 
     def _embed(self, ids: Ids) -> npt.NDArray[np.float32]:
         """Return the row of a text with the token ids (n,)."""
-        row: npt.NDArray[np.float32] = self._graphs.run(lay_out_one(ids, self._layout))[0]
+        row: npt.NDArray[np.float32] = self._graphs.run(lay_out_one(ids, self._tiling))[0]
         return row

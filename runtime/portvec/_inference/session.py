@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from portvec._artifact.folder import Artifact
-from portvec._inference.graph_validation import check_graph
 from portvec._inference.onnxruntime import onnxruntime as ort
-from portvec._messages import one_line
+from portvec._messages import fold_lines
 from portvec.errors import ArtifactError, OptionError
 
 if TYPE_CHECKING:
@@ -46,21 +44,16 @@ class Session:
     and processes share its pages.
     """
 
-    def __init__(
-        self, artifact: Artifact, target: Target, *, data: str, graph: str, inputs: Mapping[str, str]
-    ) -> None:
-        """Load the artifact's file `graph`, whose external data may only be in the artifact's file `data`.
+    def __init__(self, path: Path, target: Target, *, inputs: Mapping[str, str]) -> None:
+        """Load a graph that `check_graph` has passed.
 
         It must have these `inputs` (names and onnxruntime's types), and the target's output, float32 (n,
         width).
 
         Raises:
             OptionError: onnxruntime does not have a provider of the target.
-            ArtifactError: the graph cannot be loaded, is not what an artifact may have, or has other inputs
-                or outputs.
+            ArtifactError: the graph cannot be loaded, or has other inputs or outputs.
         """
-        path = artifact.path(graph)
-        check_graph(path, PurePosixPath(data).relative_to(PurePosixPath(graph).parent).as_posix())
         self._path = path
         self._outputs = [target.output]
         providers = _check_providers(target.providers)
@@ -69,7 +62,9 @@ class Session:
             got_inputs = {i.name: i.type for i in self._session.get_inputs()}
             got_outputs = {o.name: (o.type, o.shape[-1]) for o in self._session.get_outputs()}
         except Exception as error:  # onnxruntime's exceptions share no public base
-            raise ArtifactError(f"{path}: onnxruntime cannot load this graph ({one_line(error)})") from error
+            raise ArtifactError(
+                f"{path}: onnxruntime cannot load this graph ({fold_lines(error)})"
+            ) from error
         if got_inputs != inputs or got_outputs.get(target.output) != ("tensor(float)", target.width):
             described = " and ".join(f"{name} {kind}" for name, kind in inputs.items())
             raise ArtifactError(
@@ -88,7 +83,7 @@ class Session:
             outputs: list[npt.NDArray[np.float32]] = self._session.run(self._outputs, feeds)
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise ArtifactError(
-                f"{self._path}: onnxruntime fails on this graph ({one_line(error)}); "
+                f"{self._path}: onnxruntime fails on this graph ({fold_lines(error)}); "
                 "run 'portvec verify' on the artifact, and export again if that fails too"
             ) from error
         return outputs[0]
@@ -115,7 +110,7 @@ def _check_providers(providers: Sequence[str] | None) -> list[str]:
     for provider in providers:
         if provider not in available:
             raise OptionError(
-                f"execution provider {provider!r} is not in this onnxruntime, which has "
-                f"{', '.join(available)}; install an onnxruntime build that has it"
+                f"providers: {provider!r} is not in this onnxruntime, which has {', '.join(available)}; "
+                "install an onnxruntime build that has it"
             )
     return list(providers)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec._artifact.conformance import Conformance
 from portvec._artifact.folder import Artifact, check_hashes, open_artifact
+from portvec._inference.batching import Tiling
+from portvec._inference.graphs import choose_strategy
 from portvec._inference.pipeline import Pipeline
 from portvec._inference.session import Target
+from portvec._inference.threads import Threads
+from portvec._tokenization.backends.huggingface import NAME
+from portvec._tokenization.selection import AUTO, choose_tokenizer
+from portvec._tokenization.tokenizer import Tokenizer
 from portvec.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -31,15 +37,6 @@ class Verification:
 
     texts: int
     largest_difference: float
-
-
-class _Check(NamedTuple):
-    """One way to run the recorded texts: a graph (None for the runtime's own), with which tokenizer."""
-
-    graph: str | None
-    recorded: Conformance
-    tokenizer: str
-    optimize: bool
 
 
 def verify(folder: str | os.PathLike[str]) -> Verification:
@@ -67,28 +64,33 @@ def verify_artifact(artifact: Artifact) -> Verification:
             more than 1e-6 of its norm.
     """
     check_hashes(artifact)
+    return check_results(artifact)
+
+
+def check_results(artifact: Artifact) -> Verification:
+    """Do what `verify` does, but for the hashes.
+
+    Raises:
+        ArtifactError: token ids differ from the recorded ones, or an embedding differs by more than 1e-6 of
+            its norm.
+    """
+    own, plain = (choose_tokenizer(artifact, choice, at_once=True) for choice in (AUTO, NAME))
     main = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
-    graphs: list[tuple[str | None, Conformance]] = [(None, main), (fmt.GRAPH, main)]
+    # Each graph (None for the runtime's own) with its recorded texts and the tokenizer to run it with.
+    runs: list[tuple[str | None, Conformance, Tokenizer]] = [(None, main, own), (fmt.GRAPH, main, plain)]
     for variant in artifact.manifest.variants.values():
         recorded = Conformance.read(artifact.path(variant.conformance), artifact.manifest)
-        graphs.append((variant.graph, recorded))
-    largest = max(
-        _compare(artifact, _Check(graph, recorded, "auto" if graph is None else "tokenizers", optimize))
-        for graph, recorded in graphs
-        for optimize in (True, False)
-    )
+        runs.append((variant.graph, recorded, plain))
+    largest = 0.0
+    for graph, recorded, tokenizer in runs:
+        _check_token_ids(artifact, recorded, tokenizer)
+        for optimize in (True, False):
+            largest = max(largest, _check_vectors(artifact, recorded, tokenizer, graph, optimize))
     return Verification(len(main.texts), largest)
 
 
-def _compare(artifact: Artifact, check: _Check) -> float:
-    """Return the largest relative difference between an artifact's embeddings and the recorded ones.
-
-    Raises:
-        ArtifactError: token ids differ, or a number differs by more than the tolerance.
-    """
-    recorded = check.recorded
-    pipeline = _load(artifact, check, fmt.SENTENCE_EMBEDDING, artifact.manifest.dim)
-    token_ids = pipeline.tokenize(recorded.texts).lists()
+def _check_token_ids(artifact: Artifact, recorded: Conformance, tokenizer: Tokenizer) -> None:
+    token_ids = tokenizer.tokenize(recorded.texts).lists()
     for index, (got, expected) in enumerate(zip(token_ids, recorded.token_ids, strict=True)):
         if got != expected:
             raise ArtifactError(
@@ -96,6 +98,22 @@ def _compare(artifact: Artifact, check: _Check) -> float:
                 f"({len(got)} ids, {len(expected)} recorded); check the version of tokenizers, or "
                 "export again"
             )
+
+
+def _check_vectors(
+    artifact: Artifact, recorded: Conformance, tokenizer: Tokenizer, graph: str | None, optimize: bool
+) -> float:
+    """Return the largest relative difference between an artifact's embeddings and the recorded ones.
+
+    Raises:
+        ArtifactError: a number differs by more than the tolerance.
+    """
+
+    def load(output: str, width: int) -> Pipeline:
+        strategy = choose_strategy(artifact, Target(output, width, graph=graph, optimize=optimize))
+        return Pipeline(tokenizer, strategy, Tiling.of(artifact.manifest), width, Threads(1))
+
+    pipeline = load(fmt.SENTENCE_EMBEDDING, artifact.manifest.dim)
     # Embed the texts together and one by one, because onnxruntime chooses its kernels by shape.
     alone = np.stack([pipeline.run(text) for text in recorded.texts])
     largest = max(
@@ -105,15 +123,10 @@ def _compare(artifact: Artifact, check: _Check) -> float:
         for embeddings in (pipeline.run(recorded.texts), alone)
     )
     if recorded.logits is not None:
-        logits = _load(artifact, check, fmt.LOGITS, recorded.logits.shape[1]).run(recorded.texts)
+        logits = load(fmt.LOGITS, recorded.logits.shape[1]).run(recorded.texts)
         differences = relative_differences(logits, recorded.logits, floor=1.0)
         _check_differences(differences, "logits", fmt.LOGITS_TOLERANCE, artifact)
     return largest
-
-
-def _load(artifact: Artifact, check: _Check, output: str, width: int) -> Pipeline:
-    target = Target(output, width, graph=check.graph, optimize=check.optimize)
-    return Pipeline.load(artifact, target, tokenizer=check.tokenizer)
 
 
 def _check_differences(

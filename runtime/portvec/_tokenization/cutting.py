@@ -7,6 +7,7 @@ those of sentencepiece (`MetaspaceWords`) and GPT-2 (`ByteLevelWords`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -233,10 +234,11 @@ class MetaspaceWords(CutBeforeSpaces):
                 collapses = True
             elif part["type"] not in _LOCAL_NORMALIZERS:
                 return None
-        rules = cls(tokenizer, uncuttable, replacement, collapses=collapses)
         if any(part["type"] == "Precompiled" for part in normalizers):
-            rules.uncuttable += [c.encode() for c in _PREPENDED if not rules._keeps_space(c)]
-        return rules
+            normalize = normalize_with(tokenizer)
+            joining = [c.encode() for c in _PREPENDED if not _keeps_space(normalize, c)]
+            uncuttable = [*uncuttable, *joining]
+        return cls(tokenizer, uncuttable, replacement, collapses=collapses)
 
     def judge(self, word: str) -> Standing:
         """Return what the ids of a word depend on, given what it normalizes to."""
@@ -251,6 +253,7 @@ class MetaspaceWords(CutBeforeSpaces):
             return Standing.DEPENDS
         return Standing.ALONE
 
-    def _keeps_space(self, character: str) -> bool:
-        """Return whether a space after the character is normalized by itself."""
-        return self._normalize(f"x{character} y") == self._normalize(f"x{character}") + self._normalize(" y")
+
+def _keeps_space(normalize: Callable[[str], str], character: str) -> bool:
+    """Return whether a space after the character is normalized by itself."""
+    return normalize(f"x{character} y") == normalize(f"x{character}") + normalize(" y")

@@ -27,8 +27,8 @@ class GrowingEncoder:
 
     @property
     def name(self) -> str:
-        """Name of the encoder for many texts."""
-        return self._choose(_FIRST_CHARACTERS + 1).name
+        """Name of the encoder for many texts, which this loads."""
+        return self._grow().name
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return ids without special tokens, padding or truncation."""
@@ -36,11 +36,16 @@ class GrowingEncoder:
         return encoder.encode(texts)
 
     def _choose(self, characters: int) -> Encoder:
-        """Return the encoder to use once so many more characters are counted."""
+        """Count more characters, and return the encoder to use for them."""
         with self._lock:
             self._characters += characters
             if self._first is not None and self._characters <= _FIRST_CHARACTERS:
                 return self._first
+            return self._grow()
+
+    def _grow(self) -> Encoder:
+        """Return the faster encoder, and use it from now on."""
+        with self._lock:
             if self._load_faster is not None:
                 self._faster = self._load_faster()
                 self._first = self._load_faster = None  # both hold the vocabulary

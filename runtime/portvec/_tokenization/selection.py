@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 
 from portvec._artifact import format as fmt
 from portvec._artifact.conformance import Conformance
 from portvec._artifact.folder import Artifact
-from portvec._cores import available_cores
-from portvec._messages import unknown
+from portvec._messages import describe_unknown, install
 from portvec._tokenization.backends import ACCELERATORS, Accelerator
 from portvec._tokenization.backends.huggingface import NAME, PlainEncoder
 from portvec._tokenization.cutting import find_cutting_rules
@@ -20,47 +20,54 @@ from portvec.errors import ArtifactError, MissingExtraError, OptionError
 AUTO = "auto"
 
 
-def list_choices() -> list[str]:
-    """Return the values that the option `tokenizer` may have."""
-    return [AUTO, NAME, *ACCELERATORS]
-
-
-def choose_tokenizer(artifact: Artifact, choice: str, threads: int) -> Tokenizer:
+def choose_tokenizer(
+    artifact: Artifact,
+    choice: str = AUTO,
+    *,
+    parallel: bool = False,
+    at_once: bool = False,
+    accelerators: Mapping[str, Accelerator] = ACCELERATORS,
+) -> Tokenizer:
     """Return the tokenizer asked for; for "auto" the fastest one that is installed and exact.
 
     An accelerator is used only if it gives the ids that the artifact recorded. If it does not, a warning is
     logged and `tokenizers` does the work.
+
+    Args:
+        artifact: the artifact.
+        choice: the name of a backend, or "auto".
+        parallel: whether the backend may use a thread pool of its own, which has a thread for each core.
+        at_once: whether to load the backend for many texts now. Otherwise, `tokenizers` handles the first
+            texts.
+        accelerators: the accelerators to choose from, by name.
 
     Raises:
         OptionError: the choice is unknown.
         MissingExtraError: the accelerator asked for is not installed.
         ArtifactError: the accelerator asked for does not give this artifact's ids.
     """
-    if choice not in list_choices():
-        raise OptionError(unknown("tokenizer", choice, list_choices()))
-    # The pools of the libraries have a thread for each core, so they are used only if all cores are granted.
-    parallel = 1 < threads >= available_cores()
-    if choice in ACCELERATORS:
-        return Tokenizer(_require(artifact, ACCELERATORS[choice], parallel), artifact.manifest)
+    if choice not in (AUTO, NAME, *accelerators):
+        raise OptionError(describe_unknown("tokenizer", choice, [AUTO, NAME, *accelerators]))
+    if choice in accelerators:
+        return Tokenizer(_require(artifact, accelerators[choice], parallel), artifact.manifest)
     plain = PlainEncoder(artifact.path(fmt.TOKENIZER), parallel=parallel)
 
     def load_faster() -> Encoder:
-        accelerated = _find(artifact, parallel) if choice == AUTO else None
+        accelerated = _find(artifact, accelerators.values(), parallel) if choice == AUTO else None
         if accelerated is not None:
             return accelerated
         rules = find_cutting_rules(plain.tokenizer)
         return WordEncoder(plain, rules) if rules else plain
 
-    return Tokenizer(GrowingEncoder(plain, load_faster), artifact.manifest)
+    encoder = load_faster() if at_once else GrowingEncoder(plain, load_faster)
+    return Tokenizer(encoder, artifact.manifest)
 
 
 def _require(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encoder:
     """Return the encoder of one accelerator."""
     name = accelerator.name
     if find_spec(accelerator.package) is None:
-        raise MissingExtraError(
-            f"tokenizer {name!r} is not installed; run pip install 'portvec[{accelerator.extra}]'"
-        )
+        raise MissingExtraError(f"tokenizer {name!r} is not installed; {install(accelerator.extra)}")
     encoder = _load(artifact, accelerator, parallel)
     if encoder is None:
         raise ArtifactError(
@@ -69,9 +76,9 @@ def _require(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> En
     return encoder
 
 
-def _find(artifact: Artifact, parallel: bool) -> Encoder | None:
+def _find(artifact: Artifact, accelerators: Iterable[Accelerator], parallel: bool) -> Encoder | None:
     """Return the encoder of the first accelerator that supports the model and is installed and exact."""
-    for accelerator in ACCELERATORS.values():
+    for accelerator in accelerators:
         if artifact.manifest.tokenizer.model in accelerator.models and find_spec(accelerator.package):
             encoder = _load(artifact, accelerator, parallel)
             if encoder is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from portvec._messages import a_type, single_text
 from portvec.errors import InputError
 
 _T = TypeVar("_T")
@@ -18,7 +17,7 @@ def refuse_single_text(texts: object, name: str = "texts") -> None:
         InputError: `texts` is a str.
     """
     if isinstance(texts, str):
-        raise InputError(single_text(name))
+        raise InputError(f"{name} is a str, expected a list of str; wrap it as [text]")
 
 
 def check_iterable(texts: Iterable[_T]) -> Iterable[_T]:
@@ -28,7 +27,7 @@ def check_iterable(texts: Iterable[_T]) -> Iterable[_T]:
         InputError: it is bytes, a dict, or not iterable.
     """
     if isinstance(texts, (bytes, bytearray, dict)) or not isinstance(texts, Iterable):
-        raise InputError(f"texts is {a_type(texts)}, expected a str or an iterable of str")
+        raise InputError(f"texts is {_name_type(texts)}, expected a str or an iterable of str")
     return texts
 
 
@@ -43,7 +42,7 @@ def check_texts(texts: Sequence[object], first: int = 0) -> list[str]:
     for index, text in enumerate(texts, first):
         if not isinstance(text, str):
             raise InputError(
-                f"texts[{index}] is {a_type(text)}, expected str; drop it or convert it before encoding"
+                f"texts[{index}] is {_name_type(text)}, expected str; drop it or convert it before encoding"
             )
     return list(texts)  # type: ignore[arg-type]
 
@@ -62,3 +61,9 @@ def refuse_surrogates(texts: Sequence[str], first: int = 0) -> None:
                 f"texts[{index}] holds the lone surrogate U+{ord(text[error.start]):04X} at character "
                 f"{error.start}, which is not text; decode the source with errors='replace'"
             ) from error
+
+
+def _name_type(value: object) -> str:
+    """Return the name of a value's type with its article, such as "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"

@@ -8,7 +8,7 @@ from typing import Protocol
 from portvec._artifact.manifest import Manifest
 from portvec._tokenization.texts import refuse_surrogates
 from portvec._tokenization.token_ids import Ids, TokenIds, drop, keep_first
-from portvec.errors import InputError
+from portvec.errors import InputError, PortvecError
 
 
 class Encoder(Protocol):
@@ -62,6 +62,8 @@ class Tokenizer:
     def _encode(self, texts: Sequence[str], first: int) -> TokenIds:
         try:
             return self._encoder.encode(texts)
+        except PortvecError:
+            raise
         except Exception as error:  # each encoder raises its own exceptions
             refuse_surrogates(texts, first)
             raise InputError(f"texts cannot be tokenized ({error})") from error

@@ -64,18 +64,22 @@ class WordEncoder:
         bounds = offsets_of(np.where(whole, 0, lengths) + 1)
         if self._rules.fold is not None:
             joined = joined.translate(self._rules.fold)
-        tokens = self._look_up(joined + b" " * LONGEST, bounds, whole)
-        if tokens is None:
+        found = self._look_up(joined + b" " * LONGEST, bounds, whole)
+        if found is None:
             return self._plain.encode(texts)
+        tokens, whole = found
         if not whole.any():
             return tokens
         of_whole = self._plain.encode([texts[row] for row in np.flatnonzero(whole).tolist()])
         return merge(whole, of_whole, TokenIds(tokens.ids, offsets_of(np.diff(tokens.offsets)[~whole])))
 
-    def _look_up(self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_]) -> TokenIds | None:
-        """Return the ids of the texts that start at `bounds`, or None if they should be tokenized whole.
+    def _look_up(
+        self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_]
+    ) -> tuple[TokenIds, npt.NDArray[np.bool_]] | None:
+        """Return the ids of the texts that start at `bounds`, and which texts must be tokenized whole.
 
-        A text with a word that depends on its neighbours is marked in `whole` and gets no ids.
+        Those are the texts that `whole` marks, and texts with a word that depends on its neighbours. They get
+        no ids here. Return None if all texts should be tokenized whole.
         """
         starts, lengths = self._rules.cut(joined, bounds)
         table = self._table or self._start_table()
@@ -96,10 +100,11 @@ class WordEncoder:
         first_words = np.searchsorted(starts, bounds)
         dependent = np.flatnonzero(places == DEPENDS)
         if len(dependent):
+            whole = whole.copy()
             whole[np.searchsorted(first_words, dependent, side="right") - 1] = True
             places[np.repeat(whole, np.diff(first_words))] = 0
         tokens = table.gather(places)
-        return TokenIds(tokens.ids, tokens.offsets[first_words])
+        return TokenIds(tokens.ids, tokens.offsets[first_words]), whole
 
     def _learn(self, table: WordTable, words: list[bytes]) -> Ids | None:
         """Tokenize words, add them to the table and return their places; None if it is full."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import os
 from collections.abc import Iterable
 from functools import lru_cache
@@ -13,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from portvec._embedder import StaticEmbedder
+from portvec._messages import install
+from portvec._options import ModelOptions
 from portvec._tokenization.texts import refuse_single_text
 from portvec.errors import MissingExtraError
 
@@ -21,8 +21,7 @@ def missing_extra(extra: str, package: str, error: ImportError) -> MissingExtraE
     """Return the error to raise when a framework, or what is needed of it, cannot be imported."""
     module = extra.replace("-", "_")
     return MissingExtraError(
-        f"portvec.integrations.{module} needs {package}, which cannot be imported ({error}); "
-        f"run pip install 'portvec[{extra}]'"
+        f"portvec.integrations.{module} needs {package}, which cannot be imported ({error}); {install(extra)}"
     )
 
 
@@ -50,11 +49,9 @@ class LazyEmbedder:
     """
 
     def __init__(self, source: str | os.PathLike[str], options: dict[str, Any]) -> None:
-        # This raises TypeError for an unknown option.
-        inspect.signature(StaticEmbedder.load).bind(source, **options)
+        self._options = ModelOptions(**options)
         self.source = os.fspath(source)
-        self.options = stored(options)
-        self._token = options.get("token")
+        self.options = drop_token(options)
 
     @property
     def embedder(self) -> StaticEmbedder:
@@ -64,20 +61,19 @@ class LazyEmbedder:
             SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
             ArtifactError: the artifact is damaged.
         """
-        options = json.dumps(self.options, sort_keys=True)
-        return _load(self.source, _identity(self.source), options, self._token)
+        return _load(self.source, _identity(self.source), self._options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LazyEmbedder, (self.source, self.options)
 
 
-def stored(options: dict[str, Any]) -> dict[str, Any]:
+def drop_token(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that may be stored: all but the token."""
     return {name: value for name, value in options.items() if name != "token"}
 
 
 def _identity(source: str) -> tuple[str, int, int] | None:
-    """Return what tells this folder from one that had the same name before, or has it elsewhere."""
+    """Return what differs if another folder has this name, now or later; None if it is no folder."""
     try:
         stat = os.stat(source)  # noqa: PTH116
     except OSError:
@@ -86,7 +82,5 @@ def _identity(source: str) -> tuple[str, int, int] | None:
 
 
 @lru_cache(maxsize=8)
-def _load(
-    source: str, identity: tuple[str, int, int] | None, options: str, token: str | bool | None
-) -> StaticEmbedder:
-    return StaticEmbedder.load(source, token=token, **json.loads(options))
+def _load(source: str, identity: tuple[str, int, int] | None, options: ModelOptions) -> StaticEmbedder:
+    return StaticEmbedder.load(source, **vars(options))

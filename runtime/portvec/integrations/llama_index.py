@@ -9,7 +9,7 @@ from typing import Any
 
 from portvec._embedder import StaticEmbedder
 from portvec.errors import InputError
-from portvec.integrations._common import encode_documents, missing_extra, stored
+from portvec.integrations._common import drop_token, encode_documents, missing_extra
 
 try:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -59,7 +59,7 @@ class PortvecEmbedding(BaseEmbedding):
             "model_name": os.fspath(source),
             "embed_batch_size": embed_batch_size,
             "source": os.fspath(source),
-            "options": stored(given),
+            "options": drop_token(given),
             **{name: value for name, value in others.items() if name in base},
         }
         super().__init__(**fields)

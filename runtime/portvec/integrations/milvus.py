@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from portvec._embedder import StaticEmbedder
-from portvec._options import ModelOptions, describe_options, keyword_parameters
+from portvec._options import ModelOptions, show_fields
 from portvec._tokenization.texts import refuse_single_text
 from portvec.errors import OptionError
 
@@ -51,12 +51,13 @@ class Model2VecEmbeddingFunction:
             OptionError: an option has a value that is unknown or out of range.
             ArtifactError: the artifact is damaged.
         """
+        try:
+            inspect.signature(Model2VecEmbeddingFunction).bind(model_source, **options)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}() {error}") from None
         quantize_to = options.get("quantize_to")
         if quantize_to not in _DTYPES:
             raise OptionError(f"quantize_to is {quantize_to!r}, expected 'float32', 'float16' or None")
-        for name in options:
-            if name not in _OPTIONS:
-                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
         self.model_source = model_source
         self._embedder = StaticEmbedder.load(
             model_source, **{_OUR_NAMES.get(name, name): value for name, value in options.items()}
@@ -96,16 +97,6 @@ class Model2VecEmbeddingFunction:
         return list(self._embedder.encode(texts))
 
 
-def _describe_constructor() -> frozenset[str]:
-    """Give the constructor the signature and docstring that list its options, and return their names."""
-    constructor: Any = Model2VecEmbeddingFunction.__init__
-    own = list(inspect.signature(constructor).parameters.values())[:-1]
-    listed = [
-        each.replace(name=_THEIR_NAMES.get(each.name, each.name)) for each in keyword_parameters(ModelOptions)
-    ]
-    constructor.__signature__ = inspect.Signature([*own, *listed])
-    constructor.__doc__ = describe_options(constructor.__doc__ or "", ModelOptions, _THEIR_NAMES)
-    return frozenset(each.name for each in listed)
-
-
-_OPTIONS = _describe_constructor()
+show_fields(
+    Model2VecEmbeddingFunction.__init__, Model2VecEmbeddingFunction.__init__, ModelOptions, _THEIR_NAMES
+)

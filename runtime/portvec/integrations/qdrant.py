@@ -14,7 +14,7 @@ from uuid import uuid4
 from portvec._embedder import StaticEmbedder
 from portvec._itertools import batched
 from portvec._tokenization.texts import check_texts, refuse_single_text
-from portvec.errors import InputError
+from portvec.errors import OptionError
 from portvec.integrations._common import encode_query, missing_extra
 
 try:
@@ -68,13 +68,16 @@ class PortvecEncoder:
             text_key: key in the payload under which the text is stored; None for not at all.
 
         Raises:
-            InputError: `texts` is a str, an element is not one, or ids or payloads differ in number.
+            InputError: `texts` is a str, or an element is not one.
+            OptionError: `ids` or `payloads` differ from the texts in number.
         """
         refuse_single_text(texts)
         check_texts(texts)
         for name, given in (("ids", ids), ("payloads", payloads)):
             if given is not None and len(given) != len(texts):
-                raise InputError(f"{name} has {len(given)} entries, expected {len(texts)}, one for each text")
+                raise OptionError(
+                    f"{name} has {len(given)} entries, expected {len(texts)}, one for each text"
+                )
         return self._points(texts, ids, payloads, text_key)
 
     def query(self, text: str) -> list[float]:

@@ -13,10 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import click
 import numpy as np
 import numpy.typing as npt
-
-from portvec.errors import PortvecError
 
 _FOLDER = Path(__file__).parent
 
@@ -100,10 +99,10 @@ class Worker:
             self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise PortvecError(self._why_it_ended())
+            raise click.ClickException(self._why_it_ended())
         answer = json.loads(line)
         if isinstance(answer, dict) and "error" in answer:
-            raise PortvecError(answer["error"])
+            raise click.ClickException(answer["error"])
         return answer
 
     def _why_it_ended(self) -> str:

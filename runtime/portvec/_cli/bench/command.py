@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 import click
 
 from portvec._cli.bench.contenders import PEERS
-from portvec._cli.options import field_option, input_option, json_option
+from portvec._cli.options import field_option, input_option, json_option, parse_names
+from portvec._cli.output import emit
 
 
-def _peers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:
-    names = list(dict.fromkeys(name.strip() for name in value.split(","))) if value else []
+def _parse_peers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
+    names = parse_names(context, parameter, value)
     for name in names:
         if name not in PEERS:
             raise click.BadParameter(f"{name!r} is unknown, expected some of {','.join(PEERS)}")
@@ -27,7 +27,9 @@ def _peers(_ctx: click.Context, _param: click.Parameter, value: str | None) -> l
 @field_option
 @click.option("--threads", type=click.IntRange(min=1), help="Threads. [default: all available cores]")
 @click.option("--tokenizer", default="auto", show_default=True, help="Tokenizer backend.")
-@click.option("--compare", "peers", callback=_peers, metavar=",".join(PEERS), help="Peers to run as well.")
+@click.option(
+    "--compare", "peers", callback=_parse_peers, metavar=",".join(PEERS), help="Peers to run as well."
+)
 @click.option(
     "--seconds",
     default=8.0,
@@ -45,19 +47,19 @@ def bench(path: Path | None, field: str | None, as_json: bool, peers: list[str],
     from portvec._cli.bench.measure import measure
     from portvec._cli.bench.report import format_lines
     from portvec._cli.bench.sources import check_installed
-    from portvec._cli.bench.texts import text_sets
+    from portvec._cli.bench.texts import make_text_sets
 
     for peer in peers:
         check_installed(peer)
     document = measure(
-        sets=text_sets(path, field),
+        sets=make_text_sets(path, field),
         peers=peers,
         progress=_show if sys.stderr.isatty() else lambda _: None,
         **options,
     )
     if sys.stderr.isatty():
         _show("")
-    click.echo(json.dumps(document, indent=2) if as_json else "\n".join(format_lines(document)))
+    emit(as_json, document, "\n".join(format_lines(document)))
 
 
 def _show(what: str) -> None:

@@ -10,20 +10,22 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import click
 import numpy as np
 import numpy.typing as npt
 
+from portvec._artifact import format as fmt
 from portvec._cli.bench.client import Worker
 from portvec._cli.bench.device import describe
 from portvec._cli.bench.sources import peer_options
 from portvec._cli.bench.texts import TextSets
 from portvec._cores import available_cores
-from portvec.errors import PortvecError
+from portvec._inference.verify import relative_differences
 
 _ROUNDS = 5
 # Vectors agree if no component differs by more than this share of the norm. With a table that does not hold
 # the source's values, their cosine decides.
-_TOLERANCE, _MIN_COSINE = 1e-6, 0.97
+_MIN_COSINE = 0.97
 # Share of the texts that must agree for a ratio: a peer may truncate or clean some texts differently.
 _MIN_SHARE = 0.95
 
@@ -50,7 +52,7 @@ def measure(
         progress: function that gets the name of what is being measured.
 
     Raises:
-        PortvecError: a model cannot be loaded, or the vectors of model2vec differ.
+        click.ClickException: a model cannot be loaded, or the vectors of model2vec differ.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -104,9 +106,9 @@ def _agreements(
         return {}
     progress(f"comparing the vectors of {texts}")
     own = workers[0].vectors(texts)
-    shares = {worker.name: float(same(own, worker.vectors(texts), exact).mean()) for worker in workers[1:]}
+    shares = {worker.name: float(agree(own, worker.vectors(texts), exact).mean()) for worker in workers[1:]}
     if shares.get("model2vec", 1.0) < 1.0:
-        raise PortvecError(
+        raise click.ClickException(
             f"{texts}: the vectors of model2vec differ for {1 - shares['model2vec']:.1%} of the texts, so "
             "times cannot be compared; run 'portvec verify', and check that the Model2Vec folder is "
             "the one that the artifact was made from"
@@ -114,15 +116,14 @@ def _agreements(
     return shares
 
 
-def same(own: npt.NDArray[np.float32], other: npt.NDArray[np.float32], exact: bool) -> npt.NDArray[np.bool_]:
+def agree(own: npt.NDArray[np.float32], other: npt.NDArray[np.float32], exact: bool) -> npt.NDArray[np.bool_]:
     """Return for each text whether two vectors agree, bool (n,)."""
     if own.shape != other.shape:
         return np.zeros(len(own), dtype=bool)
-    norms = np.linalg.norm(own, axis=1)
     if exact:
-        within: npt.NDArray[np.bool_] = abs(own - other).max(axis=1) <= _TOLERANCE * norms
+        within: npt.NDArray[np.bool_] = relative_differences(other, own) <= fmt.TOLERANCE
         return within
-    products = norms * np.linalg.norm(other, axis=1)
+    products = np.linalg.norm(own, axis=1) * np.linalg.norm(other, axis=1)
     close: npt.NDArray[np.bool_] = (own * other).sum(axis=1) >= _MIN_COSINE * products
     return close
 
@@ -167,6 +168,6 @@ def _queries(
     }
 
 
-def comparable(implementation: dict[str, Any], texts: str) -> bool:
+def is_comparable(implementation: dict[str, Any], texts: str) -> bool:
     """Return whether an implementation did the same work on a set of texts."""
     return bool(implementation["agreement"][texts] >= _MIN_SHARE)

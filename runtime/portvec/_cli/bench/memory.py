@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 
-def resident() -> int | None:
+def read_resident() -> int | None:
     """Return how many bytes of this process are in memory now; None if the system does not say."""
     if sys.platform == "linux":
-        return _status("VmRSS")
+        return _read_status("VmRSS")
     if sys.platform == "win32":
         return None
     listed = subprocess.run(
@@ -20,10 +20,10 @@ def resident() -> int | None:
     return int(listed) * 1024 if listed.isdecimal() else None
 
 
-def peak() -> int | None:
+def read_peak() -> int | None:
     """Return the most bytes that were in memory at once; None if the system does not say."""
     if sys.platform == "linux":  # getrusage there includes the parent's memory from before exec
-        return _status("VmHWM")
+        return _read_status("VmHWM")
     if sys.platform == "win32":
         return None
     import resource
@@ -32,7 +32,7 @@ def peak() -> int | None:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def _status(field: str) -> int | None:
+def _read_status(field: str) -> int | None:
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith(field + ":"):

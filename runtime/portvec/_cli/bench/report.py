@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from portvec._cli.bench.measure import comparable
+from portvec._cli.bench.measure import is_comparable
 
 DEVICE_COLUMNS = (
     "device",
@@ -63,7 +63,7 @@ def format_lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: {found['texts']:,} texts of {found['words'] / found['texts']:.0f} words"
     for peer, implementation in document["implementations"].items():
         for name in document["texts"]:
-            if not comparable(implementation, name):
+            if not is_comparable(implementation, name):
                 share = 1 - implementation["agreement"][name]
                 yield f"{peer}: no ratio for {name}, its vectors differ for {share:.0%} of the texts"
     yield ""
@@ -88,7 +88,7 @@ def _table_lines(document: dict[str, Any]) -> Iterator[str]:
             line += f"{_rate(rate['min']) + ' - ' + _rate(rate['max']):>20}"
         for found in peers.values():
             theirs = found["texts_per_second"][name]["median"]
-            ratio = f"{rate['median'] / theirs:.1f}x" if comparable(found, name) else "-"
+            ratio = f"{rate['median'] / theirs:.1f}x" if is_comparable(found, name) else "-"
             line += f"{_rate(theirs):>12}{ratio:>8}"
         yield line
     measures = {

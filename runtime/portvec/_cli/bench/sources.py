@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from portvec._artifact.layouts import kind_of, known_files
-from portvec._hub.client import snapshot
+from portvec._hub.client import fetch_snapshot
 from portvec._hub.ids import HubId
 from portvec.errors import MissingExtraError, SourceError
 
@@ -48,7 +48,7 @@ def source_folder(model: str, source: dict[str, Any]) -> Path:
     subfolder = source["subfolder"] or ""
     if source["revision"] is not None:
         hub_id = HubId(source["id"], source["revision"])
-        return snapshot(hub_id, subfolder=source["subfolder"], token=None).folder / subfolder
+        return fetch_snapshot(hub_id, subfolder=source["subfolder"], token=None).folder / subfolder
     folder = Path(source["id"]) / subfolder
     if folder.is_dir() and kind_of(known_files(folder)) == "model2vec":
         return folder

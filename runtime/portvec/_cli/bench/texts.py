@@ -5,9 +5,11 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+import click
+
 from portvec._bulk.readers import read_texts
 from portvec._python_docs import read_docstrings, read_language_reference
-from portvec.errors import FileError, PortvecError
+from portvec.errors import FileError
 
 # Words in a text, and texts in a set. A long text has fewer than 512 tokens, the limit of most models.
 _SHORT, _MEDIUM, _LONG = 10, 30, 300
@@ -18,12 +20,12 @@ _MOST_CHARACTERS = 4_000_000
 TextSets = dict[str, list[str]]
 
 
-def text_sets(path: Path | None = None, field: str | None = None) -> TextSets:
+def make_text_sets(path: Path | None = None, field: str | None = None) -> TextSets:
     """Return the texts of a file as the set "texts", or the sets "short", "medium" and "long".
 
     Raises:
         FileError: the file cannot be read or has no text.
-        PortvecError: this Python lacks the texts.
+        click.ClickException: this Python lacks the texts.
     """
     if path is not None:
         return {"texts": _read_file(path, field)}
@@ -35,7 +37,7 @@ def text_sets(path: Path | None = None, field: str | None = None) -> TextSets:
         "long": _cut_words(words, _LONG),
     }
     if not sets["long"]:
-        raise PortvecError(
+        raise click.ClickException(
             "this Python comes without its documentation, so there is no text to measure with; "
             "give a file of texts with -i"
         )

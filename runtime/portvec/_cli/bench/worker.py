@@ -50,9 +50,9 @@ def _load(request: dict[str, Any], answer: Callable[[Any], None]) -> dict[str, C
     imported = time.perf_counter()
     encode, facts = load(**request["options"])
     times = {"import": imported - start, "load": time.perf_counter() - imported}
-    resident = memory.resident()
+    resident = memory.read_resident()
     encode(["the first vector"])
-    answer({**times, "resident": resident, "first_peak": memory.peak(), **facts})
+    answer({**times, "resident": resident, **facts})
     # Read the texts only now, so that they do not count as memory of loading.
     sets = json.loads(Path(request["texts"]).read_text(encoding="utf-8"))
 
@@ -81,7 +81,7 @@ def _load(request: dict[str, Any], answer: Callable[[Any], None]) -> dict[str, C
 
         np.save(path, np.asarray(encode(sets[name]), dtype=np.float32))
 
-    return {"run": run, "queries": queries, "vectors": vectors, "peak": memory.peak}
+    return {"run": run, "queries": queries, "vectors": vectors, "peak": memory.read_peak}
 
 
 def _module(path: Path) -> Any:
