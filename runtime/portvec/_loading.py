@@ -30,7 +30,7 @@ def load_artifact(source: str | os.PathLike[str], options: ModelOptions) -> Arti
         MissingExtraError: the source must be converted, and the extra `export` is not installed.
         ArtifactError: the artifact is damaged.
     """
-    located = locate(source, options.revision)
+    located = locate(source, options.revision, options.subfolder)
     if isinstance(located, Path):
         return _load_folder(located, options)
     return _load_repository(located, options)
@@ -62,19 +62,13 @@ def _load_repository(hub_id: HubId, options: ModelOptions) -> Artifact:
     key = _cache_key(hub_id.repo_id.replace("/", "--"), hub_id.repo_id, hub_id.revision or "main", options)
 
     def fetch(target: Path) -> Artifact:
-        fetched = fetch_snapshot(
-            hub_id,
-            subfolder=options.subfolder,
-            token=options.token,
-            force_download=options.force_download,
-        )
-        model = fetched.folder / (options.subfolder or "")
-        if kind_of(known_files(model)) == "artifact":
-            artifact = open_artifact(model, links=True)
+        fetched = fetch_snapshot(hub_id, token=options.token, force_download=options.force_download)
+        if kind_of(known_files(fetched.folder)) == "artifact":
+            artifact = open_artifact(fetched.folder, links=True)
             _check_options(artifact.manifest, options, str(hub_id))
             return _copy(artifact, target)
         # Name the commit that was just fetched, so that the exporter finds it in huggingface_hub's cache.
-        return _convert(str(replace(hub_id, revision=fetched.commit)), target, options)
+        return _convert(replace(hub_id, revision=fetched.commit).name, target, options)
 
     return _load_cached(key, fetch, refresh=options.force_download)
 

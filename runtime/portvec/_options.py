@@ -60,6 +60,8 @@ class ConversionOptions:
     )
 
     def __post_init__(self) -> None:
+        if self.subfolder is not None:
+            object.__setattr__(self, "subfolder", self.subfolder.strip("/") or None)
         _check_positive("dim", self.dim)
         _check_positive("vocabulary_size", self.vocabulary_size)
         if self.max_length != "model":

@@ -130,7 +130,7 @@ class TestErrors:
         monkeypatch.setitem(sys.modules, "sklearn", None)
         with pytest.raises(
             MissingExtraError,
-            match=r"^vocabulary_size needs the package scikit-learn; run pip install '.*\[vocabulary\]'$",
+            match=r"^vocabulary_size=\.\.\. needs scikit-learn; run pip install '.*\[vocabulary\]'$",
         ):
             export_model(tiny_model, tmp_path / "artifact", vocabulary_size=20)
 

@@ -145,6 +145,23 @@ class TestChoiceOfScales:
         apart = VALUES * np.logspace(-5, 5, ROWS, dtype=np.float32)[:, None]
         assert made_for(TokenVectors(apart)) is floating
 
+    @pytest.mark.parametrize("magnitude", [1e-6, 1.0, 1e6])
+    def test_int8_has_float_scales_where_a_row_would_lose_a_tenth(self, magnitude: float) -> None:
+        def made_for(smallest: float) -> type:
+            values = np.float32(magnitude) * np.array([[1.0] * 8, [smallest] * 8], np.float32)
+            return type(codec_for("int8").encode(TokenVectors(values), 512))
+
+        step = 1 / (127 * 128)  # of a row with the weight 1, if the largest value is 1
+        assert made_for(1.04 * step) is Int8Table
+        assert made_for(1.45 * step) is UpcastTable
+
+    def test_int8_has_the_smallest_weight_where_it_is_enough(self) -> None:
+        values = np.array([[1.0] * 8, [1 / 128] * 8], np.float32)
+        table = codec_for("int8").encode(TokenVectors(values), 512)
+        assert isinstance(table, Int8Table)
+        assert table.row_weights.tolist() == [128, 1, 0]
+        assert np.abs(table.vectors).max(axis=1).tolist() == [127, 127, 0]
+
     @pytest.mark.parametrize(
         ("dtype", "integer", "length"), [("int8", Int8Table, 132_104), ("int4", Int4Table, 123_361)]
     )

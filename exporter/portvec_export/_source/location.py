@@ -46,13 +46,12 @@ def find_model(source: str | os.PathLike[str], options: ExportOptions) -> Locati
     Raises:
         SourceError: it does not exist, cannot be fetched, or is not a Model2Vec model.
     """
-    located = locate(source, options.revision)
+    located = locate(source, options.revision, options.subfolder)
     if isinstance(located, HubId):
-        fetched = fetch_snapshot(located, subfolder=options.subfolder, token=options.token)
-        root, name, commit = fetched.folder, located.repo_id, fetched.commit
+        fetched = fetch_snapshot(located, token=options.token)
+        folder, name, commit = fetched.folder, located.repo_id, fetched.commit
     else:
-        root, name, commit = located, located.resolve().name, None
-    folder = root / (options.subfolder or "")
+        folder, name, commit = located / (options.subfolder or ""), located.resolve().name, None
     files = known_files(folder)
     if kind_of(files) == "artifact":
         raise SourceError(

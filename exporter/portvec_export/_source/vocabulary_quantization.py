@@ -34,7 +34,7 @@ def cluster_vocabulary(model: StaticModel, size: int, where: str) -> StaticModel
             "smaller one, or leave it out"
         )
     if find_spec("sklearn") is None:
-        raise MissingExtraError(f"vocabulary_size needs the package scikit-learn; {install('vocabulary')}")
+        raise MissingExtraError(f"vocabulary_size=... needs scikit-learn; {install('vocabulary')}")
     if model.weights is None and model.embedding.dtype == np.float16:
         with np.errstate(over="ignore"):
             norms = np.linalg.norm(model.embedding, axis=1)

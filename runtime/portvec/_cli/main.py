@@ -64,7 +64,7 @@ def run(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (PortvecError, OSError) as error:
-        return _fail(name_flags(str(error)), 1)
+        return _fail(str(error), 1)
     return 0
 
 
@@ -91,7 +91,7 @@ def name_flags(message: str) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    inform("portvec: error: " + " ".join(message.split()))
+    inform("portvec: error: " + " ".join(name_flags(message).split()))
     return code
 
 

@@ -29,12 +29,19 @@ from portvec._hub.pull import pull_artifact
 @token_option
 @overwrite_option
 @json_option
-def pull(repository: str, output: Path, revision: str | None, as_json: bool, **options: Any) -> None:
+def pull(
+    repository: str,
+    output: Path,
+    revision: str | None,
+    subfolder: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Fetch an artifact from the Hub into a folder, and check its hashes.
 
     Run 'portvec verify' on the device that will use it.
     """
-    pulled = pull_artifact(parse_hub_id(repository, revision), output, **options)
+    pulled = pull_artifact(parse_hub_id(repository, revision, subfolder), output, **options)
     emit(
         as_json,
         asdict(pulled),

@@ -17,10 +17,10 @@ from portvec.errors import HubError, SourceError
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The files of one commit in huggingface_hub's cache.
+    """A model's files of one commit in huggingface_hub's cache.
 
     Attributes:
-        folder: root of the repository.
+        folder: path of the folder with the model's files.
         commit: hash of the commit.
     """
 
@@ -48,8 +48,8 @@ class Listing:
         return kind_of(self.files)
 
 
-def list_files(hub_id: HubId, *, subfolder: str | None = None, token: str | bool | None = None) -> Listing:
-    """Ask the Hub which files a repository has below `subfolder`.
+def list_files(hub_id: HubId, *, token: str | bool | None = None) -> Listing:
+    """Ask the Hub which files a repository, or its subfolder, has.
 
     Raises:
         HubError: the repository, revision or network cannot be reached.
@@ -60,14 +60,13 @@ def list_files(hub_id: HubId, *, subfolder: str | None = None, token: str | bool
         info = HfApi().model_info(hub_id.repo_id, revision=hub_id.revision, token=token)
     except Exception as error:
         raise explain(error, hub_id) from error
-    prefix = f"{subfolder}/" if subfolder else ""
     names = (sibling.rfilename for sibling in info.siblings or [])
-    files = frozenset(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    files = frozenset(name.removeprefix(hub_id.prefix) for name in names if name.startswith(hub_id.prefix))
     return Listing(str(info.sha), files, bool(info.private))
 
 
 def fetch_snapshot(
-    hub_id: HubId, *, subfolder: str | None, token: str | bool | None, force_download: bool = False
+    hub_id: HubId, *, token: str | bool | None = None, force_download: bool = False
 ) -> Snapshot:
     """Return the files of a Model2Vec model or an artifact, downloading only those that are missing.
 
@@ -79,25 +78,24 @@ def fetch_snapshot(
         SourceError: it holds neither a Model2Vec model nor an artifact.
     """
     if not force_download:
-        cached = _cached(hub_id, subfolder)
+        cached = _find_cached(hub_id)
         if cached is not None:
             return cached
-    found = list_files(hub_id, subfolder=subfolder, token=token)
-    prefix = f"{subfolder}/" if subfolder else ""
+    found = list_files(hub_id, token=token)
     try:
         if found.kind == "artifact":
-            manifest = download(hub_id, [prefix + fmt.MANIFEST], token) / prefix / fmt.MANIFEST
-            patterns: Iterable[str] = [fmt.MANIFEST, *_listed_files(manifest)]
+            manifest = download(hub_id, [fmt.MANIFEST], token) / hub_id.prefix / fmt.MANIFEST
+            names: Iterable[str] = [fmt.MANIFEST, *_read_listed_files(manifest)]
         elif found.kind == "model2vec":
-            patterns = model2vec_files()
+            names = model2vec_files()
         else:
-            raise neither_kind(hub_id, subfolder, found.files)
-        folder = download(hub_id, [prefix + name for name in [*patterns, fmt.CARD]], token)
+            raise neither_kind(hub_id, found.files)
+        root = download(hub_id, [*names, fmt.CARD], token)
     except SourceError:
         raise
     except Exception as error:
         raise explain(error, hub_id) from error
-    return Snapshot(folder, folder.name)
+    return Snapshot(root / hub_id.prefix, root.name)
 
 
 def require_network(hub_id: HubId, action: str) -> None:
@@ -112,27 +110,22 @@ def require_network(hub_id: HubId, action: str) -> None:
         raise HubError(f"{hub_id}: HF_HUB_OFFLINE is set, but {action} needs the network; unset it")
 
 
-def neither_kind(hub_id: HubId, subfolder: str | None, files: Collection[str]) -> SourceError:
+def neither_kind(hub_id: HubId, files: Collection[str]) -> SourceError:
     """Return the error for a repository that holds no model that portvec knows."""
     return SourceError(
-        f"{place(hub_id, subfolder)}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "
+        f"{hub_id}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "
         f"({fmt.MANIFEST}); has {', '.join(sorted(files)[:8]) or 'no files'}"
     )
 
 
-def place(hub_id: HubId, subfolder: str | None) -> str:
-    """Return the name of a repository or of a folder in it, for messages."""
-    return f"{hub_id}" + (f", folder {subfolder}" if subfolder else "")
-
-
-def _cached(hub_id: HubId, subfolder: str | None) -> Snapshot | None:
+def _find_cached(hub_id: HubId) -> Snapshot | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     from portvec._hub.progress import NoProgress
 
     try:
-        folder = Path(
+        root = Path(
             snapshot_download(
                 hub_id.repo_id, revision=hub_id.revision, local_files_only=True, tqdm_class=NoProgress
             )
@@ -140,18 +133,18 @@ def _cached(hub_id: HubId, subfolder: str | None) -> Snapshot | None:
     except (LocalEntryNotFoundError, ValueError):
         return None
     # The cache may hold only some of the files, for example a README that another tool asked for.
-    model = folder / (subfolder or "")
+    model = root / hub_id.prefix
     kind = kind_of(known_files(model))
     if kind is None:
         return None
     if kind == "artifact" and not all(
-        (model / name).is_file() for name in _listed_files(model / fmt.MANIFEST)
+        (model / name).is_file() for name in _read_listed_files(model / fmt.MANIFEST)
     ):
         return None
-    return Snapshot(folder, folder.name)
+    return Snapshot(model, root.name)
 
 
-def _listed_files(manifest: Path) -> list[str]:
+def _read_listed_files(manifest: Path) -> list[str]:
     """Return the names that a manifest lists, before it is validated; none if it cannot be read."""
     try:
         files: Any = json.loads(manifest.read_text(encoding="utf-8"))["files"]
@@ -160,8 +153,14 @@ def _listed_files(manifest: Path) -> list[str]:
         return []
 
 
-def download(hub_id: HubId, names: list[str], token: str | bool | None, *, to: Path | None = None) -> Path:
-    """Fetch the named files into huggingface_hub's cache, or as real files into the folder `to`."""
+def download(
+    hub_id: HubId, names: Iterable[str], token: str | bool | None, *, to: Path | None = None
+) -> Path:
+    """Fetch files of the place into huggingface_hub's cache, or as real files into the folder `to`.
+
+    Returns:
+        The root of the repository there.
+    """
     from huggingface_hub import snapshot_download
 
     from portvec._hub.progress import TerminalProgress
@@ -171,7 +170,7 @@ def download(hub_id: HubId, names: list[str], token: str | bool | None, *, to: P
             hub_id.repo_id,
             revision=hub_id.revision,
             token=token,
-            allow_patterns=names,
+            allow_patterns=[hub_id.prefix + name for name in names],
             local_dir=to,
             tqdm_class=TerminalProgress,
         )

@@ -15,17 +15,36 @@ _HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]*[\w-])(@(?P<revision>.
 
 @dataclass(frozen=True)
 class HubId:
-    """A repository `owner/name` and a branch, tag or commit (None: its main branch)."""
+    """A place on the Hub.
+
+    Attributes:
+        repo_id: the repository, `owner/name`.
+        revision: a branch, tag or commit; None for its main branch.
+        subfolder: a folder in the repository; None for its root.
+    """
 
     repo_id: str
     revision: str | None = None
+    subfolder: str | None = None
 
-    def __str__(self) -> str:
+    @property
+    def name(self) -> str:
+        """`owner/name` or `owner/name@revision`, as users write it."""
         return f"{self.repo_id}@{self.revision}" if self.revision else self.repo_id
 
+    @property
+    def prefix(self) -> str:
+        """What the paths of all files in the folder begin with."""
+        return f"{self.subfolder}/" if self.subfolder else ""
 
-def locate(source: str | os.PathLike[str], revision: str | None = None) -> Path | HubId:
-    """Return the existing folder, or else the Hub id, that `source` names.
+    def __str__(self) -> str:
+        return self.name + (f", folder {self.subfolder}" if self.subfolder else "")
+
+
+def locate(
+    source: str | os.PathLike[str], revision: str | None = None, subfolder: str | None = None
+) -> Path | HubId:
+    """Return the existing folder, or else the place on the Hub, that `source` names.
 
     A path is never looked up on the Hub. A source is a path unless it is a str `owner/name` and there
     is no folder `owner` here, or a str `owner/name@revision`.
@@ -43,7 +62,7 @@ def locate(source: str | os.PathLike[str], revision: str | None = None) -> Path 
         raise SourceError(
             f"{source}: no such folder; expected an existing model folder or a Hub id owner/name"
         )
-    hub_id = parse_hub_id(source, revision)
+    hub_id = parse_hub_id(source, revision, subfolder)
     if hub_id.revision is None and path.parent.is_dir():
         raise SourceError(
             f"{source}: no such folder, though {path.parent} exists here; check the path, "
@@ -52,8 +71,8 @@ def locate(source: str | os.PathLike[str], revision: str | None = None) -> Path 
     return hub_id
 
 
-def parse_hub_id(source: str, revision: str | None = None) -> HubId:
-    """Return the Hub id that `owner/name` or `owner/name@revision` stands for.
+def parse_hub_id(source: str, revision: str | None = None, subfolder: str | None = None) -> HubId:
+    """Return the place on the Hub that `owner/name` or `owner/name@revision` stands for.
 
     Raises:
         SourceError: `source` has neither form.
@@ -67,4 +86,4 @@ def parse_hub_id(source: str, revision: str | None = None) -> HubId:
             f"{source}: the id has revision {match['revision']!r}, but revision={revision!r} was given as "
             "well; give one of them"
         )
-    return HubId(match["repo"], match["revision"] or revision)
+    return HubId(match["repo"], match["revision"] or revision, (subfolder or "").strip("/") or None)

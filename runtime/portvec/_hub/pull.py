@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import check_hashes, open_artifact
 from portvec._artifact.manifest import Manifest
 from portvec._artifact.staging import check_target, new_folder
-from portvec._hub.client import Listing, download, list_files, neither_kind, place, require_network
+from portvec._hub.client import Listing, download, list_files, neither_kind, require_network
 from portvec._hub.failures import explain
 from portvec._hub.ids import HubId
 from portvec.errors import ArtifactError, SourceError
@@ -44,7 +44,6 @@ def pull_artifact(
     hub_id: HubId,
     output: str | os.PathLike[str],
     *,
-    subfolder: str | None = None,
     token: str | None = None,
     overwrite: bool = False,
 ) -> Pulled:
@@ -53,9 +52,8 @@ def pull_artifact(
     All files come from one commit. `output` appears when they are complete, even if the process is killed.
 
     Args:
-        hub_id: the repository, and a branch, tag or commit of it.
+        hub_id: the place on the Hub.
         output: the folder to make.
-        subfolder: folder inside the repository.
         token: Hub access token; None uses the one that huggingface_hub finds.
         overwrite: replace `output` if it is an artifact.
 
@@ -67,46 +65,42 @@ def pull_artifact(
     """
     check_target(Path(output).expanduser(), overwrite)
     require_network(hub_id, "pull")
-    subfolder = subfolder.strip("/") if subfolder else None
-    found = list_files(hub_id, subfolder=subfolder, token=token)
+    found = list_files(hub_id, token=token)
     if found.kind == "model2vec":
-        option = f" --subfolder {subfolder}" if subfolder else ""
+        option = f" --subfolder {hub_id.subfolder}" if hub_id.subfolder else ""
         raise SourceError(
-            f"{place(hub_id, subfolder)}: a Model2Vec model, not an artifact; "
-            f"run 'portvec export {hub_id}{option} -o {output}'"
+            f"{hub_id}: a Model2Vec model, not an artifact; "
+            f"run 'portvec export {hub_id.name}{option} -o {output}'"
         )
     if found.kind is None:
-        raise neither_kind(hub_id, subfolder, found.files)
+        raise neither_kind(hub_id, found.files)
     with new_folder(output, overwrite=overwrite) as staging:
-        files, size = _fetch(hub_id, found, subfolder, token, staging)
+        files, size = _fetch(hub_id, found, token, staging)
     return Pulled(str(output), hub_id.repo_id, found.commit, files, size)
 
 
-def _fetch(
-    hub_id: HubId, found: Listing, subfolder: str | None, token: str | None, staging: Path
-) -> tuple[int, int]:
+def _fetch(hub_id: HubId, found: Listing, token: str | None, staging: Path) -> tuple[int, int]:
     """Fill the empty folder `staging`; return the number of files and their size in bytes."""
     # huggingface_hub writes records of its own beside the files, so only the artifact's files are moved out.
     incoming = staging / ".incoming"
-    prefix = f"{subfolder}/" if subfolder else ""
+    at_commit = replace(hub_id, revision=found.commit)
 
     def get(names: list[str]) -> Path:
         try:
-            at_commit = HubId(hub_id.repo_id, found.commit)
-            return download(at_commit, [prefix + name for name in names], token, to=incoming) / prefix
+            return download(at_commit, names, token, to=incoming) / hub_id.prefix
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _DISK:
                 raise
             raise explain(error, hub_id) from error
 
-    where = place(hub_id, subfolder)
     manifest = (get([fmt.MANIFEST]) / fmt.MANIFEST).read_bytes().decode("utf-8", errors="replace")
-    listed = Manifest.from_json(manifest, f"{where}: {fmt.MANIFEST}").files
+    listed = Manifest.from_json(manifest, f"{hub_id}: {fmt.MANIFEST}").files
     # huggingface_hub takes names as patterns, and a name that is not in the repository could match others.
     missing = sorted(listed.keys() - found.files)
     if missing:
         raise ArtifactError(
-            f"{where}: {missing[0]} is missing, though {fmt.MANIFEST} lists it; push the whole artifact again"
+            f"{hub_id}: {missing[0]} is missing, though {fmt.MANIFEST} lists it; push the whole "
+            "artifact again"
         )
     source = get([*listed, *({fmt.CARD} & found.files)])
     for name in {fmt.MANIFEST, *listed, *({fmt.CARD} & found.files)}:
@@ -119,7 +113,7 @@ def _fetch(
     except ArtifactError as error:
         detail = str(error).replace(f"{staging}{os.sep}", "").split(";")[0]
         raise ArtifactError(
-            f"{where}: holds a damaged artifact ({detail}), and nothing was kept; push it again, or pull "
+            f"{hub_id}: holds a damaged artifact ({detail}), and nothing was kept; push it again, or pull "
             "another revision"
         ) from error
     names = artifact.list_files()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +109,7 @@ def _prepare_repository(api: HfApi, hub_id: HubId, private: bool, token: str | N
     """Return the repository's files, after checking them and creating the branch if it does not exist."""
     from huggingface_hub.errors import RevisionNotFoundError
 
-    present = list_files(HubId(hub_id.repo_id), token=token)
+    present = list_files(replace(hub_id, revision=None), token=token)
     if private and not present.private:
         raise HubError(
             f"{hub_id}: exists and is public, but private=True was given; make it private in its "
@@ -142,7 +142,7 @@ def _previous_files(hub_id: HubId, present: Listing, token: str | None) -> set[s
     """Return the files that the repository's artifact lists; none if its manifest is not valid."""
     if present.kind != "artifact":
         return set()
-    at_commit = HubId(hub_id.repo_id, present.commit)
+    at_commit = replace(hub_id, revision=present.commit)
     path = download(at_commit, [fmt.MANIFEST], token) / fmt.MANIFEST
     try:
         return set(Manifest.from_json(path.read_text(encoding="utf-8"), str(path)).files)

@@ -45,11 +45,9 @@ def source_folder(model: str, source: dict[str, Any]) -> Path:
     folder = Path(model).expanduser()
     if folder.is_dir() and kind_of(known_files(folder)) == "model2vec":
         return folder
-    subfolder = source["subfolder"] or ""
     if source["revision"] is not None:
-        hub_id = HubId(source["id"], source["revision"])
-        return fetch_snapshot(hub_id, subfolder=source["subfolder"], token=None).folder / subfolder
-    folder = Path(source["id"]) / subfolder
+        return fetch_snapshot(HubId(source["id"], source["revision"], source["subfolder"])).folder
+    folder = Path(source["id"]) / (source["subfolder"] or "")
     if folder.is_dir() and kind_of(known_files(folder)) == "model2vec":
         return folder
     raise SourceError(
