@@ -22,6 +22,11 @@ def available_cores(proc: Path = _PROC, mount: Path = _MOUNT) -> int:
     return max(1, min([cores, *map(ceil, _list_quotas(proc, mount))]))
 
 
+def take_all(threads: int, cores: int | None = None) -> bool:
+    """Return whether so many threads are several, and keep all cores busy; `cores` are those available."""
+    return threads > 1 and threads >= (available_cores() if cores is None else cores)
+
+
 def _list_quotas(proc: Path, mount: Path) -> Iterator[float]:
     """Yield every quota on this process, in cores: those of its group and of the groups above it."""
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from portvec._cores import available_cores
+from portvec._cores import available_cores, take_all
 
 
 class TestAvailableCores:
@@ -36,3 +36,13 @@ class TestAvailableCores:
 
     def test_without_groups(self, group: Path) -> None:
         assert available_cores(group / "proc", group) == 16
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "all_taken"),
+    [(1, 1, False), (1, 4, False), (2, 4, False), (3, 4, False), (4, 4, True), (5, 4, True), (2, 1, True)],
+)
+def test_threads_that_take_all_cores(threads: int, cores: int, all_taken: bool) -> None:
+    assert take_all(threads, cores) is all_taken
+    assert take_all(1) is False
+    assert take_all(available_cores() + 1) is True

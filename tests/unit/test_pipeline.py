@@ -171,6 +171,9 @@ class TestSharing:
         assert self.shared_calls(artifact, TEXTS) == 5
         assert self.shared_calls(artifact, TEXTS[: CHUNK + 1]) == 2
 
+    def test_batches_of_shared_chunks_are_not_shared_again(self, artifact: Artifact) -> None:
+        assert self.shared_calls(artifact, TEXTS, min_shared_tokens=1) == 5
+
     def test_a_single_chunk_with_few_tokens_is_not_shared(self, artifact: Artifact) -> None:
         assert self.shared_calls(artifact, TEXTS[:CHUNK]) == 0
 

@@ -58,7 +58,8 @@ def test_threads_are_kept() -> None:
 @pytest.mark.filterwarnings("ignore:This process")  # Python 3.12 warns of forks beside threads
 def test_a_forked_child_starts_its_own() -> None:
     threads = Threads(2)
-    threads.run([here] * 2)
+    barrier = threading.Barrier(2)
+    threads.run([lambda: barrier.wait(10)] * 2)  # both have started
     child = os.fork()
     if child == 0:
         os._exit(0 if threads.run([lambda: 5] * 3) == [5, 5, 5] else 3)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from portvec._artifact.folder import Artifact
-from portvec._cores import available_cores
+from portvec._cores import take_all
 from portvec._inference.batching import Batch, Tiling, lay_out, lay_out_one
 from portvec._inference.graphs import GraphStrategy, choose_strategy
 from portvec._inference.session import Target
@@ -73,10 +73,9 @@ class Pipeline:
             MissingExtraError: the accelerator asked for is not installed.
             ArtifactError: a file cannot be loaded, or the accelerator asked for gives other ids.
         """
-        # The tokenizer's own pool has a thread for each core, so use it only if all cores are granted.
-        parallel = threads > 1 and threads >= available_cores()
         return cls(
-            choose_tokenizer(artifact, tokenizer, parallel=parallel),
+            # A backend's own pool has a thread for each core, so it may run only if all cores are granted.
+            choose_tokenizer(artifact, tokenizer, parallel=take_all(threads)),
             choose_strategy(artifact, target),
             Tiling.of(artifact.manifest),
             target.width,
