@@ -19,6 +19,7 @@ from benchmarks import document, models, plots, pooling, quality, targets, texts
 from benchmarks.contenders import PEERS, REFERENCE, Contender, peer, portvec
 from benchmarks.sizes import FULL, QUICK, Sizes
 from benchmarks.timing import in_turns, once, opened, process
+from portvec._artifact.dtypes import DTYPES
 from portvec._cli.bench.device import describe
 
 RESULTS = Path(__file__).with_name("results")
@@ -87,15 +88,15 @@ def run(sizes: Sizes) -> dict[str, Any]:
 
 
 def _warm(sizes: Sizes, sets: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
-    variants = [("float32", "auto"), ("float16", "auto"), ("int8", "auto"), ("int4", "auto")]
-    variants += [("float32", "tokenizers"), ("int8", "tokenizers")]
+    float32 = [("float32", "auto"), ("float32", "tokenizers")]
+    variants = [*((dtype, "auto") for dtype in DTYPES), ("float32", "tokenizers"), ("int8", "tokenizers")]
     short = ("sentences", "paragraphs", "languages")
     runs = [
         ("wordpiece", short, variants, 2),
         ("wordpiece", ("paragraphs",), variants, 1),
-        ("unlimited", ("documents",), variants[::4], 2),
-        ("unigram", ("paragraphs", "languages"), variants[::4], 2),
-        ("bpe", ("paragraphs", "languages"), variants[::4], 2),
+        ("unlimited", ("documents",), float32, 2),
+        ("unigram", ("paragraphs", "languages"), float32, 2),
+        ("bpe", ("paragraphs", "languages"), float32, 2),
     ]
     for model, names, chosen, threads in runs:
         _say(f"warm: {model}, {', '.join(names)}, threads {threads}")

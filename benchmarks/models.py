@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "models" / "minilm-l6-v2-256"
 FOLDER = ROOT / "build" / "bench" / ("corpora" if texts.CORPORA.is_dir() else "documentation")
 
-DTYPES = ("float32", "float16", "int8", "int4")
 DIM = 256
 VOCABULARY = 30_000
 HUGE_VOCABULARY = 500_000

@@ -9,13 +9,14 @@ import numpy as np
 from benchmarks import models, texts
 from portvec import StaticEmbedder
 from portvec._artifact import format as fmt
+from portvec._artifact.dtypes import DTYPES
 
 
 def measure(count: int) -> list[dict[str, Any]]:
     """Return size and cosine to float32 of each table type of the bundled model, over paragraphs."""
     paragraphs = texts.paragraphs(count)
     rows = []
-    for dtype in models.DTYPES:
+    for dtype in DTYPES:
         folder = models.artifact("wordpiece", dtype)
         vectors = StaticEmbedder.load(folder).encode(paragraphs).astype(np.float64)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-300)

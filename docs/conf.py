@@ -55,10 +55,9 @@ _FRAMEWORKS = [
     "pydantic",
     "qdrant_client",
 ]
-_ADAPTERS = ["chroma", "haystack", "lancedb", "langchain", "llama_index", "qdrant"]
 with stand_ins(_FRAMEWORKS) as import_module:
-    for adapter in _ADAPTERS:
-        import_module(f"portvec.integrations.{adapter}")
+    for adapter in Path(portvec.integrations.__file__).parent.glob("[a-z]*.py"):
+        import_module(f"portvec.integrations.{adapter.stem}")
 
 # The navigation is here because a Git host would show it as code in index.md.
 _NAVIGATION = {

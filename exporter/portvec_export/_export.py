@@ -94,7 +94,7 @@ def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -
         codec = codec_for(dtype)
         variants[dtype] = write_table(codec, codec.variant_graph, fmt.conformance_of(dtype))
     graphs = [main.graph, *(variant.graph for variant in variants.values())]
-    write_consumer_files(folder, source, graphs=graphs, single_file=options.single_file)
+    write_consumer_files(folder, source, graphs, options)
     manifest = _describe(source, options.dtype, main.quality, variants, _hash_files(folder))
     (folder / fmt.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest

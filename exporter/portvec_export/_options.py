@@ -30,9 +30,9 @@ class ExportOptions(ConversionOptions):
     overwrite: bool = option(False, "replace `output` if it is an artifact")
     variants: Sequence[str] = option(
         (),
-        "further dtypes to store in the same folder, under the names by which other runtimes look for them: "
-        "onnx/model_fp16.onnx, model_quantized.onnx (int8) and model_q4.onnx (int4). `dtype`, which "
-        "onnx/model.onnx and portvec use, may be among them",
+        "further dtypes to store in the same folder, under the names by which other runtimes look for them, "
+        "such as onnx/model_quantized.onnx for int8. `dtype`, which onnx/model.onnx and portvec use, may be "
+        "among them",
     )
     token_type_ids: bool = option(
         False,

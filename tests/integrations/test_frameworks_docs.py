@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from frameworks import need
+from frameworks import FRAMEWORKS, Framework, need
 from project import ROOT
 
 TEXT = (ROOT / "docs" / "frameworks.md").read_text(encoding="utf-8")
@@ -17,28 +17,22 @@ SECTIONS = {
     title: re.findall(r"```python\n(.*?)```", body, flags=re.DOTALL)
     for title, body in re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", TEXT, flags=re.DOTALL | re.MULTILINE)
 }
-PACKAGES = {
-    "LangChain": "langchain_core",
-    "LlamaIndex": "llama_index.core",
-    "Haystack": "haystack",
-    "Chroma": "chromadb",
-    "LanceDB": "lancedb",
-    "Qdrant": "qdrant_client",
-}
 
 
 def test_every_framework_has_a_section_that_makes_and_one_that_reopens() -> None:
-    assert {title: len(blocks) for title, blocks in SECTIONS.items()} == dict.fromkeys(PACKAGES, 2)
-    for title in PACKAGES:
-        assert f"(#{title.lower()})" in TEXT
+    assert {title: len(blocks) for title, blocks in SECTIONS.items()} == {
+        framework.title: 2 for framework in FRAMEWORKS
+    }
+    for framework in FRAMEWORKS:
+        assert f"(#{framework.title.lower()})" in TEXT
 
 
-@pytest.mark.parametrize("title", PACKAGES)
-def test_code_prints_what_its_comments_say(title: str, bundled: Path, tmp_path: Path) -> None:
-    need(PACKAGES[title])
+@pytest.mark.parametrize("framework", FRAMEWORKS, ids=lambda framework: framework.title)
+def test_code_prints_what_its_comments_say(framework: Framework, bundled: Path, tmp_path: Path) -> None:
+    need(framework.imported)
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "a").symlink_to(bundled)
-    for block in SECTIONS[title]:
+    for block in SECTIONS[framework.title]:
         expected = re.findall(r"^ *print\(.*\)  # (.+)$", block, flags=re.MULTILINE)
         assert expected
         result = subprocess.run(

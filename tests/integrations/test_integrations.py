@@ -13,19 +13,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from frameworks import FRAMEWORKS, Framework
 from portvec.integrations._common import LazyEmbedder
 from portvec_export import export_model
 from project import ROOT
 
-# Module and extra, the distribution that the extra brings, its import name.
-FRAMEWORKS = [
-    ("chroma", "chromadb", "chromadb"),
-    ("haystack", "haystack-ai", "haystack"),
-    ("lancedb", "lancedb", "lancedb"),
-    ("langchain", "langchain-core", "langchain_core"),
-    ("llama_index", "llama-index-core", "llama_index"),
-    ("qdrant", "qdrant-client", "qdrant_client"),
-]
 WITHOUT = """
 import sys
 from importlib.abc import MetaPathFinder
@@ -44,14 +36,14 @@ except MissingExtraError as error:
 """
 
 
-@pytest.mark.parametrize(("module", "package", "imported"), FRAMEWORKS)
-def test_a_missing_framework_names_the_command(module: str, package: str, imported: str) -> None:
-    command = [sys.executable, "-c", WITHOUT, imported, module]
+@pytest.mark.parametrize("framework", FRAMEWORKS, ids=lambda framework: framework.title)
+def test_a_missing_framework_names_the_command(framework: Framework) -> None:
+    command = [sys.executable, "-c", WITHOUT, framework.imported, framework.module]
     result = subprocess.run(command, capture_output=True, check=True, encoding="utf-8")
-    extra = module.replace("_", "-")
+    extra = framework.module.replace("_", "-")
     assert result.stdout == (
-        f"portvec.integrations.{module} needs {package}, which cannot be imported "
-        f"(No module named '{imported}'); run pip install 'portvec[{extra}]'\n"
+        f"portvec.integrations.{framework.module} needs {framework.distribution}, which cannot be imported "
+        f"(No module named '{framework.imported}'); run pip install 'portvec[{extra}]'\n"
     )
 
 
@@ -75,21 +67,21 @@ def test_a_framework_that_lacks_what_is_needed_names_the_command_too(tmp_path: P
 def test_each_extra_brings_its_framework_and_nothing_else() -> None:
     modules = {path.stem for path in (ROOT / "runtime/portvec/integrations").glob("[a-z]*.py")}
     # Milvus's class needs nothing of pymilvus, and its extra brings Milvus Lite too.
-    assert modules - {"milvus"} == {module for module, _, _ in FRAMEWORKS}
+    assert modules - {"milvus"} == {framework.module for framework in FRAMEWORKS}
     stated = [Requirement(line) for line in requires("portvec") or []]
-    for module, package, _ in FRAMEWORKS:
-        extra = module.replace("_", "-")
+    for framework in FRAMEWORKS:
+        extra = framework.module.replace("_", "-")
         brought = [
             entry for entry in stated if entry.marker is not None and entry.marker.evaluate({"extra": extra})
         ]
-        assert [entry.name for entry in brought] == [package]
+        assert [entry.name for entry in brought] == [framework.distribution]
 
 
 def test_lowest_versions_are_those_that_the_tests_run() -> None:
     lines = (ROOT / "tests" / "constraints" / "lowest-integrations.txt").read_text().splitlines()
     pinned = {entry.name: next(iter(entry.specifier)).version for entry in map(Requirement, lines[1:])}
     stated = {entry.name: entry.specifier for entry in map(Requirement, requires("portvec") or [])}
-    assert pinned.keys() == {package for _, package, _ in FRAMEWORKS}
+    assert pinned.keys() == {framework.distribution for framework in FRAMEWORKS}
     for package, version in pinned.items():
         assert (version + ".").startswith(next(iter(stated[package])).version + ".")
 

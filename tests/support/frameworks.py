@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -24,6 +25,32 @@ os.environ.update(
 )
 if os.environ.get("PORTVEC_ALL_INTEGRATIONS"):  # other tests, in whose process this may be, ask a local Hub
     os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+class Framework(NamedTuple):
+    """A framework that has an adapter.
+
+    Attributes:
+        title: its name in docs/frameworks.md.
+        module: of the adapter in portvec.integrations; the extra has the same name, with dashes.
+        distribution: what the extra installs.
+        imported: the package that the adapter imports.
+    """
+
+    title: str
+    module: str
+    distribution: str
+    imported: str
+
+
+FRAMEWORKS = [
+    Framework("LangChain", "langchain", "langchain-core", "langchain_core"),
+    Framework("LlamaIndex", "llama_index", "llama-index-core", "llama_index"),
+    Framework("Haystack", "haystack", "haystack-ai", "haystack"),
+    Framework("Chroma", "chroma", "chromadb", "chromadb"),
+    Framework("LanceDB", "lancedb", "lancedb", "lancedb"),
+    Framework("Qdrant", "qdrant", "qdrant-client", "qdrant_client"),
+]
 
 ANSWERS = {
     "Where was Alan Turing born?": "Born in Maida Vale, London, Turing was raised in southern England.",

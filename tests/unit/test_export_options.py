@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from portvec._artifact.dtypes import DTYPES
 from portvec._options import accepts, option
 from portvec.errors import OptionError
 from portvec_export import export_model
@@ -68,7 +69,7 @@ def test_further_dtypes_are_in_the_order_of_the_format_and_each_once() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"dtype": "bf16"}, "^dtype 'bf16' is unknown, expected one of float32, float16, int8, int4$"),
+        ({"dtype": "bf16"}, f"^dtype 'bf16' is unknown, expected one of {', '.join(DTYPES)}$"),
         ({"dim": "5"}, "^dim is '5', expected a whole number of 1 or more, or None$"),
         ({"dim": "model"}, "^dim is 'model', expected a whole number"),
         ({"max_length": "all"}, "^max_length is 'all', expected a whole number"),

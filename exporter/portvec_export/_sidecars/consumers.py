@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from portvec._artifact import format as fmt
 from portvec._artifact.manifest import Head
+from portvec_export._options import ExportOptions
 from portvec_export._source.model import SourceModel
 
 # The number for "no limit", where a consumer requires a number.
@@ -21,7 +22,7 @@ class _Token(NamedTuple):
 
 
 def write_consumer_files(
-    folder: Path, source: SourceModel, *, graphs: Sequence[str], single_file: bool
+    folder: Path, source: SourceModel, graphs: Sequence[str], options: ExportOptions
 ) -> None:
     """Write tokenizer.json and the configuration files of transformers and sentence-transformers.
 
@@ -39,7 +40,7 @@ def write_consumer_files(
     (folder / fmt.TOKENIZER).write_text(compact, encoding="utf-8")
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(length, special_tokens))
     _write_json(folder / "special_tokens_map.json", special_tokens)
-    external = () if single_file else tuple(Path(graph).name for graph in graphs)
+    external = () if options.single_file else tuple(Path(graph).name for graph in graphs)
     _write_json(folder / "config.json", _config(source, length, pad, external))
     modules = [
         {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},

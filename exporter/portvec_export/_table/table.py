@@ -19,8 +19,8 @@ class Codec(Protocol):
     """A way to store a table, which the registry of dtypes names.
 
     Attributes:
-        variant_graph: path of a graph with such a table beside the main one, where Transformers.js looks
-            for it.
+        variant_graph: path of a graph with such a table beside the main one: where Transformers.js looks
+            for it, or onnx/model_NAME.onnx if that has no name for the dtype.
     """
 
     variant_graph: ClassVar[str]

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from portvec._cores import available_cores
+from portvec._tokenization.backends import ACCELERATORS
 
-PACKAGES = ("portvec", "onnxruntime", "numpy", "tokenizers", "nanotoken", "model2vec", "fastembed")
+_BACKENDS = tuple(accelerator.package for accelerator in ACCELERATORS.values())
+PACKAGES = ("portvec", "onnxruntime", "numpy", "tokenizers", *_BACKENDS, "model2vec", "fastembed")
 
 
 def describe(packages: tuple[str, ...] = PACKAGES) -> dict[str, Any]:
