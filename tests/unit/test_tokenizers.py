@@ -18,6 +18,7 @@ from tokenizers import Tokenizer, pre_tokenizers
 
 import texts
 from corpus import paragraphs
+from counting_encoder import CountingEncoder
 from matrix import CASES, unigram_sentencepiece
 from portvec import StaticEmbedder
 from portvec._tokenization.backends.huggingface import PlainEncoder
@@ -53,8 +54,8 @@ def test_joining_texts_changes_nothing(tokenizer_json: Path) -> None:
         assert encoder.encode(batch).lists() == plain_ids(tokenizer_json, batch)
 
 
-def word_encoder(path: Path, **options: Any) -> WordEncoder:
-    plain = PlainEncoder(path)
+def word_encoder(path: Path, plain: PlainEncoder | None = None, **options: Any) -> WordEncoder:
+    plain = plain or PlainEncoder(path)
     rules = find_cutting_rules(plain.tokenizer)
     assert rules is not None
     return WordEncoder(plain, rules, **options)
@@ -134,38 +135,29 @@ class TestCachingWords:
             batch = [f"ab{c}cd {c} !{c}x{c}?{c} {c}" for c in characters[start : start + 2000]]
             assert encoder.encode(batch).lists() == plain_ids(split_json, batch)
 
-    def test_finds_what_it_has_seen(self, split_json: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        encoder = word_encoder(split_json)
+    def test_finds_what_it_has_seen(self, split_json: Path) -> None:
+        plain = CountingEncoder(split_json)
+        encoder = word_encoder(split_json, plain)
         batch = [
             f"{paragraph.split()[0][:12]} one two {number % 50}"
             for number, paragraph in enumerate(paragraphs(900))
         ]
-        expected = encoder.encode(batch).lists()
-        monkeypatch.setattr(PlainEncoder, "encode", None)  # not needed again
+        expected = plain_ids(split_json, batch)
         assert encoder.encode(batch).lists() == expected
+        assert plain.seen
+        plain.seen.clear()
+        assert encoder.encode(batch).lists() == expected
+        assert plain.seen == []
 
     def test_texts_are_tokenized_whole_where_words_are_new(self, bundled: Path) -> None:
-        encoded: list[str] = []
-
-        class Recording(PlainEncoder):
-            def encode(self, texts: Sequence[str]) -> TokenIds:
-                encoded.extend(texts)
-                return super().encode(texts)
-
-            def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
-                encoded.extend(texts)
-                return super().encode_separated(texts, separator)
-
         path = bundled / "tokenizer.json"
-        plain = Recording(path)
-        rules = find_cutting_rules(plain.tokenizer)
-        assert rules is not None
+        plain = CountingEncoder(path)
         rng = random.Random(5)
         words = [f"{rng.getrandbits(64):x}" for _ in range(1000)]
         batch = [" ".join(words[start : start + 20]) for start in range(0, 1000, 20)]
-        assert WordEncoder(plain, rules).encode(batch).lists() == plain_ids(path, batch)
-        assert set(batch) <= set(encoded)
-        assert not set(words) & set(encoded)
+        assert word_encoder(path, plain).encode(batch).lists() == plain_ids(path, batch)
+        assert set(batch) <= set(plain.seen)
+        assert not set(words) & set(plain.seen)
 
     def test_memory_is_bounded(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         path = bundled / "tokenizer.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from tokenizers.trainers import WordPieceTrainer
 
 import tiny_models
-from portvec._tokenization.backends.huggingface import SEPARATOR, PlainEncoder
+from counting_encoder import CountingEncoder
+from portvec._tokenization.backends.huggingface import SEPARATOR
 from portvec._tokenization.cutting import (
     ByteLevelWords,
     CutAtPunctuation,
@@ -22,36 +22,11 @@ from portvec._tokenization.cutting import (
     Standing,
     find_cutting_rules,
 )
-from portvec._tokenization.token_ids import TokenIds
 from portvec._tokenization.word_cache import WordEncoder
 from portvec._tokenization.word_table import IDS, SLOTS, WordTable
 from project import FUZZ
 
 RULES = {"wordpiece": CutAtPunctuation, "unigram": MetaspaceWords, "bpe": ByteLevelWords}
-
-
-class CountingEncoder(PlainEncoder):
-    """Records the texts that are tokenized, in whatever way."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, parallel=False)
-        self.seen: list[str] = []
-
-    def encode(self, texts: Sequence[str]) -> TokenIds:
-        before = len(self.seen)
-        tokens = super().encode(texts)
-        self.seen[before:] = texts
-        return tokens
-
-    def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
-        self.seen += texts
-        return super().encode_separated(texts, separator)
-
-    def encode_joined(self, words: Sequence[str], mark: str) -> TokenIds:
-        before = len(self.seen)
-        tokens = super().encode_joined(words, mark)
-        self.seen[before:] = words
-        return tokens
 
 
 class Case:
