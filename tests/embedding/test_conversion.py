@@ -58,7 +58,7 @@ def test_failed_conversion_leaves_nothing(tiny_model: Path) -> None:
     assert not (cache_root() / "models").exists() or conversions() == []
 
 
-def test_processes_that_start_together_convert_once(tiny_model: Path, tmp_path: Path) -> None:
+def test_processes_that_start_together_convert_once(tiny_model: Path) -> None:
     program = (
         "from portvec import StaticEmbedder; from portvec_export import _export\n"
         "export = _export.export_artifact\n"

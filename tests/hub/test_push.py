@@ -57,7 +57,7 @@ def size(folder: Path) -> str:
     return f"{sum(map(len, contents(folder).values())) / 1e6:.1f}"
 
 
-def test_json(run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path) -> None:
+def test_json(run: RunPortvec, hub: LocalHub, tiny: Path) -> None:
     pushed = json.loads(run("push", tiny, "owner/name", "--json").stdout)
     files, size = len(contents(tiny)), sum(map(len, contents(tiny).values()))
     commit = hub.repositories["owner/name"].commit

@@ -135,7 +135,7 @@ for question in sys.argv[3:]:
 
 
 @pytest.mark.parametrize("component", [PortvecTextEmbedder, PortvecDocumentEmbedder])
-def test_loads_at_warm_up(component: Any, tmp_path: Path) -> None:
+def test_loads_at_warm_up(component: Any) -> None:
     embedder = component("no/such/folder")
     with pytest.raises(SourceError, match=r"^no/such/folder: no such folder"):
         embedder.warm_up()

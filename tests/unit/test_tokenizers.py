@@ -118,16 +118,14 @@ class TestCachingWords:
         for _ in range(2):  # cold and warm
             assert encoder.encode(batch).lists() == expected
 
-    def test_changes_nothing_at_any_joint(self, split_json: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_changes_nothing_at_any_joint(self, split_json: Path) -> None:
         encoder = word_encoder(split_json, min_bytes=0, max_unknown=2)
         rng = random.Random(4)
         for _ in range(10 * FUZZ):
             batch = ["".join(rng.choices(JOINTS, k=rng.randint(0, 40))) for _ in range(200)]
             assert encoder.encode(batch).lists() == plain_ids(split_json, batch)
 
-    def test_changes_nothing_beside_any_character(
-        self, split_json: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_changes_nothing_beside_any_character(self, split_json: Path) -> None:
         encoder = word_encoder(split_json, max_unknown=2)
         step = 1 if FUZZ > 1 else 61
         characters = [chr(code) for code in range(0, 0x33000, step) if not 0xD800 <= code < 0xE000]
@@ -159,7 +157,7 @@ class TestCachingWords:
         assert set(batch) <= set(plain.seen)
         assert not set(words) & set(plain.seen)
 
-    def test_memory_is_bounded(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_memory_is_bounded(self, bundled: Path) -> None:
         path = bundled / "tokenizer.json"
         encoder = word_encoder(path, make_table=small_table(path))
         batches = [paragraphs(1500)[start : start + 50] for start in range(0, 1500, 50)]
@@ -169,7 +167,7 @@ class TestCachingWords:
             tables.add(encoder._table)
         assert len(tables) > 2
 
-    def test_under_sixteen_threads(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_under_sixteen_threads(self, bundled: Path) -> None:
         path = bundled / "tokenizer.json"
         encoder = word_encoder(path, make_table=small_table(path))
         batches = [paragraphs(600)[start : start + 20] for start in range(0, 600, 20)] * 2
