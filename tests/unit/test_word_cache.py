@@ -23,7 +23,7 @@ from portvec._tokenization.cutting import (
     find_cutting_rules,
 )
 from portvec._tokenization.word_cache import WordEncoder
-from portvec._tokenization.word_table import IDS, SLOTS, WordTable
+from portvec._tokenization.word_table import IDS, LONGEST, SLOTS, WordTable
 from project import FUZZ
 
 RULES = {"wordpiece": CutAtPunctuation, "unigram": MetaspaceWords, "bpe": ByteLevelWords}
@@ -186,17 +186,12 @@ def test_a_full_table_is_replaced(wordpiece: Case) -> None:
     assert wordpiece.seen(last) == []
 
 
-def test_known_words_are_those_that_normalize_to_themselves(wordpiece: Case, tmp_path: Path) -> None:
+def test_known_words_have_the_ids_that_they_are_tokenized_to(wordpiece: Case) -> None:
     known = wordpiece.rules.list_known_words()
     assert {b"a", b"return", b"7"} <= known.keys()
     assert all(word.isalnum() and word == word.lower() for word in known)
     for word, token_id in known.items():
         assert wordpiece.expected([word.decode()]) == [[token_id]]
-    tokenizer = tiny_models.tokenizer("wordpiece")
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=False)
-    rules = find_cutting_rules(tokenizer)
-    assert rules is not None
-    assert rules.list_known_words() == {**known}
 
 
 def cased(clean_text: bool = True, longest: int = 100, letters: str = "aBc!,") -> Tokenizer:
@@ -209,12 +204,30 @@ def cased(clean_text: bool = True, longest: int = 100, letters: str = "aBc!,") -
     return tokenizer
 
 
-def test_upper_case_words_of_a_cased_tokenizer() -> None:
+def known_words(tokenizer: Tokenizer) -> dict[bytes, int]:
+    rules = find_cutting_rules(tokenizer)
+    assert rules is not None
+    return rules.list_known_words()
+
+
+def test_upper_case_words_are_known_unless_they_are_lower_cased() -> None:
+    tokenizer = cased()
+    known = known_words(tokenizer)
+    assert {b"a", b"B", b"c"} <= known.keys()
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    assert known_words(tokenizer) == {word: known[word] for word in known if word == word.lower()}
+
+
+def test_words_too_long_for_the_table_are_not_known() -> None:
+    tokenizer = cased()
+    assert "c" * 70 in tokenizer.get_vocab()
+    lengths = [len(word) for word in known_words(tokenizer)]
+    assert 32 < max(lengths) <= LONGEST
+
+
+def test_case_is_kept_for_a_cased_tokenizer() -> None:
     rules = find_cutting_rules(cased())
     assert rules is not None
-    assert b"B" in rules.list_known_words()
-    assert max(map(len, rules.list_known_words())) <= 64
-    assert rules.separator == "!"
     assert rules.fold is not None
     assert rules.fold[ord("B")] == ord("B")
 
