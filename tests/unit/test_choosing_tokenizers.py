@@ -28,8 +28,10 @@ class FakeAccelerator:
     models = frozenset({"WordPiece"})
     error: Exception | None = None
     shift = 0
+    loaded: list[bool]  # what each was told about threads
 
     def __init__(self, path: Path, *, parallel: bool) -> None:
+        self.loaded.append(parallel)
         if self.error is not None:
             raise self.error
         self._plain = PlainEncoder(path)
@@ -42,7 +44,7 @@ class FakeAccelerator:
 
 def fake(**attributes: Any) -> dict[str, Any]:
     """Return a registry with one accelerator that has these attributes."""
-    return {"fake": type("Fake", (FakeAccelerator,), attributes)}
+    return {"fake": type("Fake", (FakeAccelerator,), {"loaded": [], **attributes})}
 
 
 @pytest.fixture
@@ -83,11 +85,12 @@ def test_accelerator_for_other_models(artifact: Artifact) -> None:
 
 
 def test_accelerator_that_is_not_installed(artifact: Artifact) -> None:
-    accelerators = fake(package="no_such_package", error=AssertionError("must not be loaded"))
+    accelerators = fake(package="no_such_package")
     assert name_of(artifact, "auto", accelerators) == CACHING
     message = r"^tokenizer 'fake' is not installed; run pip install 'portvec\[quick\]'$"
     with pytest.raises(MissingExtraError, match=message):
         choose_tokenizer(artifact, "fake", accelerators=accelerators)
+    assert accelerators["fake"].loaded == []
 
 
 REFUSED = ": fake does not give this model's token ids; use tokenizer='auto'$"
@@ -104,12 +107,15 @@ def test_accelerator_with_other_ids(artifact: Artifact, caplog: pytest.LogCaptur
         choose_tokenizer(artifact, "fake", accelerators=accelerators)
 
 
-def test_accelerator_that_fails(artifact: Artifact, caplog: pytest.LogCaptureFixture) -> None:
-    accelerators = fake(error=RuntimeError("no such model"))
+@pytest.mark.parametrize("error", [RuntimeError("no such model"), ImportError("wrong ELF class")])
+def test_accelerator_that_fails(
+    artifact: Artifact, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    accelerators = fake(error=error)
     with caplog.at_level(logging.INFO, "portvec"):
         assert choose_tokenizer(artifact, accelerators=accelerators).name == CACHING
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("INFO", f"{artifact.folder}: fake is not used (no such model)")
+        ("INFO", f"{artifact.folder}: fake is not used ({error})")
     ]
     with pytest.raises(ArtifactError, match=REFUSED):
         choose_tokenizer(artifact, "fake", accelerators=accelerators)
@@ -121,9 +127,12 @@ def test_the_next_accelerator_is_tried(artifact: Artifact) -> None:
 
 
 def test_nothing_is_loaded_before_it_is_needed(artifact: Artifact) -> None:
-    accelerators = fake(error=AssertionError("must not be loaded"))
+    accelerators = fake()
     tokenizer = choose_tokenizer(artifact, accelerators=accelerators)
     assert tokenizer.tokenize(["return the value"]).lists()[0]
+    assert accelerators["fake"].loaded == []
+    tokenizer.tokenize(LONG)
+    assert len(accelerators["fake"].loaded) == 1
 
 
 def test_models_that_cannot_be_cut_run_on_tokenizers(artifact: Artifact) -> None:
@@ -139,16 +148,9 @@ def test_models_that_cannot_be_cut_run_on_tokenizers(artifact: Artifact) -> None
 def test_accelerators_are_told_whether_they_may_use_threads(
     artifact: Artifact, choice: str, parallel: bool
 ) -> None:
-    given: list[bool] = []
-
-    class Recording(FakeAccelerator):
-        def __init__(self, path: Path, *, parallel: bool) -> None:
-            given.append(parallel)
-            super().__init__(path, parallel=parallel)
-
-    accelerators: dict[str, Any] = {"fake": Recording}
+    accelerators = fake()
     choose_tokenizer(artifact, choice, parallel=parallel, at_once=True, accelerators=accelerators)
-    assert given == [parallel]
+    assert accelerators["fake"].loaded == [parallel]
 
 
 def test_errors_of_an_artifact_are_not_blamed_on_texts(artifact: Artifact) -> None:

@@ -134,6 +134,7 @@ def test_ids_of_any_texts(case: Case, texts: list[str]) -> None:
 
 def test_a_word_is_tokenized_once(case: Case) -> None:
     first = case.seen(["zyx wvu zyx", "zyx", "wvu zyx"])
+    assert {word.strip() for word in first} == {"zyx", "wvu"}
     assert len(first) == len(set(first)) <= 4  # with and without a space, where that makes a difference
     assert case.seen(["zyx wvu zyx", "zyx", "wvu zyx"]) == []
     assert [word.strip() for word in case.seen(["zyx wvu tsr", "zyx"])] == ["tsr"]
