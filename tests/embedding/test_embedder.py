@@ -123,12 +123,6 @@ def test_input_errors_are_type_and_value_errors_too(embedder: StaticEmbedder) ->
             embedder.encode([1])  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
-def test_impossible_threads(tiny: Path, threads: Any) -> None:
-    with pytest.raises(OptionError, match="expected a whole number of 1 or more, or None"):
-        StaticEmbedder.load(tiny, threads=threads)
-
-
 def test_unknown_tokenizer_and_provider(tiny: Path) -> None:
     message = "tokenizer 'magic' is unknown, expected one of auto, tokenizers, nanotoken"
     with pytest.raises(OptionError, match=message):

@@ -98,13 +98,6 @@ def test_fewer_vectors_take_less_space_and_record_their_cost(tiny_model: Path, t
 
 
 class TestErrors:
-    @pytest.mark.parametrize("size", [0, -3, 2.5, True])
-    def test_no_number(self, size: object, tiny_model: Path, tmp_path: Path) -> None:
-        with pytest.raises(
-            OptionError, match=r"^vocabulary_size is .*, expected a whole number of 1 or more"
-        ):
-            export_model(tiny_model, tmp_path / "artifact", vocabulary_size=size)  # type: ignore[arg-type]
-
     @pytest.mark.parametrize("size", [800, 5000])
     def test_no_fewer_than_there_are(self, size: int, tiny_model: Path, tmp_path: Path) -> None:
         with pytest.raises(

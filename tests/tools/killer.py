@@ -89,8 +89,9 @@ def main(mode: str, model: str, folder: Path, rounds: int) -> None:
         outcomes[state(found())] += 1
     _, status = os.waitpid(fork(action), 0)
     outcomes[f"last {state(found())}, exit {status}"] += 1
-    beside = [*folder.iterdir(), *conversions.glob("*"), *conversions.glob(".*")]
-    litter = sorted({path.name for path in beside if path.suffix in (".partial", ".replaced")})
+    kept = {*found(), *folder.glob("old*")}
+    beside = {*folder.iterdir(), *conversions.glob("*"), *conversions.glob(".*")}
+    litter = sorted(path.name for path in beside - kept)
     print(json.dumps({"outcomes": outcomes, "litter": litter, "targets": len(found())}))
 
 

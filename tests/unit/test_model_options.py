@@ -17,7 +17,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"max_length": True}, "^max_length is True, expected a whole number"),
     ({"max_length": -1}, "^max_length is -1, expected a whole number"),
     ({"threads": 0}, "^threads is 0, expected a whole number"),
+    ({"threads": -1}, "^threads is -1, expected a whole number"),
     ({"threads": 1.5}, r"^threads is 1\.5, expected a whole number"),
+    ({"threads": "2"}, "^threads is '2', expected a whole number"),
     ({"providers": "CPU"}, r"^providers is 'CPU', expected a list of names, such as \['CPU'\]$"),
 ]
 
@@ -39,9 +41,21 @@ def test_milvus_has_model2vecs_names() -> None:
         Model2VecEmbeddingFunction("no/such/folder", dim=0)
 
 
-@pytest.mark.parametrize("options", [{}, {"max_length": "model"}, {"max_length": None}, {"threads": None}])
+ACCEPTED: list[dict[str, Any]] = [
+    {},
+    {"dim": 1},
+    {"max_length": 1},
+    {"max_length": "model"},
+    {"max_length": None},
+    {"threads": 1},
+    {"threads": None},
+]
+
+
+@pytest.mark.parametrize("options", ACCEPTED)
 def test_accepted(options: dict[str, Any]) -> None:
-    assert ModelOptions(**options) == ModelOptions(**options)
+    kept = ModelOptions(**options)
+    assert {name: getattr(kept, name) for name in options} == options
 
 
 def test_options_can_be_keys() -> None:

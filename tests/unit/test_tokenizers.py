@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,9 +21,7 @@ from counting_encoder import CountingEncoder
 from matrix import CASES, unigram_sentencepiece
 from portvec import StaticEmbedder
 from portvec._tokenization.backends.huggingface import PlainEncoder
-from portvec._tokenization.backends.nanotoken import NanotokenEncoder
 from portvec._tokenization.cutting import find_cutting_rules
-from portvec._tokenization.token_ids import TokenIds
 from portvec._tokenization.word_cache import WordEncoder
 from portvec._tokenization.word_table import WordTable
 from portvec.errors import ArtifactError, MissingExtraError
@@ -196,6 +193,8 @@ def test_a_prefix_at_the_very_start_only(tmp_path: Path) -> None:
 
 
 class TestChoice:
+    """With the real nanotoken, or as if it were missing. test_choosing_tokenizers.py has all the rules."""
+
     def test_auto_takes_nanotoken_for_wordpiece(self, bundled: Path) -> None:
         assert StaticEmbedder.load(bundled).tokenizer == "nanotoken"
         assert StaticEmbedder.load(bundled, tokenizer="tokenizers").tokenizer == "tokenizers, caching words"
@@ -212,28 +211,6 @@ class TestChoice:
         assert StaticEmbedder.load(bundled).tokenizer == "tokenizers, caching words"
         with pytest.raises(MissingExtraError, match=r"not installed; run pip install 'portvec\[fast\]'"):
             StaticEmbedder.load(bundled, tokenizer="nanotoken")
-
-    def test_wrong_ids_are_not_used_and_it_says_so(
-        self, bundled: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        right = NanotokenEncoder.encode
-
-        def wrong(self: NanotokenEncoder, batch: Sequence[str]) -> TokenIds:
-            found = right(self, batch)
-            return TokenIds(found.ids + (found.ids == 5), found.offsets)
-
-        monkeypatch.setattr(NanotokenEncoder, "encode", wrong)
-        with caplog.at_level(logging.WARNING, "portvec"):
-            assert StaticEmbedder.load(bundled).tokenizer == "tokenizers, caching words"
-        assert "nanotoken is not used, its ids differ from the recorded ones" in caplog.text
-
-    def test_broken_installation_is_not_used(
-        self, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "nanotoken.py").write_text("raise ImportError('wrong ELF class')")
-        monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.delitem(sys.modules, "nanotoken", raising=False)
-        assert StaticEmbedder.load(bundled).tokenizer == "tokenizers, caching words"
 
 
 THREADS = """
