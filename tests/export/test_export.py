@@ -13,22 +13,11 @@ from model2vec import StaticModel
 import tiny_models
 from command_line import RunPortvec
 from corpus import paragraphs
+from folders import contents, names
 from portvec import StaticEmbedder, verify
 from portvec._artifact.dtypes import DTYPES, Dtype
 from portvec.errors import ArtifactError, ExportError, OptionError, SourceError
 from portvec_export import export_model
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def test_writes_the_files_of_the_format_and_nothing_else(tiny_model: Path, tmp_path: Path) -> None:

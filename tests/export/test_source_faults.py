@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import tiny_models
+from folders import contents, names
 from portvec.errors import SourceError
 from portvec_export import export_model
 
@@ -170,15 +171,15 @@ def test_fault(name: str, tmp_path: Path) -> None:
     break_it, message = FAULTS[name]
     source = tiny_models.save(tmp_path / "model")
     target = export_model(source, tmp_path / "artifact")
-    before = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    before = contents(target)
     break_it(source)
     for output, overwrite in ((tmp_path / "new", False), (target, True)):
         with pytest.raises(SourceError, match=message) as caught:
             export_model(source, output, overwrite=overwrite)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "new").exists()
-    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["artifact", "model", "portvec-cache"]
+    assert contents(target) == before
+    assert names(tmp_path) == ["artifact", "model", "portvec-cache"]
 
 
 def test_files_of_two_models(tmp_path: Path) -> None:

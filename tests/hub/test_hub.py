@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import tiny_models
 from command_line import RunPortvec
+from folders import contents
+from hub_checks import anonymous, check_error, closed_port
 from hub_repository import TOKEN, Repository
 from hub_server import LocalHub
 
 
 @pytest.fixture
 def run(portvec_process: RunPortvec, hub: LocalHub) -> RunPortvec:
-    """The command line with the local Hub, and no wait of ten seconds for a dead connection."""
-
-    def run(*args: object, **env: Any) -> subprocess.CompletedProcess[str]:
-        hub.requests.clear()
-        settings = {"HF_ENDPOINT": hub.url, "HF_HUB_DOWNLOAD_TIMEOUT": "5", "PORTVEC_CACHE": ""}
-        return portvec_process(*args, **{**settings, **env})
-
-    return run
-
-
-def vector(output: str) -> list[float]:
-    return json.loads(output)["embedding"]  # type: ignore[no-any-return]
-
-
-def files_below(folder: Path) -> set[str]:
-    return {path.name for path in folder.rglob("*")}
+    return anonymous(portvec_process, hub)
 
 
 def test_model2vec_model_is_converted_once_and_then_needs_no_network(
@@ -66,7 +50,7 @@ def test_artifact_is_used_as_it_is_in_real_files(
     assert run("embed", "owner/artifact", "the value", HF_HUB_OFFLINE="1").stdout == local.stdout
     (copy,) = (tmp_path / "home" / ".cache" / "portvec" / "models").iterdir()
     assert not any(path.is_symlink() for path in copy.rglob("*"))
-    assert {path.name for path in tiny.rglob("*")} == files_below(copy)
+    assert contents(copy) == contents(tiny)
 
 
 def test_damaged_artifact_on_the_hub_is_not_kept(
@@ -116,23 +100,17 @@ def test_cache_that_holds_only_some_files_is_completed(
 
 
 class TestErrors:
-    def check(self, result: subprocess.CompletedProcess[str], message: str) -> None:
-        assert result.returncode == 1
-        assert result.stdout == ""
-        assert result.stderr.count("\n") == 1
-        assert result.stderr.startswith("portvec: error: owner/")
-        assert message in result.stderr
-
     def test_no_such_repository(self, run: RunPortvec) -> None:
-        self.check(
+        check_error(
             run("embed", "owner/missing", "x"),
             "owner/missing: no such repository, or it is private; check the name, or pass --token",
         )
 
     def test_gated(self, run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:
         hub.add_folder("owner/gated", tiny_model, gated=True)
-        self.check(
-            run("embed", "owner/gated", "x"), "access to owner/gated is restricted; request it on the Hub"
+        check_error(
+            run("embed", "owner/gated", "x"),
+            "owner/gated: access to owner/gated is restricted; request it on the Hub",
         )
         assert run("embed", "owner/gated", "x", HF_TOKEN=TOKEN).returncode == 0
 
@@ -145,27 +123,33 @@ class TestErrors:
 
     def test_no_such_revision(self, run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:
         hub.add_folder("owner/model", tiny_model)
-        self.check(run("embed", "owner/model@v9", "x"), "no revision 'v9'; check the branch, tag or commit")
+        check_error(
+            run("embed", "owner/model@v9", "x"),
+            "owner/model@v9: the repository has no revision 'v9'; check the branch, tag or commit",
+        )
 
     def test_neither_kind(self, run: RunPortvec, hub: LocalHub) -> None:
         hub.repositories["owner/other"] = Repository({"pytorch_model.bin": b"", "README.md": b""})
-        self.check(run("embed", "owner/other", "x"), "(portvec.json); has README.md, pytorch_model.bin")
+        check_error(
+            run("embed", "owner/other", "x"),
+            "owner/other: neither a Model2Vec model (model.safetensors, config.json, tokenizer.json, or "
+            "sentence-transformers' StaticEmbedding layout of them) nor a portvec artifact (portvec.json); "
+            "has README.md, pytorch_model.bin",
+        )
 
     def test_offline_with_a_cold_cache(self, run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:
         hub.add_folder("owner/model", tiny_model)
-        self.check(
+        check_error(
             run("embed", "owner/model", "x", HF_HUB_OFFLINE="1"),
-            "not in the cache, and HF_HUB_OFFLINE is set; unset it once to download the model, or copy",
+            "owner/model: not in the cache, and HF_HUB_OFFLINE is set; unset it once to download the model",
         )
         assert hub.requests == []
 
     def test_no_network(self, run: RunPortvec) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.check(
-            run("embed", "owner/model", "x", HF_ENDPOINT=f"http://127.0.0.1:{port}"),
-            f"cannot be fetched from http://127.0.0.1:{port} (ConnectError: [Errno 111] Connection refused)",
+        url = f"http://127.0.0.1:{closed_port()}"
+        check_error(
+            run("embed", "owner/model", "x", HF_ENDPOINT=url),
+            f"owner/model: cannot be fetched from {url} (ConnectError: [Errno 111] Connection refused)",
         )
 
 

@@ -9,7 +9,8 @@ import pytest
 
 import tiny_models
 from command_line import RunPortvec
-from hub_checks import check_error, closed_port, contents, logged_in
+from folders import contents
+from hub_checks import check_error, closed_port, logged_in
 from hub_repository import Repository
 from hub_server import LocalHub
 from portvec_export import export_model

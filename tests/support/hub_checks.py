@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from pathlib import Path
 from typing import Any
 
 from command_line import RunPortvec
@@ -12,16 +11,15 @@ from hub_repository import TOKEN
 from hub_server import LocalHub
 
 
-def logged_in(portvec: RunPortvec, hub: LocalHub) -> RunPortvec:
-    """Return the command line with the local Hub and a token that may write."""
+def anonymous(portvec: RunPortvec, hub: LocalHub) -> RunPortvec:
+    """Return the command line with the local Hub, and no token."""
 
     def run(*args: object, **env: Any) -> subprocess.CompletedProcess[str]:
         hub.requests.clear()
         settings = {
             "HF_ENDPOINT": hub.url,
-            "HF_HUB_DOWNLOAD_TIMEOUT": "5",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "5",  # and not ten seconds for a dead connection
             "HF_HUB_DISABLE_XET": "1",  # which the local Hub does not offer
-            "HF_TOKEN": TOKEN,
             "PORTVEC_CACHE": "",
         }
         return portvec(*args, **{**settings, **env})
@@ -29,10 +27,10 @@ def logged_in(portvec: RunPortvec, hub: LocalHub) -> RunPortvec:
     return run
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
-    }
+def logged_in(portvec: RunPortvec, hub: LocalHub) -> RunPortvec:
+    """Return the command line with the local Hub, and a token that may write."""
+    run = anonymous(portvec, hub)
+    return lambda *args, **env: run(*args, **{"HF_TOKEN": TOKEN, **env})
 
 
 def published(hub: LocalHub, repo_id: str = "owner/name") -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import hub_uploads
+from folders import contents
 from hub_repository import READ_TOKEN, TOKEN, Repository, commit_of, git_hash
 
 
@@ -40,12 +41,7 @@ class LocalHub:
     intrude: Callable[[], object] | None = None
 
     def add_folder(self, repo_id: str, folder: Path, **options: Any) -> Repository:
-        files = {
-            path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in folder.rglob("*")
-            if path.is_file()
-        }
-        self.repositories[repo_id] = Repository(files, **options)
+        self.repositories[repo_id] = Repository(contents(folder), **options)
         return self.repositories[repo_id]
 
     def serve(self) -> ThreadingHTTPServer:
