@@ -197,7 +197,8 @@ def _subfolder(folder: Path) -> Path:
     return folder
 
 
-CASES = [
+# These differ in their tokenizer, the others in their table, their options or their layout.
+TOKENIZER_CASES = [
     _tokenizer_case("WordPiece, uncased", _uncased),
     _tokenizer_case("WordPiece, cased", wordpiece_cased),
     _tokenizer_case("WordPiece, stored padding, truncation, template", stored_settings),
@@ -206,6 +207,9 @@ CASES = [
     _tokenizer_case("Unigram, XLM-R style, pad id 1", unigram_xlmr),
     _tokenizer_case("BPE, byte-level, no UNK", bpe_byte_level),
     _tokenizer_case("WordLevel", lambda: tiny_models.tokenizer("wordlevel")),
+]
+CASES = [
+    *TOKENIZER_CASES,
     _tokenizer_case("float16 table", _uncased, dtype="float16"),
     _tokenizer_case("float64 table", _uncased, dtype="float64"),
     Case("int8 table (model2vec's), not normalized", _saved(_int8)),

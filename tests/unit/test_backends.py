@@ -9,7 +9,7 @@ import pytest
 
 import texts
 from corpus import paragraphs
-from matrix import CASES
+from matrix import TOKENIZER_CASES
 from portvec._tokenization.backends import ACCELERATORS
 from portvec._tokenization.backends.huggingface import PlainEncoder
 
@@ -18,7 +18,7 @@ from portvec._tokenization.backends.huggingface import PlainEncoder
 def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Path]]:
     """tokenizer.json of several kinds, and the type of its model."""
     found = []
-    for case in CASES[:8]:  # these differ in their tokenizer, the others in their table
+    for case in TOKENIZER_CASES:
         path = case.build(tmp_path_factory.mktemp("backend")) / "tokenizer.json"
         found.append((json.loads(path.read_text(encoding="utf-8"))["model"]["type"], path))
     return found
