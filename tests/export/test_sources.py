@@ -53,8 +53,9 @@ def test_source_tables_of_every_type(source_dtype: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("mapped", [True, False], ids=["mapping", "weights-only"])
-def test_vocabulary_quantized_models(mapped: bool, tmp_path: Path) -> None:
+def test_vocabulary_quantized_models(mapped: bool, dtype: str, tmp_path: Path) -> None:
     size = tiny_models.tokenizer("wordpiece").get_vocab_size()
     rng = np.random.default_rng(0)
     source = tiny_models.save(
@@ -63,18 +64,14 @@ def test_vocabulary_quantized_models(mapped: bool, tmp_path: Path) -> None:
         token_mapping=rng.integers(0, 50, size) if mapped else None,
         weights=rng.random(size).astype(np.float32),
     )
-    for dtype in ("float32", "float16"):
-        folder = export_model(source, tmp_path / dtype, dtype=dtype)
-        model = StaticModel.from_pretrained(source, quantize_to="float32")
-        if dtype == "float32" or mapped:
-            np.testing.assert_allclose(
-                StaticEmbedder.load(folder).encode(paragraphs(100)),
-                model.encode(paragraphs(100)),
-                rtol=0,
-                atol=1e-6,
-            )
-        if mapped:  # the table stays as small as it was
-            assert (folder / "onnx" / "model.onnx_data").stat().st_size < 51 * 24 * 4 + size * 12 + 200
+    folder = export_model(source, tmp_path / "artifact", dtype=dtype)
+    expected = StaticModel.from_pretrained(source, quantize_to="float32").encode(paragraphs(100))
+    # Without a mapping, the table holds the rows times their weights, which float16 rounds.
+    tolerance = 1e-6 if mapped or dtype == "float32" else 5e-4
+    got = StaticEmbedder.load(folder).encode(paragraphs(100))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=tolerance)
+    if mapped:  # the table stays as small as it was
+        assert (folder / "onnx" / "model.onnx_data").stat().st_size < 51 * 24 * 4 + size * 12 + 200
 
 
 class TestSourceErrors:
