@@ -80,11 +80,11 @@ SAMPLES = {
 TESTS = (
     "embedding/test_embedder.py",
     "embedding/test_concurrency.py",
-    "cli/test_cli.py::TestSearch",
-    "cli/test_cli.py::TestEmbed::test_ten_thousand_texts",
-    "cli/test_cli.py::TestEmbed::test_failure_half_way_leaves_no_file",
-    "cli/test_cli.py::TestErrors::test_missing_file_of_an_artifact",
-    "cli/test_cli.py::test_leaves_nothing_in_the_home_folder",
+    "cli/test_search.py",
+    "cli/test_embed.py::test_ten_thousand_texts",
+    "cli/test_embed.py::test_failure_half_way_leaves_the_file_as_it_was",
+    "cli/test_errors.py::test_missing_file_of_an_artifact",
+    "cli/test_shell.py::test_leaves_nothing_in_the_home_folder",
 )
 TOO_LONG = "not twenty_thousand_calls"
 

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from arm64 import machine, prepare
+from arm64.compare import TESTS
 from arm64.cpus import CPUS
 from arm64.results import Row, compare, table
+from project import ROOT
 
 
 def test_one_processor_has_dot_products_and_one_has_not() -> None:
@@ -22,6 +24,13 @@ def test_one_processor_has_dot_products_and_one_has_not() -> None:
         assert re.findall(r"processor\t: (\d+)", text) == ["0", "1"]
         assert re.findall(r"CPU part\t: (\w+)", text) == [cpu.part] * 2
         assert ("asimddp" in text) == cpu.has_dot_product
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_tests_that_run_there_are_where_they_are_named(test: str) -> None:
+    path, _, name = test.partition("::")
+    text = (ROOT / "tests" / path).read_text(encoding="utf-8")
+    assert (f"def {name}(" if name else "def test_") in text
 
 
 def test_launcher_emulates_the_processor_and_names_itself(tmp_path: Path) -> None:

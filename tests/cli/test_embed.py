@@ -1,0 +1,143 @@
+"""`portvec embed`: files and lines in, JSON and arrays out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command_line import RunPortvec
+from portvec import StaticEmbedder
+
+TEXTS = ("first text", "second, with ünïcode 日本", "third")
+
+
+def expected(tiny: Path) -> np.ndarray:
+    return StaticEmbedder.load(tiny).encode(TEXTS)
+
+
+def write_texts(folder: Path, suffix: str) -> Path:
+    path = folder / f"texts{suffix}"
+    if suffix == ".jsonl":
+        rows = [json.dumps({"id": i, "text": text}) for i, text in enumerate(TEXTS)]
+        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    elif suffix == ".csv":
+        rows = ["id,text", *(f'{i},"{text}"' for i, text in enumerate(TEXTS))]
+        path.write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
+    else:
+        path.write_text("\n\n".join(TEXTS), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".csv"])
+@pytest.mark.parametrize("output", [None, "out.jsonl", "out.npy"])
+def test_files(portvec: RunPortvec, tiny: Path, tmp_path: Path, suffix: str, output: str | None) -> None:
+    path = write_texts(tmp_path, suffix)
+    result = portvec("embed", tiny, "-i", path, *(["-o", output] if output else []))
+    assert result.returncode == 0
+    if output == "out.npy":
+        embeddings = np.load(tmp_path / output)
+    else:
+        text = (tmp_path / output).read_text(encoding="utf-8") if output else result.stdout
+        rows = [json.loads(line) for line in text.splitlines()]
+        assert [row["text"] for row in rows] == list(TEXTS)
+        embeddings = np.array([row["embedding"] for row in rows], dtype=np.float32)
+    if output:
+        assert result.stdout == ""
+        assert result.stderr == f"{output}: 3 embeddings of dimension 24\n"
+    assert embeddings.dtype == np.float32
+    np.testing.assert_array_equal(embeddings, expected(tiny))
+
+
+def test_standard_input(portvec: RunPortvec, tiny: Path) -> None:
+    for arguments in ([], ["-i", "-"]):
+        result = portvec("embed", tiny, *arguments, stdin="\n".join(TEXTS))
+        rows = [json.loads(line)["embedding"] for line in result.stdout.splitlines()]
+        np.testing.assert_array_equal(np.array(rows, dtype=np.float32), expected(tiny))
+
+
+def test_field(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"body": "first text"}\n')
+    (tmp_path / "a.csv").write_text("body\nfirst text\n")
+    for name in ("a.jsonl", "a.csv"):
+        result = portvec("embed", tiny, "-i", name, "--field", "body")
+        assert json.loads(result.stdout)["text"] == "first text"
+
+
+def test_no_texts_give_an_empty_array(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("\n")
+    assert portvec("embed", tiny, "-i", "empty.txt", "-o", "out.npy").returncode == 0
+    assert np.load(tmp_path / "out.npy").shape == (0, 24)
+
+
+def test_ten_thousand_texts(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
+    texts = [f"text number {i}" for i in range(10_001)]
+    (tmp_path / "many.txt").write_text("\n".join(texts))
+    assert portvec("embed", tiny, "-i", "many.txt", "-o", "out.npy").returncode == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), StaticEmbedder.load(tiny).encode(texts))
+
+
+def test_failure_half_way_leaves_the_file_as_it_was(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
+    lines = ['{"text": "x"}'] * 5000 + ["broken"]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    (tmp_path / "out.npy").write_text("as it was")
+    result = portvec("embed", tiny, "-i", "a.jsonl", "-o", "out.npy")
+    assert result.returncode == 1
+    assert "a.jsonl, line 5001: not valid JSON (" in result.stderr
+    assert (tmp_path / "out.npy").read_text() == "as it was"
+    assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        (
+            "a.jsonl",
+            '{"body": "x"}',
+            [],
+            "a.jsonl, line 1: expected a string or an object with a string 'text'",
+        ),
+        ("a.csv", "a,b\n1,2\n", [], "a.csv: no column 'text', has a, b; give another --field"),
+        ("a.csv", "", [], "a.csv: no column 'text', has none"),
+        ("a.csv", "id,text\n1\n", [], "a.csv, line 2: the row has no column 'text'"),
+        (
+            "a.txt",
+            "x",
+            ["--field", "f"],
+            "a field is for .jsonl and .csv files; leave out --field",
+        ),
+        ("a.txt", b"\xff\xfe", [], "a.txt: not UTF-8 (invalid start byte); convert it to UTF-8"),
+        (
+            "a.txt",
+            "x",
+            ["-o", "out.parquet"],
+            "out.parquet: unknown suffix for embeddings, expected .npy or",
+        ),
+        (
+            "a.txt",
+            "x",
+            ["-o", "no/such/out.npy"],
+            "out.npy: cannot be written (No such file or directory)",
+        ),
+        (".", None, [], "cannot be read (Is a directory)"),
+        ("missing.txt", None, [], "missing.txt: cannot be read (No such file or directory)"),
+    ],
+)
+def test_bad_files(
+    portvec: RunPortvec,
+    tiny: Path,
+    tmp_path: Path,
+    name: str,
+    content: str | bytes | None,
+    options: list[str],
+    message: str,
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = portvec("embed", tiny, "-i", name, *options)
+    assert result.returncode == 1
+    assert result.stderr.startswith("portvec: error: ")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
