@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -109,11 +108,7 @@ def test_manifest_that_is_no_json_object(tiny: Path, text: str) -> None:
         StaticEmbedder.load(tiny)
 
 
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def test_graph_and_tokenizer_that_are_none(tiny: Path) -> None:
+def test_tokenizer_that_is_none(tiny: Path) -> None:
     replace_file(tiny, "tokenizer.json", b"{}")
     with pytest.raises(ArtifactError, match=r"tokenizer\.json: not a tokenizer that can be loaded"):
         StaticEmbedder.load(tiny)
