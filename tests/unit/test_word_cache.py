@@ -172,12 +172,10 @@ def test_texts_of_unknown_words_are_tokenized_whole(tmp_path: Path) -> None:
 
 
 def test_a_full_table_is_replaced(wordpiece: Case) -> None:
-    wordpiece.seen(["a"])
     known = len(wordpiece.rules.list_known_words())
     assert known > 100
     marks = 40
     wordpiece.ids = known + marks + 200
-    wordpiece.encoder._table = None
     for start in range(0, 1200, 30):
         wordpiece.seen([f"x{number}z y{number}q" for number in range(start, start + 30)])
     assert 3 < len(wordpiece.tables) < 60
