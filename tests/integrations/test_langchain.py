@@ -85,6 +85,7 @@ def test_async_methods_leave_the_event_loop_free(
         await getattr(embeddings, method)(argument)
 
     asyncio.run(call())
+    assert loop_ran.is_set()  # else nothing was embedded, and so nothing waited
 
 
 def test_pickles_without_the_token(bundled: Path) -> None:

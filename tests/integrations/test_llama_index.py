@@ -123,6 +123,7 @@ def test_async_methods_leave_the_event_loop_free(
         await getattr(embedding, method)(argument)
 
     asyncio.run(call())
+    assert loop_ran.is_set()  # else nothing was embedded, and so nothing waited
 
 
 def test_errors_name_what_was_got(embedding: PortvecEmbedding, bundled: Path) -> None:
