@@ -234,6 +234,24 @@ class TestThreads:
         assert ids_of(table, every) == list(words.values())
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_look_up_that_an_addition_overlaps_is_repeated(moment: str) -> None:
+    class Overlapped(WordTable):
+        is_overlapped = False
+
+        def _find(self, *arguments: Any) -> Any:
+            if self.is_overlapped:
+                return super()._find(*arguments)
+            self.is_overlapped = True
+            places = super()._find(*arguments) if moment == "after" else None
+            with ThreadPoolExecutor(1) as executor:
+                executor.submit(add, self, {b"new": [7]}).result(10)
+            return super()._find(*arguments) if places is None else places
+
+    table = Overlapped()
+    assert table.gather(table.find(b"new" + bytes(LONGEST), np.array([0]), np.array([3]))).lists() == [[7]]
+
+
 class TestInterruptions:
     """A signal handler runs in the thread that adds words, between any two steps."""
 
