@@ -82,7 +82,7 @@ test-arm64: setup $(ARM64)/ready  ## The runtime on emulated 64-bit ARM (Debian 
 	PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
 
 fuzz: setup  ## The generated tests with 100 times as many examples.
-	PORTVEC_FUZZ=100 $(PYTEST) $(PARALLEL) -k "fuzz or generated"
+	PORTVEC_FUZZ=100 $(PYTEST) $(PARALLEL) -m "hypothesis or fuzz"
 
 bench: .venv-bench/ready  ## Compare with every peer, in a quarter of an hour; QUICK=1 only shows that it runs.
 	.venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick)

@@ -234,6 +234,7 @@ def test_damaged_graphs_with_a_fitting_manifest_never_crash(tiny: Path) -> None:
             StaticEmbedder.load(tiny).encode(["the value", ""])
 
 
+@pytest.mark.fuzz
 class TestFuzz:
     @settings(max_examples=300 * FUZZ, deadline=None)
     @given(

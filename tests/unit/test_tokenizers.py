@@ -116,6 +116,7 @@ class TestCachingWords:
         for _ in range(2):  # cold and warm
             assert encoder.encode(batch).lists() == expected
 
+    @pytest.mark.fuzz
     def test_changes_nothing_at_any_joint(self, split_json: Path) -> None:
         encoder = word_encoder(split_json, min_bytes=0, max_unknown=2)
         rng = random.Random(4)
@@ -123,6 +124,7 @@ class TestCachingWords:
             batch = ["".join(rng.choices(JOINTS, k=rng.randint(0, 40))) for _ in range(200)]
             assert encoder.encode(batch).lists() == plain_ids(split_json, batch)
 
+    @pytest.mark.fuzz
     def test_changes_nothing_beside_any_character(self, split_json: Path) -> None:
         encoder = word_encoder(split_json, max_unknown=2)
         step = 1 if FUZZ > 1 else 61
