@@ -8,7 +8,7 @@
     ├── ExportError            an artifact could not be made or written as asked
     ├── ArtifactError          an artifact is incomplete, damaged or of an unknown format version
     ├── FileError              a file of texts or embeddings could not be read or written
-    └── InputError             a text is not a str that can be encoded (also TypeError, ValueError)
+    └── InputError             a text is not one that can be embedded (also TypeError, ValueError)
 
 Messages are one line: the subject, the rule, the value found and the remedy. They write an argument as in
 Python, such as `overwrite=True`; the command line shows its flag instead.
@@ -53,7 +53,7 @@ class FileError(PortvecError):
 
 
 class InputError(PortvecError, TypeError, ValueError):
-    """A text is not a str that can be encoded. The message names its index.
+    """A text is not one that can be embedded, such as a number. The message names its index.
 
     It is a TypeError and a ValueError, so that code written for either catches it.
     """

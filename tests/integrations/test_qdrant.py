@@ -13,7 +13,7 @@ import pytest
 
 from frameworks import ANSWERS, DOCUMENTS, cosine, in_fresh_process, need
 from portvec import StaticEmbedder
-from portvec.errors import InputError, SourceError
+from portvec.errors import InputError, OptionError, SourceError
 
 need("qdrant_client")
 
@@ -133,9 +133,9 @@ def test_errors_name_what_was_got(encoder: PortvecEncoder, bundled: Path) -> Non
     wrong = ["a text", None]
     with pytest.raises(InputError, match=r"^texts\[1\] is a NoneType, expected str"):
         encoder.points(wrong)
-    with pytest.raises(InputError, match=r"^ids has 1 entries, expected 2, one for each text$"):
+    with pytest.raises(OptionError, match=r"^ids has 1 entries, expected 2, one for each text$"):
         encoder.points(["x", "y"], ids=[1])
-    with pytest.raises(InputError, match=r"^payloads has 3 entries, expected 2, one for each text$"):
+    with pytest.raises(OptionError, match=r"^payloads has 3 entries, expected 2, one for each text$"):
         encoder.points(["x", "y"], payloads=[{}, {}, {}])
     with pytest.raises(InputError, match=r"^texts\[0\] is a list, expected str"):
         encoder.query([*wrong])  # type: ignore[arg-type]
