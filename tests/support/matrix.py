@@ -136,6 +136,20 @@ def bpe_byte_level() -> Tokenizer:
     return tokenizer
 
 
+def bpe_sentencepiece() -> Tokenizer:
+    """BPE as Mistral and Gemma have it: Metaspace, unknown characters as bytes, an unknown token."""
+    unk, pad = "<unk>", "<pad>"
+    tokenizer = Tokenizer(models.BPE(unk_token=unk, fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=[unk, pad], show_progress=False)
+    tokenizer.train_from_iterator(paragraphs(1000), trainer)
+    state = json.loads(tokenizer.to_str())
+    vocabulary = state["model"]["vocab"]
+    vocabulary.update({f"<0x{byte:02X}>": len(vocabulary) + byte for byte in range(256)})
+    return Tokenizer.from_str(json.dumps(state))
+
+
 def _model(tokenizer: Tokenizer, **options: Any) -> StaticModel:
     return tiny_models.model(tokenizer=tokenizer, **options)
 
@@ -206,6 +220,7 @@ TOKENIZER_CASES = [
     _tokenizer_case("Unigram, SentencePiece charsmap, Metaspace", unigram_sentencepiece),
     _tokenizer_case("Unigram, XLM-R style, pad id 1", unigram_xlmr),
     _tokenizer_case("BPE, byte-level, no UNK", bpe_byte_level),
+    _tokenizer_case("BPE, SentencePiece style, bytes for unknown characters", bpe_sentencepiece),
     _tokenizer_case("WordLevel", lambda: tiny_models.tokenizer("wordlevel")),
 ]
 CASES = [
