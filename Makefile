@@ -47,7 +47,7 @@ test-exhaustive: setup  ## Check every kind of model on whole corpora, and print
 
 # The tests that depend on versions, at the lowest that pyproject.toml allows, then the runtime alone at its own.
 LOWEST_TESTS := tests/unit tests/artifact tests/embedding tests/exactness tests/export tests/hub tests/cli
-test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready  ## The tests at the lowest supported versions.
+test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready  ## Run the tests at the lowest supported versions.
 	.venv-lowest/bin/python -m pytest $(PARALLEL) -m "not slow" $(LOWEST_TESTS)
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/lowest_runtime.py .venv-lowest-runtime/bin/python
 
@@ -65,23 +65,23 @@ test-wheel: setup  ## Build the wheel, install it, and test it away from the sou
 	cd build/wheel/project && ../../../.venv-wheel/bin/python -m pytest $(PARALLEL) -m "not slow" $(WHEEL_TESTS)
 
 INTEGRATIONS := chroma,haystack,lancedb,langchain,llama-index,qdrant
-test-integrations: .venv-integrations/ready  ## The adapters against the frameworks themselves (1.4 GB).
+test-integrations: .venv-integrations/ready  ## Run the adapters against the frameworks themselves (1.4 GB).
 	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations/bin/python -m pytest $(PARALLEL) tests/integrations
 	.venv-integrations/bin/mypy --cache-dir .mypy_cache/integrations
 
-test-integrations-lowest: .venv-integrations-lowest/ready  ## The adapters at the lowest versions of the frameworks.
+test-integrations-lowest: .venv-integrations-lowest/ready  ## Run the adapters at the lowest versions of the frameworks.
 	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations-lowest/bin/python -m pytest tests/integrations
 
 # CONSUMERS=--allow-missing forgives consumers that cannot run here. CONSUMERS="--write docs/consumers.md" writes the
 # table to that page.
-test-consumers: setup  ## Other runtimes on one artifact (3 GB; Python 3.11, Node.js 20): docs/consumers.md.
+test-consumers: setup  ## Run other runtimes on one artifact (3 GB; Python 3.11, Node.js 20): docs/consumers.md.
 	$(MAKE) --no-print-directory -j4 $(patsubst %,$(CONSUMERS_IN)/%/ready,light torch node-3 node-4)
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/run_consumers.py $(CONSUMERS)
 
-test-arm64: setup $(ARM64)/ready  ## The runtime on emulated 64-bit ARM (Debian or Ubuntu on x86-64): docs/edge.md.
+test-arm64: setup $(ARM64)/ready  ## Test the runtime on emulated 64-bit ARM (Debian or Ubuntu on x86-64): docs/edge.md.
 	PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
 
-fuzz: setup  ## The generated tests with 100 times as many examples.
+fuzz: setup  ## Run the generated tests with 100 times as many examples.
 	PORTVEC_FUZZ=100 $(PYTEST) $(PARALLEL) -m "hypothesis or fuzz"
 
 bench: .venv-bench/ready  ## Compare with every peer, in a quarter of an hour; QUICK=1 only shows that it runs.

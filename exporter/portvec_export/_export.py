@@ -57,7 +57,7 @@ def export_artifact(
 ) -> Artifact:
     """Do what `export_model` does, and return the artifact."""
     folder = Path(output).expanduser()
-    check_target(folder, options.overwrite)
+    check_target(folder, options.overwrite)  # before the work, and again under the lock
     with _progress("read", "write", "check", "done") as step:
         step()
         model = load_source(source, options)

@@ -22,8 +22,8 @@ def available_cores(proc: Path = _PROC, mount: Path = _MOUNT) -> int:
     return max(1, min([cores, *map(ceil, _list_quotas(proc, mount))]))
 
 
-def take_all(threads: int, cores: int | None = None) -> bool:
-    """Return whether so many threads are several, and keep all cores busy; `cores` are those available."""
+def use_every_core(threads: int, cores: int | None = None) -> bool:
+    """Return whether there are several threads and one for each core (by default, each available one)."""
     return threads > 1 and threads >= (available_cores() if cores is None else cores)
 
 

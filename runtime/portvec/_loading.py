@@ -28,6 +28,7 @@ def load_artifact(source: str | os.PathLike[str], options: ModelOptions) -> Arti
         SourceError: the source does not exist, cannot be fetched, is not a Model2Vec model, or is an artifact
             that was exported with other options.
         MissingExtraError: the source must be converted, and the extra `export` is not installed.
+        ExportError: what was fetched or converted cannot be written to the cache.
         ArtifactError: the artifact is damaged.
     """
     located = locate(source, options.revision, options.subfolder)

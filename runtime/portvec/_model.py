@@ -63,6 +63,7 @@ class LoadedModel(ABC):
                 artifact that was exported with other options.
             MissingExtraError: the source must be converted, and the extra `export` is not installed.
             OptionError: an option has a value that is unknown or out of range.
+            ExportError: what was fetched or converted cannot be written to the cache.
             ArtifactError: the artifact is damaged.
         """
         return _load(cls, source, options)

@@ -80,7 +80,7 @@ class ModelOptions(ConversionOptions):
     """How to fetch a model, how to convert it if that is needed, and how to run it.
 
     Raises:
-        OptionError: a number is not a whole number of 1 or more.
+        OptionError: a number is not a whole number of 1 or more, or `providers` is a str.
     """
 
     dtype: str | None = option(

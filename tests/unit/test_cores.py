@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from portvec._cores import available_cores, take_all
+from portvec._cores import available_cores, use_every_core
 
 
 class TestAvailableCores:
@@ -42,7 +42,7 @@ class TestAvailableCores:
     ("threads", "cores", "all_taken"),
     [(1, 1, False), (1, 4, False), (2, 4, False), (3, 4, False), (4, 4, True), (5, 4, True), (2, 1, True)],
 )
-def test_threads_that_take_all_cores(threads: int, cores: int, all_taken: bool) -> None:
-    assert take_all(threads, cores) is all_taken
-    assert take_all(1) is False
-    assert take_all(available_cores() + 1) is True
+def test_threads_on_every_core(threads: int, cores: int, all_taken: bool) -> None:
+    assert use_every_core(threads, cores) is all_taken
+    assert use_every_core(1) is False
+    assert use_every_core(available_cores() + 1) is True

@@ -105,7 +105,7 @@ def _check_options(options: ExportOptions, files: SourceFiles, head: HeadLayers 
     """Refuse options that the model cannot follow.
 
     Raises:
-        OptionError: always, for such an option.
+        OptionError: an option does not fit the model.
     """
     dim, has = options.dim, files.table.shape[1]
     if head and (dim not in (None, has) or options.normalize not in (None, files.normalize)):

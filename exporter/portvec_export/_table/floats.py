@@ -48,6 +48,6 @@ def _encode(vectors: TokenVectors, dtype: type[np.floating[Any]]) -> UpcastTable
         if not np.isfinite(stored[part]).all():
             raise ExportError(
                 f"the table has values beyond {dtype.__name__} (up to {np.finfo(dtype).max:.4g}); "
-                f"choose dtype={'float32'!r}"
+                "choose dtype='float32'"
             )
     return UpcastTable(stored, Vocabulary.of(vectors), upcast(stored[:-1]))

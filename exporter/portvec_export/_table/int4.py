@@ -3,8 +3,8 @@
     byte j of a block = 16 * q[j + 16] + q[j] + 8        int8; q from -8 to 7, of the block's 32 values
 
 A sum of weighted bytes, each less 8, is thus 16 times the sum of the second values plus the sum of the first
-ones: only one of the two must be unpacked before the sum. Bytes are split by
-DequantizeLinear and Cast, which truncates: in onnxruntime, shifts take several times as long.
+ones: only one of the two must be unpacked before the sum. Bytes are split by DequantizeLinear and Cast, which
+truncates: in onnxruntime, shifts take several times as long.
 """
 
 from __future__ import annotations

@@ -156,7 +156,9 @@ def _read_listed_files(manifest: Path) -> list[str]:
 def download(
     hub_id: HubId, names: Iterable[str], token: str | bool | None, *, to: Path | None = None
 ) -> Path:
-    """Fetch files of the place into huggingface_hub's cache, or as real files into the folder `to`.
+    """Fetch files into huggingface_hub's cache, or as real files into the folder `to`.
+
+    `names` are relative to the subfolder of `hub_id`.
 
     Returns:
         The root of the repository there.

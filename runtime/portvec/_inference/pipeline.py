@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from portvec._artifact.folder import Artifact
-from portvec._cores import take_all
+from portvec._cores import use_every_core
 from portvec._inference.batching import Batch, Tiling, lay_out, lay_out_one
 from portvec._inference.graphs import GraphStrategy, choose_strategy
 from portvec._inference.session import Target
@@ -75,7 +75,7 @@ class Pipeline:
         """
         return cls(
             # A backend's own pool has a thread for each core, so it may run only if all cores are granted.
-            choose_tokenizer(artifact, tokenizer, parallel=take_all(threads)),
+            choose_tokenizer(artifact, tokenizer, parallel=use_every_core(threads)),
             choose_strategy(artifact, target),
             Tiling.of(artifact.manifest),
             target.width,

@@ -68,7 +68,7 @@ def verify_artifact(artifact: Artifact) -> Verification:
 
 
 def check_results(artifact: Artifact) -> Verification:
-    """Do what `verify` does, but for the hashes.
+    """Embed the recorded texts as `verify` does, without hashing the files.
 
     Raises:
         ArtifactError: token ids differ from the recorded ones, or an embedding differs by more than 1e-6 of

@@ -40,8 +40,8 @@ class WordTable:
     A place is a number that holds where the ids of a word start and how many there are.
 
     Threads may look up and add words at the same time. A lock orders the additions. Look-ups do not hold it,
-    because threads would wait for each other. They count the additions before and after instead, each time
-    with the lock, and repeat a look-up that an addition may have overlapped.
+    because threads would wait for each other. Under the lock, they read the number of additions before and
+    after, and they repeat a look-up that an addition may have overlapped.
     """
 
     def __init__(self, slots: Mapping[int, int] = SLOTS, ids: int = IDS) -> None:
