@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from portvec._tokenization.backends.huggingface import PlainEncoder
-from portvec._tokenization.token_ids import TokenIds
+from portvec._tokenization.token_ids import Ids, TokenIds
 
 
 class CountingEncoder(PlainEncoder):
@@ -22,12 +25,13 @@ class CountingEncoder(PlainEncoder):
         self.seen[before:] = texts
         return tokens
 
-    def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
+    def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds | None:
         self.seen += texts
         return super().encode_separated(texts, separator)
 
-    def encode_joined(self, words: Sequence[str], mark: str) -> TokenIds:
-        before = len(self.seen)
-        tokens = super().encode_joined(words, mark)
-        self.seen[before:] = words
-        return tokens
+    def encode_joined(
+        self, words: Sequence[str], spelled: Ids, mark: str
+    ) -> tuple[TokenIds, npt.NDArray[np.bool_]]:
+        tokens, is_right = super().encode_joined(words, spelled, mark)
+        self.seen += [word for word, right in zip(words, is_right, strict=True) if right]
+        return tokens, is_right

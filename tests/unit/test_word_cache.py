@@ -14,17 +14,21 @@ from tokenizers.trainers import WordPieceTrainer
 
 import tiny_models
 from counting_encoder import CountingEncoder
+from matrix import unigram_sentencepiece
 from portvec._tokenization.backends.huggingface import SEPARATOR
 from portvec._tokenization.cutting import (
     ByteLevelWords,
     CutAtPunctuation,
+    Judgement,
     MetaspaceWords,
-    Standing,
     find_cutting_rules,
 )
 from portvec._tokenization.word_cache import WordEncoder
 from portvec._tokenization.word_table import IDS, LONGEST, SLOTS, WordTable
 from project import FUZZ
+
+ALONE = Judgement(is_alone=True)
+DEPENDS = Judgement(is_alone=False)
 
 RULES = {"wordpiece": CutAtPunctuation, "unigram": MetaspaceWords, "bpe": ByteLevelWords}
 
@@ -80,9 +84,9 @@ def test_rules(kind: tiny_models.Kind) -> None:
     assert rules is not None
     assert type(rules) is RULES[kind]
     assert {word: rules.judge(word) for word in ["ab", " ab"]} == {
-        "wordpiece": {"ab": Standing.ALONE, " ab": Standing.ALONE},
-        "unigram": {"ab": Standing.ALONE, " ab": Standing.JOINS},
-        "bpe": {"ab": Standing.ALONE, " ab": Standing.JOINS},
+        "wordpiece": {"ab": ALONE, " ab": ALONE},
+        "unigram": {"ab": ALONE, " ab": Judgement(is_alone=True, spelled=3)},
+        "bpe": {"ab": ALONE, " ab": Judgement(is_alone=True, spelled=3)},
     }[kind]
 
 
@@ -297,14 +301,77 @@ class TestMetaspace:
     def test_standing(self) -> None:
         rules = find_cutting_rules(tiny_models.tokenizer("unigram"))
         assert rules is not None
-        standings = {
-            word: rules.judge(word) for word in [" a", " a b", " \u3000a", " ", "a", "\u2581a", " \u00b4"]
+        spelled = {
+            word: rules.judge(word).spelled
+            for word in [
+                " a",
+                " ab日",
+                "a",
+                " ",
+                " a b",
+                " a\nb",
+                " \na",
+                " \x1ea",
+                " \u3000a",
+                " \u00b4",
+                " a\u2581",
+            ]
         }
-        assert standings[" a"] is Standing.JOINS
-        assert standings["a"] is Standing.ALONE
-        assert standings[" "] is not Standing.JOINS
-        assert standings[" a b"] is not Standing.JOINS
-        assert standings[" \u00b4"] is not Standing.JOINS  # NFKC makes it a space and an accent
+        assert {word: count for word, count in spelled.items() if count} == {" a": 2, " ab日": 4}
+        assert all(rules.judge(word).is_alone for word in spelled)
+
+    @pytest.mark.parametrize(
+        ("steps", "dependent"),
+        [
+            ([], set()),
+            ([normalizers.NFKC()], set()),
+            ([normalizers.Strip(left=False, right=True)], {" ", " \n", "a\x85", " a\u3000", "\u3000"}),
+            ([normalizers.Replace(Regex(" {2,}"), " ")], {" "}),
+            ([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")], {" ", " a\u3000", "\u3000"}),
+            ([normalizers.StripAccents()], {"\u0301"}),
+            ([normalizers.Lowercase(), normalizers.NFD()], set()),
+        ],
+    )
+    def test_words_whose_ends_are_changed_depend_on_their_neighbours(
+        self, steps: list[normalizers.Normalizer], dependent: set[str]
+    ) -> None:
+        tokenizer = tiny_models.tokenizer("unigram")
+        tokenizer.normalizer = normalizers.Sequence(steps)
+        rules = find_cutting_rules(tokenizer)
+        assert rules is not None
+        words = ["a", " a", "A\u0301", "\u0301", " ", " \n", "a\x85", " a\u3000", "\u3000"]
+        assert {word for word in words if rules.judge(word) == DEPENDS} == dependent
+
+    def test_white_space_at_the_end_of_a_text(self, tmp_path: Path) -> None:
+        """As transformers writes the normalizer of a SentencePiece model."""
+        tokenizer = unigram_sentencepiece()
+        strip, collapse = (
+            normalizers.Strip(left=False, right=True),
+            normalizers.Replace(Regex(" {2,}"), "\u2581"),
+        )
+        precompiled = tokenizer.normalizer[0]
+        for steps in ([precompiled, strip, collapse], [strip, collapse]):
+            tokenizer.normalizer = normalizers.Sequence(steps)
+            case = Case(tokenizer, tmp_path)
+            spaces = [
+                "",
+                " ",
+                "  ",
+                *(f"{space}{end}" for space in ("", " ") for end in "\x85\n\t\u3000\u00a0\x1c"),
+            ]
+            for _ in range(2):
+                case.seen([f"the value{end}" for end in spaces])
+
+    def test_a_text_does_not_change_the_words_of_another(self, tmp_path: Path) -> None:
+        """A word with two pieces and one with none would shift all words between them."""
+        tokenizer = tiny_models.tokenizer("unigram")
+        tokenizer.normalizer = normalizers.NFKD()
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+        )
+        case = Case(tokenizer, tmp_path)
+        case.seen(["b \x1e\na", "an innocent sentence", "b \n"])
+        case.seen(["the innocent value"])
 
 
 class TestByteLevel:
@@ -333,9 +400,9 @@ class TestByteLevel:
     def test_words_that_end_in_white_space_depend_on_what_follows(self) -> None:
         rules = find_cutting_rules(tiny_models.tokenizer("bpe"))
         assert rules is not None
-        assert rules.judge("a\n") is Standing.DEPENDS
-        assert rules.judge(" a\u00a0") is Standing.DEPENDS
-        assert rules.judge(" a b") is Standing.ALONE
+        assert rules.judge("a\n") == DEPENDS
+        assert rules.judge(" a\u00a0") == DEPENDS
+        assert rules.judge(" a b") == ALONE
 
     def test_added_tokens_with_a_space_are_not_joined(self) -> None:
         tokenizer = tiny_models.tokenizer("bpe")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from portvec._tokenization import word_table
 from portvec._tokenization.token_ids import flatten
-from portvec._tokenization.word_table import DEPENDS, IDS, LONGEST, SLOTS, WIDTHS, WordTable
+from portvec._tokenization.word_table import DEPENDS, IDS, LONGEST, PROBES, SLOTS, WIDTHS, WordTable
 from project import FUZZ
 
 Ids = dict[bytes, list[int]]
@@ -163,6 +163,37 @@ def test_hashes_are_spread(width: int) -> None:
         assert 0 <= slots.min() <= slots.max() < 1 << 12
         # At random, 2048 keys would hit 1612 of the 4096 slots on average.
         assert len(np.unique(slots)) > 1000
+
+
+def test_words_that_collide_in_one_table_do_not_in_another() -> None:
+    """So nobody can choose words that are slow everywhere."""
+    numbers = np.arange(1, 1 << 20, dtype=np.uint64)
+    crafted, other = word_table._Part(1, 1 << 15), word_table._Part(1, 1 << 15)
+    keys = [numbers[crafted._hash([numbers]) < 16][:200]]
+    assert len(keys[0]) == 200
+    places = np.arange(1, 201)
+    for part in (crafted, other):
+        assert not part.find(keys).any()
+        part.add(keys, places)
+    assert other.find(keys).tolist() == places.tolist()
+    kept = crafted.find(keys)
+    assert PROBES <= np.count_nonzero(kept) <= PROBES + 16  # a look-up tries no further slot
+    assert set(kept) - {0} <= set(places.tolist())
+
+
+def test_a_word_that_is_not_kept_has_ids_all_the_same() -> None:
+    table = WordTable({1: 1 << 10}, ids=1000)
+    part = table._parts[1]
+    words = [b"%d" % number for number in range(200_000)]
+    hashed = part._hash([np.array([int.from_bytes(word, "little") for word in words], dtype=np.uint64)])
+    crafted = [words[row] for row in np.flatnonzero(hashed == 5)][: PROBES + 1]
+    assert len(crafted) == PROBES + 1
+    places = add(table, {word: [row] for row, word in enumerate(crafted)})
+    assert places is not None
+    assert table.gather(places).lists() == [[row] for row in range(PROBES + 1)]
+    found = ids_of(table, crafted)
+    assert found.count(None) == 1
+    assert all(ids in (None, [row]) for row, ids in enumerate(found))
 
 
 def test_nothing_to_find_or_add() -> None:

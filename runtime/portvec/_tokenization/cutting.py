@@ -6,10 +6,10 @@ those of sentencepiece (`MetaspaceWords`) and GPT-2 (`ByteLevelWords`).
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from enum import IntEnum
-from typing import Any, Protocol
+from string import ascii_letters
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -30,21 +30,31 @@ _IS_VISIBLE = bytes(code not in _WHITE_SPACE for code in range(256))
 _LOCAL_NORMALIZERS = {"Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
 _COLLAPSE_SPACES = {"Regex": " {2,}"}
 
-# Characters that Unicode 17 (property Grapheme_Cluster_Break=Prepend) puts into one user-perceived character
-# with what follows, even with a space. The normalizer Precompiled maps such a character as a whole.
-_PREPENDED = (
-    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\U000110bd\U000110cd\U000111c2"
+# Characters that Unicode 17 (property Grapheme_Cluster_Break=Prepend) puts into one grapheme with what
+# follows, even with a space. The normalizer Precompiled maps graphemes as a whole.
+_PREPENDED = re.compile(
+    "[\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\U000110bd\U000110cd\U000111c2"
     "\U000111c3\U000113d1\U0001193f\U00011941\U00011a3a\U00011a84\U00011a85\U00011a86\U00011a87\U00011a88"
-    "\U00011a89\U00011d46\U00011f02"
+    "\U00011a89\U00011d46\U00011f02]"
 )
 
 
-class Standing(IntEnum):
-    """What the ids of a word depend on."""
+class Judgement(NamedTuple):
+    """What the ids of a word depend on.
 
-    DEPENDS = 0  # on its neighbours
-    ALONE = 1  # on the word only
-    JOINS = 2  # on the word only, also if another word follows without a separator
+    Attributes:
+        is_alone: whether they depend on the word only; else, they depend on its neighbours.
+        spelled: the number of characters that its tokens spell, if its ids stay the same when another word
+            follows without a separator, and the first token of a word can then be told from the others. Else
+            0.
+    """
+
+    is_alone: bool
+    spelled: int = 0
+
+
+_DEPENDS = Judgement(is_alone=False)
+_ALONE = Judgement(is_alone=True)
 
 
 class CuttingRules(Protocol):
@@ -69,8 +79,8 @@ class CuttingRules(Protocol):
         The texts are UTF-8, and a line feed ends each. `bounds` has the end of the last one too.
         """
 
-    def judge(self, word: str) -> Standing:
-        """Return what the ids of a word depend on."""
+    def judge(self, word: str) -> Judgement:
+        """Return what the ids of a word, as `cut` gives it, depend on."""
 
     def list_known_words(self) -> dict[bytes, int]:
         """Return words, as `cut` gives them, whose only id is known without tokenizing them."""
@@ -96,8 +106,14 @@ def find_cutting_rules(tokenizer: Tokenizer) -> CuttingRules | None:
             return ByteLevelWords(tokenizer, uncuttable)
     elif kinds in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
         metaspace = pre_tokenizers[-1]
-        if metaspace.get("split", True) and metaspace["prepend_scheme"] in ("always", "never"):
-            return MetaspaceWords.find(tokenizer, uncuttable, normalizers, metaspace["replacement"])
+        replacement, scheme = metaspace["replacement"], metaspace["prepend_scheme"]
+        if (
+            metaspace.get("split", True)
+            and scheme in ("always", "never")
+            and all(_keeps_words_apart(part, replacement) for part in normalizers)
+        ):
+            has_mark = scheme == "always" or kinds == ["Metaspace"]
+            return MetaspaceWords(tokenizer, uncuttable, normalizers, replacement, has_mark=has_mark)
     return None
 
 
@@ -131,9 +147,9 @@ class CutAtPunctuation:
         starts = np.flatnonzero(begins)
         return starts, np.flatnonzero(ends) - starts + 1
 
-    def judge(self, word: str) -> Standing:
-        """Return that every word stands alone."""
-        return Standing.ALONE
+    def judge(self, word: str) -> Judgement:
+        """Return that the ids of every word depend on the word only."""
+        return _ALONE
 
     def list_known_words(self) -> dict[bytes, int]:
         """Return the vocabulary's words of ASCII letters and digits.
@@ -161,7 +177,7 @@ class CutBeforeSpaces(ABC):
         self.mark: str | None = None if any(b" " in part for part in uncuttable) else mark
 
     @abstractmethod
-    def judge(self, word: str) -> Standing:
+    def judge(self, word: str) -> Judgement:
         """Return what the ids of a word depend on."""
 
     def cut(self, text: bytes, bounds: Ids) -> tuple[Ids, Ids]:
@@ -191,69 +207,73 @@ class ByteLevelWords(CutBeforeSpaces):
         super().__init__(tokenizer, uncuttable, mark="\u0120")
         self.uncuttable = [*uncuttable, b"\0"]
 
-    def judge(self, word: str) -> Standing:
-        """Return DEPENDS for a word that ends in white space, which the pattern may split."""
-        if self._normalize(word)[-1:].isspace():
-            return Standing.DEPENDS
-        return Standing.JOINS if word[0] == " " and word.count(" ") == 1 else Standing.ALONE
+    def judge(self, word: str) -> Judgement:
+        """Return what the ids of a word depend on. The pattern may split white space at the end."""
+        normalized = self._normalize(word)
+        if normalized[-1:].isspace():
+            return _DEPENDS
+        # The tokens are written with a character for each byte.
+        joins = word[0] == " " and word.count(" ") == 1
+        return Judgement(is_alone=True, spelled=len(normalized.encode())) if joins else _ALONE
 
 
 class MetaspaceWords(CutBeforeSpaces):
-    """Words of Unigram or BPE with Metaspace, whose pre-tokenizer splits before each space.
+    """Words under Metaspace, whose pre-tokenizer splits before each space.
 
-    Where the normalizer collapses spaces, two of them must not meet across a cut: a word must not end with
-    one once it is normalized, and must still begin with one.
+    The normalizer may strip the end of a text and collapse spaces, so nothing that either could change may be
+    at the end of a word.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, uncuttable: list[bytes], replacement: str, *, collapses: bool
-    ) -> None:
-        super().__init__(tokenizer, uncuttable, mark=replacement)
-        self.uncuttable = [*uncuttable, b"\0", replacement.encode()]
-        self._replacement = replacement
-        self._collapses = collapses
-
-    @classmethod
-    def find(
-        cls,
+        self,
         tokenizer: Tokenizer,
         uncuttable: list[bytes],
         normalizers: list[dict[str, Any]],
         replacement: str,
-    ) -> MetaspaceWords | None:
-        """Return the rules, or None if a normalizer is not known to keep words apart."""
-        collapses = False
-        for part in normalizers:
-            if part["type"] == "Replace":
-                if part["pattern"] != _COLLAPSE_SPACES or part["content"] not in (" ", replacement):
-                    return None
-                collapses = True
-            elif part["type"] == "Strip":
-                if part["strip_left"]:
-                    return None
-                collapses = True
-            elif part["type"] not in _LOCAL_NORMALIZERS:
-                return None
-        if any(part["type"] == "Precompiled" for part in normalizers):
-            normalize = normalize_with(tokenizer)
-            joining = [c.encode() for c in _PREPENDED if not _keeps_space(normalize, c)]
-            uncuttable = [*uncuttable, *joining]
-        return cls(tokenizer, uncuttable, replacement, collapses=collapses)
+        *,
+        has_mark: bool,
+    ) -> None:
+        """Make the rules for `normalizers` that keep words apart, as `_keeps_words_apart` says.
 
-    def judge(self, word: str) -> Standing:
-        """Return what the ids of a word depend on, given what it normalizes to."""
-        # The x keeps a normalizer from stripping the end of the word.
-        normalized = self._normalize(f"{word}x").replace(self._replacement, " ")
-        if word[0] == " ":
-            if normalized[0] != " ":
-                return Standing.DEPENDS
-            if len(normalized) > 2 and normalized.count(" ") == 1 == len(normalized.split()):
-                return Standing.JOINS
-        if self._collapses and (normalized[-2:-1] == " " or normalized[1:2] == " "):
-            return Standing.DEPENDS
-        return Standing.ALONE
+        `has_mark` says whether each word begins with the replacement once it is pre-tokenized.
+        """
+        super().__init__(tokenizer, [*uncuttable, b"\0", replacement.encode()], replacement)
+        kinds = {part["type"] for part in normalizers}
+        self._maps_graphemes = "Precompiled" in kinds
+        self._strips = "Strip" in kinds
+        self._collapses = "Replace" in kinds
+        self._spaces = (" ", replacement)
+        # A letter that no normalizer changes, to put after a word.
+        self._letter = next((c for c in ascii_letters if self._normalize(c) == c), None)
+        if not has_mark:
+            self.mark = None
+
+    def judge(self, word: str) -> Judgement:
+        """Return what the ids of a word depend on."""
+        if self._maps_graphemes and _PREPENDED.search(word):
+            return _DEPENDS
+        normalized = self._normalize(word)
+        # Metaspace may give a mark to an empty text.
+        if not normalized or (self._collapses and normalized.endswith(self._spaces)):
+            return _DEPENDS
+        if self._strips and (
+            self._letter is None or self._normalize(word + self._letter) != normalized + self._letter
+        ):
+            return _DEPENDS
+        if word[0] != " ":
+            return _ALONE
+        if not normalized.startswith(self._spaces):
+            return _DEPENDS
+        body = normalized[1:]
+        # White space or another mark in it would begin a second word.
+        joins = body.split() == [body] and self._spaces[1] not in body
+        return Judgement(is_alone=True, spelled=len(normalized)) if joins else _ALONE
 
 
-def _keeps_space(normalize: Callable[[str], str], character: str) -> bool:
-    """Return whether a space after the character is normalized by itself."""
-    return normalize(f"x{character} y") == normalize(f"x{character}") + normalize(" y")
+def _keeps_words_apart(normalizer: dict[str, Any], replacement: str) -> bool:
+    """Return whether a step of a normalizer changes nothing across a space, unless spaces meet there."""
+    if normalizer["type"] == "Replace":
+        return normalizer["pattern"] == _COLLAPSE_SPACES and normalizer["content"] in (" ", replacement)
+    if normalizer["type"] == "Strip":
+        return not normalizer["strip_left"]
+    return normalizer["type"] in _LOCAL_NORMALIZERS

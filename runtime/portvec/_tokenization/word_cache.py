@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from portvec._tokenization.backends.huggingface import SEPARATOR, PlainEncoder
-from portvec._tokenization.cutting import CuttingRules, Standing
+from portvec._tokenization.cutting import CuttingRules
 from portvec._tokenization.token_ids import Ids, TokenIds, merge, offsets_of
 from portvec._tokenization.word_table import DEPENDS, LONGEST, WordTable
 
@@ -109,19 +109,27 @@ class WordEncoder:
     def _learn(self, table: WordTable, words: list[bytes]) -> Ids | None:
         """Tokenize words, add them to the table and return their places; None if it is full."""
         strings = [word.decode() for word in words]
-        standing = np.fromiter(map(self._rules.judge, strings), np.int8, len(words))
-        joins = standing == Standing.JOINS
-        if self._rules.mark is None or not joins.any():
-            tokens = self._encode_alone(strings)
+        judged = list(map(self._rules.judge, strings))
+        alone = np.fromiter((each.is_alone for each in judged), np.bool_, len(words))
+        if self._rules.mark is None:
+            tokens = self._encode_separated(strings)
         else:
-            joined = self._plain.encode_joined(_select(strings, joins), self._rules.mark)
-            tokens = merge(joins, joined, self._encode_alone(_select(strings, ~joins)))
-        return table.add(words, tokens, standing != Standing.DEPENDS)
+            spelled = np.fromiter((each.spelled for each in judged), np.int64, len(words))
+            tokens = self._encode_joined(strings, spelled, self._rules.mark)
+        return table.add(words, tokens, alone)
 
-    def _encode_alone(self, words: list[str]) -> TokenIds:
-        if self._rules.separator is None:
-            return self._plain.encode(words)
-        return self._plain.encode_separated(words, self._rules.separator)
+    def _encode_joined(self, words: list[str], spelled: Ids, mark: str) -> TokenIds:
+        """Encode words, those without a separator between them that can be proven to be right so."""
+        joins = spelled > 0
+        joined, is_proven = self._plain.encode_joined(_select(words, joins), spelled[joins], mark)
+        joins[joins] = is_proven
+        return merge(joins, joined, self._encode_separated(_select(words, ~joins)))
+
+    def _encode_separated(self, words: list[str]) -> TokenIds:
+        tokens = None
+        if self._rules.separator is not None:
+            tokens = self._plain.encode_separated(words, self._rules.separator)
+        return self._plain.encode(words) if tokens is None else tokens
 
     def _start_table(self) -> WordTable:
         """Replace the table with one that has only the words whose ids are known from the start."""

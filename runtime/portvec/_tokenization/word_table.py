@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -27,9 +28,9 @@ IDS = 2_000_000
 # The place of a word whose ids depend on its neighbours.
 DEPENDS = -1
 
-# Odd multiples of the golden ratio's fraction, which spread the bits of a key (Knuth's multiplicative
-# hashing).
-_SPREAD = np.arange(1, 2 * WIDTHS[-1], 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+# Slots that are tried for a word. In a table that is half full, few words need more than ten of them.
+PROBES = 64
+
 # Masks for the bytes of a number that belong to a word with 0 to 8 bytes left.
 _BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
 
@@ -125,9 +126,15 @@ class WordTable:
 
 
 class _Part:
-    """The words of one width, with open addressing: a word is in the first free slot from its hash on."""
+    """The words of one width, with open addressing: a word is in the first free slot from its hash on.
+
+    The hash multiplies by random odd numbers, so that nobody can choose words that collide (Dietzfelbinger
+    and others, "A reliable randomized algorithm for the closest-pair problem", 1997). A word that finds none
+    of its slots free is not kept.
+    """
 
     def __init__(self, width: int, size: int) -> None:
+        self._multipliers = np.frombuffer(os.urandom(8 * (width + 1)), dtype=np.uint64) | np.uint64(1)
         self._keys: Keys = [np.zeros(size, dtype=np.uint64) for _ in range(width)]
         self._places = np.zeros(size, dtype=np.int64)
         self._shift = np.uint64(65 - size.bit_length())
@@ -140,16 +147,23 @@ class _Part:
         slots = self._hash(keys)
         found = self._places[slots]
         wrong = np.flatnonzero(~self._holds(slots, keys) & (found != 0))
+        probes = 1
         while len(wrong):
+            if probes == PROBES:
+                found[wrong] = 0
+                break
             slots[wrong] = after = self._after(slots[wrong])
             found[wrong] = places = self._places[after]
             wrong = wrong[~self._holds(after, [column[wrong] for column in keys]) & (places != 0)]
+            probes += 1
         return found
 
     def add(self, keys: Keys, places: Ids) -> None:
         slots = self._hash(keys)
         rows = np.arange(len(slots))
-        while len(rows):
+        for _ in range(PROBES):
+            if not len(rows):
+                break
             at = slots[rows]
             wanted = [column[rows] for column in keys]
             free = self._places[at] == 0
@@ -169,9 +183,11 @@ class _Part:
         return same
 
     def _hash(self, keys: Keys) -> Ids:
-        mixed = keys[0] * _SPREAD[0]
-        for column, spread in zip(keys[1:], _SPREAD[1:], strict=False):
-            mixed = ((mixed >> np.uint64(29)) ^ mixed ^ column) * spread
+        first, *others = self._multipliers
+        mixed = keys[0] * first
+        # One multiplication alone would put numbers that follow each other into a few slots, with bad luck.
+        for column, multiplier in zip([*keys[1:], np.uint64(0)], others, strict=True):
+            mixed = ((mixed >> np.uint64(29)) ^ mixed ^ column) * multiplier
         slots: Ids = (mixed >> self._shift).astype(np.int64)
         return slots
 

@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from portvec._tokenization.components import depends_on_position
 from portvec._tokenization.forks import disable_pool_after_fork
-from portvec._tokenization.token_ids import TokenIds, flatten, offsets_of
+from portvec._tokenization.token_ids import Ids, TokenIds, flatten, offsets_of
 from portvec.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -43,20 +43,22 @@ class PlainEncoder:
         self._parallel = parallel
         self.tokenizer = load_tokenizer(path)
         self._without_separator: Tokenizer | None = None
-        self._begins: npt.NDArray[np.bool_] | None = None
+        self._spelling: _Spelling | None = None
         self._is_joinable = not depends_on_position(self.tokenizer)
         self.tokenizer.add_special_tokens([AddedToken(SEPARATOR, normalized=False, special=True)])
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return ids without special tokens, padding or truncation."""
         if self._is_joinable and not any(SEPARATOR in text for text in texts):
-            return self.encode_separated(texts, SEPARATOR)
+            tokens = self.encode_separated(texts, SEPARATOR)
+            if tokens is not None:
+                return tokens
         if self._without_separator is None:
             self._without_separator = load_tokenizer(self._path)
         return flatten(list(self._ids(self._without_separator, texts)))
 
-    def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
-        """Encode texts that are joined with `separator`.
+    def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds | None:
+        """Encode texts that are joined with `separator`; None if a text has its token id as well.
 
         No text may contain the separator, which must be split off from its neighbours and have a token of its
         own. A character of the vocabulary costs less than an added token.
@@ -64,24 +66,41 @@ class PlainEncoder:
         separator_id = self.tokenizer.token_to_id(separator)
         assert separator_id is not None
         # Add the separator after the last text of each run too, so that every text ends with one.
-        runs = self._ids(self.tokenizer, list(_join(texts, separator)))
-        lists = (chain(ids, (separator_id,)) for ids in runs)
+        runs = (separator.join(texts[part]) for part in _split_runs(texts))
+        lists = (chain(ids, (separator_id,)) for ids in self._ids(self.tokenizer, list(runs)))
         ids = np.fromiter(chain.from_iterable(lists), dtype=np.int64)
         ends = ids == separator_id
+        if np.count_nonzero(ends) != len(texts):
+            return None
         return TokenIds(ids[~ends], offsets_of(np.diff(np.flatnonzero(ends), prepend=-1) - 1))
 
-    def encode_joined(self, words: Sequence[str], mark: str) -> TokenIds:
-        """Encode words that need no separator: only the first token of each begins with `mark`."""
-        if self._begins is None:
-            vocabulary = self.tokenizer.get_vocab()
-            self._begins = np.zeros(max(vocabulary.values()) + 1, dtype=np.bool_)
-            marked = [token_id for token, token_id in vocabulary.items() if token.startswith(mark)]
-            self._begins[marked] = True
-        ids = np.fromiter(chain.from_iterable(self._ids(self.tokenizer, list(_join(words, "")))), np.int64)
-        starts = np.flatnonzero(self._begins[ids])
-        if len(starts) != len(words):  # the first token of some word is unknown
-            return self.encode(words)
-        return TokenIds(ids, np.append(starts, len(ids)))
+    def encode_joined(
+        self, words: Sequence[str], spelled: Ids, mark: str
+    ) -> tuple[TokenIds, npt.NDArray[np.bool_]]:
+        """Encode words that are joined without a separator, and return which of them came out right.
+
+        The first token of each word must begin with `mark`, and no other. The tokens of a word must spell the
+        number of characters in `spelled`, int64 (n,). An unknown character breaks either rule. The ids are
+        those of the words for which both hold.
+        """
+        if self._spelling is None:
+            self._spelling = _Spelling(self.tokenizer, mark)
+        runs = list(_split_runs(words))
+        is_right = np.zeros(len(words), dtype=np.bool_)
+        ids, counts = [], []
+        joined = ["".join(words[part]) for part in runs]
+        for part, found in zip(runs, self._ids(self.tokenizer, joined), strict=True):
+            of_run = np.array(found, dtype=np.int64)
+            starts = self._spelling.find_starts(of_run)
+            if len(starts) != part.stop - part.start:  # so words cannot be told from each other
+                continue
+            right = self._spelling.count_characters(of_run, starts) == spelled[part]
+            of_words = np.diff(starts, append=len(of_run))
+            is_right[part] = right
+            ids.append(of_run[np.repeat(right, of_words)])
+            counts.append(of_words[right])
+        empty = np.zeros(0, dtype=np.int64)
+        return TokenIds(np.concatenate([empty, *ids]), offsets_of(np.concatenate([empty, *counts]))), is_right
 
     def _ids(self, tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
         if self._parallel and len(texts) > 1:
@@ -105,15 +124,36 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
-def _join(texts: Sequence[str], separator: str) -> Iterator[str]:
-    """Yield runs of texts with the separator between them, of about `_JOINED_CHARACTERS`."""
-    run: list[str] = []
-    size = 0
-    for text in texts:
-        run.append(text)
+class _Spelling:
+    """How the tokens of a vocabulary are written."""
+
+    def __init__(self, tokenizer: Tokenizer, mark: str) -> None:
+        vocabulary = tokenizer.get_vocab()
+        size = max(vocabulary.values()) + 1
+        self._begins = np.zeros(size, dtype=np.bool_)
+        self._lengths = np.zeros(size, dtype=np.int64)
+        token_ids = np.fromiter(vocabulary.values(), np.int64, len(vocabulary))
+        self._begins[token_ids] = [token.startswith(mark) for token in vocabulary]
+        self._lengths[token_ids] = [len(token) for token in vocabulary]
+
+    def find_starts(self, ids: Ids) -> Ids:
+        """Return the positions of ids whose token begins with the mark. The first must be one."""
+        starts = np.flatnonzero(self._begins[ids])
+        return starts if len(starts) and starts[0] == 0 else starts[:0]
+
+    def count_characters(self, ids: Ids, starts: Ids) -> Ids:
+        """Return the characters of the tokens from each start to the next."""
+        counts: Ids = np.add.reduceat(self._lengths[ids], starts)
+        return counts
+
+
+def _split_runs(texts: Sequence[str]) -> Iterator[slice]:
+    """Yield slices of the texts that have about `_JOINED_CHARACTERS` each."""
+    start = size = 0
+    for stop, text in enumerate(texts, 1):
         size += len(text) + 1
         if size >= _JOINED_CHARACTERS:
-            yield separator.join(run)
-            run, size = [], 0
-    if run:
-        yield separator.join(run)
+            yield slice(start, stop)
+            start, size = stop, 0
+    if start < len(texts):
+        yield slice(start, len(texts))
