@@ -119,7 +119,7 @@ def _describe(
         max_characters=rules.max_characters,
         unk_id=rules.unk_id,
         vocabulary_quantization=None if vectors.mapping is None else len(vectors.rows),
-        tokenizer=TokenizerFacts(source.tokenizer_json["model"]["type"]),
+        tokenizer=TokenizerFacts(type(source.original.tokenizer.model).__name__),
         head=source.head.facts if source.head else None,
         quality=quality,
         variants=variants,

@@ -58,3 +58,11 @@ def test_one_module_of_the_runtime_below_the_command_line_imports_the_exporter()
         if any(name.startswith("portvec_export") for name in graph.find_modules_directly_imported_by(module))
     }
     assert bridges == {BRIDGE[0]}
+
+
+def test_one_module_of_the_runtime_imports_tokenizers() -> None:
+    graph = grimp.build_graph("portvec", "portvec_export", include_external_packages=True)
+    importers = graph.find_modules_that_directly_import("tokenizers")
+    assert {module for module in importers if module.startswith("portvec.")} == {
+        "portvec._tokenization.library"
+    }

@@ -45,7 +45,7 @@ class Recorder:
         """Run model2vec on the values that a table holds, and compare if they are not the source's."""
         source = self._source
         stored = source.reference(table.dequantized)
-        embeddings = stored.encode(self._texts).astype(np.float32)
+        embeddings = source.embed(self._texts, stored).astype(np.float32)
         logits = source.head.reference(embeddings) if source.head else None
         conformance = Conformance(self._texts, self._token_ids, embeddings, logits)
         if not source.is_clustered and same_rows(table.dequantized, source.vectors.rows):
@@ -56,7 +56,7 @@ class Recorder:
             Quality(
                 conformance=compare_directions(original, embeddings),
                 paragraphs=compare_directions(
-                    original_paragraphs, stored.encode(paragraphs).astype(np.float32)
+                    original_paragraphs, source.embed(paragraphs, stored).astype(np.float32)
                 ),
             ),
         )
@@ -65,5 +65,5 @@ class Recorder:
     def _original(self) -> tuple[list[str], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Paragraphs, and the source's own embeddings of the recorded texts and of the paragraphs."""
         paragraphs = read_language_reference()[:_PARAGRAPHS]
-        original = self._source.original
-        return paragraphs, original.encode(self._texts), original.encode(paragraphs)
+        texts, original = self._texts, self._source.original
+        return paragraphs, self._source.embed(texts, original), self._source.embed(paragraphs, original)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from portvec._artifact.layouts import Layout
+from portvec._failures import failures_become
 from portvec.errors import SourceError
 
 _AGAIN = "fetch the model again, as a download may have been cut short"
@@ -115,10 +116,10 @@ def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
 
 
 def _build_tokenizer(text: str, path: Path) -> Tokenizer:
-    try:
+    with failures_become(
+        lambda why: SourceError(f"{path}: not a tokenizer that can be loaded ({why}); {_AGAIN}")
+    ):
         return Tokenizer.from_str(text)
-    except Exception as error:  # the library raises bare Exception
-        raise SourceError(f"{path}: not a tokenizer that can be loaded ({error}); {_AGAIN}") from error
 
 
 def _read_text(path: Path) -> str:

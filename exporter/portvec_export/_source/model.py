@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy.typing as npt
 from model2vec import StaticModel
 from model2vec.version import __version__ as model2vec_version
 
 from portvec._artifact.manifest import Source
-from portvec.errors import OptionError
+from portvec._failures import failures_become
+from portvec.errors import OptionError, SourceError
 from portvec_export._options import ExportOptions
 from portvec_export._source.card import read_front_matter
 from portvec_export._source.checks import check_model
@@ -35,6 +39,7 @@ class SourceModel:
         rules: how texts are truncated, and whether their mean is normalized.
         head: the head of a pipeline; None for an embedding model.
         tokenizer_json: tokenizer.json, parsed.
+        tokenizer_path: where that is.
         origin: where it came from, for the manifest.
         front_matter: the part of its card's front matter that holds for the artifact too.
         is_clustered: whether the vectors to export are shared by token ids that had one each.
@@ -45,6 +50,7 @@ class SourceModel:
     rules: Rules
     head: HeadLayers | None
     tokenizer_json: dict[str, Any]
+    tokenizer_path: Path
     origin: Source
     front_matter: dict[str, Any]
     is_clustered: bool
@@ -54,8 +60,22 @@ class SourceModel:
         return with_vectors(self.original, replace(self.vectors, rows=rows))
 
     def token_ids(self, texts: list[str]) -> list[list[int]]:
-        """Return the token ids that model2vec pools for each text."""
-        return self.original.tokenize([text[: self.rules.max_characters] for text in texts])
+        """Return the token ids that model2vec pools for each text.
+
+        Raises:
+            SourceError: the tokenizer fails.
+        """
+        with _blame(self.tokenizer_path):
+            return self.original.tokenize([text[: self.rules.max_characters] for text in texts])
+
+    def embed(self, texts: list[str], model: StaticModel) -> npt.NDArray[Any]:
+        """Return the embeddings (n, dim) that model2vec gives with `model`, which has this tokenizer.
+
+        Raises:
+            SourceError: the tokenizer fails.
+        """
+        with _blame(self.tokenizer_path):
+            return model.encode(texts)
 
 
 def load_source(source: str | os.PathLike[str], options: ExportOptions) -> SourceModel:
@@ -69,7 +89,8 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     location = find_model(source, options)
     folder, layout = location.folder, location.layout
     files = read_files(folder, layout)
-    stored = _static_model(files, options)
+    with _blame(folder / layout.tokenizer):
+        stored = _static_model(files, options)
     head = load_head(folder, files.config, layout.config, stored.dim)
     _check_options(options, files, head, where=str(folder))
     check_model(stored, folder / layout.embeddings, folder / layout.tokenizer)
@@ -81,6 +102,7 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
         rules=_rules(stored),
         head=head,
         tokenizer_json=files.tokenizer_json,
+        tokenizer_path=folder / layout.tokenizer,
         origin=origin,
         front_matter=read_front_matter(folder, origin),
         is_clustered=options.vocabulary_size is not None,
@@ -98,6 +120,13 @@ def _static_model(files: SourceFiles, options: ExportOptions) -> StaticModel:
         weights=files.weights,
         token_mapping=files.mapping,
         max_length=files.max_length if max_length == "model" else max_length,
+    )
+
+
+def _blame(tokenizer: Path) -> AbstractContextManager[None]:
+    """Have failures of model2vec or `tokenizers` name the tokenizer, the one file that they have to read."""
+    return failures_become(
+        lambda why: SourceError(f"{tokenizer}: model2vec fails with this tokenizer ({why}); repair the model")
     )
 
 

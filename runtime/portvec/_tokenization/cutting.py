@@ -12,10 +12,17 @@ from string import ascii_letters
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from tokenizers import Tokenizer
-from tokenizers.models import WordPiece
 
-from portvec._tokenization.components import list_normalizers, list_pre_tokenizers, normalize_with
+from portvec._tokenization.library import (
+    Tokenizer,
+    find_id,
+    list_added_tokens,
+    list_normalizers,
+    list_pre_tokenizers,
+    longest_word,
+    normalize_with,
+    read_vocabulary,
+)
 from portvec._tokenization.token_ids import Ids
 from portvec._tokenization.word_table import LONGEST
 
@@ -90,16 +97,15 @@ def find_cutting_rules(tokenizer: Tokenizer) -> CuttingRules | None:
     """Return the rules for this tokenizer, or None if there are none that are proven."""
     normalizers = list_normalizers(tokenizer)
     pre_tokenizers = list_pre_tokenizers(tokenizer)
-    added = list(tokenizer.get_added_tokens_decoder().values())
+    added = list_added_tokens(tokenizer)
     # Such tokens are searched for in the normalized text, all others in the text itself.
     if normalizers and any(token.normalized for token in added):
         return None
     uncuttable = [token.content.encode() for token in added]
     kinds = [part["type"] for part in pre_tokenizers]
     if kinds == ["BertPreTokenizer"] and [part["type"] for part in normalizers] == ["BertNormalizer"]:
-        model = tokenizer.model
-        is_long_enough = isinstance(model, WordPiece) and model.max_input_chars_per_word >= LONGEST
-        if is_long_enough and normalizers[0]["clean_text"]:
+        longest = longest_word(tokenizer)
+        if longest is not None and longest >= LONGEST and normalizers[0]["clean_text"]:
             return CutAtPunctuation(tokenizer, uncuttable, lowercase=normalizers[0]["lowercase"])
     elif kinds == ["ByteLevel"] and pre_tokenizers[0].get("use_regex", True):
         if normalizers in ([], [{"type": "NFC"}]):
@@ -128,7 +134,7 @@ class CutAtPunctuation:
 
     def __init__(self, tokenizer: Tokenizer, uncuttable: list[bytes], *, lowercase: bool) -> None:
         self.uncuttable = uncuttable
-        self.separator: str | None = "!" if tokenizer.token_to_id("!") is not None else None
+        self.separator: str | None = "!" if find_id(tokenizer, "!") is not None else None
         self._tokenizer = tokenizer
         self._lowercase = lowercase
         # The normalizer turns these controls into a space, and drops NUL and U+0001.
@@ -158,7 +164,7 @@ class CutAtPunctuation:
         """
         return {
             word.encode(): token_id
-            for word, token_id in self._tokenizer.get_vocab(with_added_tokens=False).items()
+            for word, token_id in read_vocabulary(self._tokenizer, with_added=False).items()
             if word.isascii() and word.isalnum() and len(word) <= LONGEST
             if not self._lowercase or word == word.lower()
         }

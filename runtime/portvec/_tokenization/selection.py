@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from portvec._artifact import format as fmt
 from portvec._artifact.conformance import Conformance
 from portvec._artifact.folder import Artifact
+from portvec._failures import failures_become, is_failure
 from portvec._messages import describe_unknown, install
 from portvec._tokenization.backends import ACCELERATORS, Accelerator
 from portvec._tokenization.backends.huggingface import NAME, PlainEncoder
@@ -50,13 +51,15 @@ def choose_tokenizer(
         raise OptionError(describe_unknown("tokenizer", choice, [AUTO, NAME, *accelerators]))
     if choice in accelerators:
         return Tokenizer(_require(artifact, accelerators[choice], parallel), artifact.manifest)
-    plain = PlainEncoder(artifact.path(fmt.TOKENIZER), parallel=parallel)
+    path = artifact.path(fmt.TOKENIZER)
+    plain = PlainEncoder(path, parallel=parallel)
 
     def load_faster() -> Encoder:
         accelerated = _find(artifact, accelerators.values(), parallel) if choice == AUTO else None
         if accelerated is not None:
             return accelerated
-        rules = find_cutting_rules(plain.tokenizer)
+        with failures_become(lambda why: ArtifactError(f"{path}: not a tokenizer that can be run ({why})")):
+            rules = find_cutting_rules(plain.tokenizer)
         return WordEncoder(plain, rules) if rules else plain
 
     encoder = load_faster() if at_once else GrowingEncoder(plain, load_faster)
@@ -95,7 +98,9 @@ def _load(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encod
     try:
         encoder = accelerator(artifact.path(fmt.TOKENIZER), parallel=parallel)
         token_ids = Tokenizer(encoder, artifact.manifest).tokenize(recorded.texts).lists()
-    except Exception as error:  # a tokenizer that the library does not support, or a fault in the library
+    except BaseException as error:  # a tokenizer that the library does not support, or a fault in the library
+        if not is_failure(error):
+            raise
         log.info("%s: %s is not used (%s)", artifact.folder, accelerator.name, error)
         return None
     if token_ids == recorded.token_ids:

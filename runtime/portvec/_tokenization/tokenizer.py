@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from portvec._artifact.manifest import Manifest
+from portvec._failures import is_failure
+from portvec._messages import fold_lines
 from portvec._tokenization.texts import refuse_surrogates
 from portvec._tokenization.token_ids import Ids, TokenIds, drop, keep_first
-from portvec.errors import InputError, PortvecError
+from portvec.errors import ArtifactError, PortvecError
 
 
 class Encoder(Protocol):
@@ -30,6 +32,7 @@ class Tokenizer:
         self._max_characters = manifest.max_characters
         self._max_length = manifest.max_length
         self._unk_id = manifest.unk_id
+        self._source = manifest.source.id
 
     @property
     def name(self) -> str:
@@ -44,6 +47,7 @@ class Tokenizer:
 
         Raises:
             InputError: a text has a lone surrogate, which no encoding of Unicode can express.
+            ArtifactError: the encoder fails on a text that is valid.
         """
         if self._max_characters is not None:
             texts = [text[: self._max_characters] for text in texts]
@@ -54,6 +58,7 @@ class Tokenizer:
 
         Raises:
             InputError: the text has a lone surrogate.
+            ArtifactError: the encoder fails, though the text is valid.
         """
         ids = self._encode([text[: self._max_characters]], 0).ids[: self._max_length]
         # Searching a short list is faster than searching an array.
@@ -64,6 +69,11 @@ class Tokenizer:
             return self._encoder.encode(texts)
         except PortvecError:
             raise
-        except Exception as error:  # each encoder raises its own exceptions
+        except BaseException as error:  # each encoder raises its own exceptions
+            if not is_failure(error):
+                raise
             refuse_surrogates(texts, first)
-            raise InputError(f"texts cannot be tokenized ({error})") from error
+            raise ArtifactError(
+                f"the tokenizer of {self._source} fails on texts that are valid ({fold_lines(error)}); run "
+                "'portvec verify' on the artifact, and export again if that fails too"
+            ) from error

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from tokenizers import AddedToken, Tokenizer
 
-from portvec._tokenization.components import depends_on_position
+from portvec._failures import failures_become
+from portvec._tokenization import library
 from portvec._tokenization.forks import disable_pool_after_fork
 from portvec._tokenization.token_ids import Ids, TokenIds, flatten, offsets_of
 from portvec.errors import ArtifactError
@@ -33,7 +33,7 @@ disable_pool_after_fork()
 class PlainEncoder:
     """`tokenizers` on whole texts.
 
-    `parallel` allows its own pool of one thread per core.
+    `parallel` allows its own pool of one thread per core. Raises ArtifactError if `path` is not a tokenizer.
     """
 
     name = NAME
@@ -41,11 +41,14 @@ class PlainEncoder:
     def __init__(self, path: Path, *, parallel: bool = True) -> None:
         self._path = path
         self._parallel = parallel
-        self.tokenizer = load_tokenizer(path)
-        self._without_separator: Tokenizer | None = None
+        self._without_separator: library.Tokenizer | None = None
         self._spelling: _Spelling | None = None
-        self._is_joinable = not depends_on_position(self.tokenizer)
-        self.tokenizer.add_special_tokens([AddedToken(SEPARATOR, normalized=False, special=True)])
+        with failures_become(
+            lambda why: ArtifactError(f"{path}: not a tokenizer that can be loaded ({why})")
+        ):
+            self.tokenizer = library.load(path)
+            self._is_joinable = not library.depends_on_position(self.tokenizer)
+            library.add_separator(self.tokenizer, SEPARATOR)
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return ids without special tokens, padding or truncation."""
@@ -54,7 +57,7 @@ class PlainEncoder:
             if tokens is not None:
                 return tokens
         if self._without_separator is None:
-            self._without_separator = load_tokenizer(self._path)
+            self._without_separator = library.load(self._path)
         return flatten(list(self._ids(self._without_separator, texts)))
 
     def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds | None:
@@ -63,7 +66,7 @@ class PlainEncoder:
         No text may contain the separator, which must be split off from its neighbours and have a token of its
         own. A character of the vocabulary costs less than an added token.
         """
-        separator_id = self.tokenizer.token_to_id(separator)
+        separator_id = library.find_id(self.tokenizer, separator)
         assert separator_id is not None
         # Add the separator after the last text of each run too, so that every text ends with one.
         runs = (separator.join(texts[part]) for part in _split_runs(texts))
@@ -102,33 +105,15 @@ class PlainEncoder:
         empty = np.zeros(0, dtype=np.int64)
         return TokenIds(np.concatenate([empty, *ids]), offsets_of(np.concatenate([empty, *counts]))), is_right
 
-    def _ids(self, tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
-        if self._parallel and len(texts) > 1:
-            return (encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False))
-        # This is a little slower, but stays in this thread.
-        return (tokenizer.encode(text, add_special_tokens=False).ids for text in texts)
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """Load tokenizer.json without its truncation and its padding, which would change the mean.
-
-    Raises:
-        ArtifactError: the file is not a tokenizer.
-    """
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
-        raise ArtifactError(f"{path}: not a tokenizer that can be loaded ({error})") from error
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
+    def _ids(self, tokenizer: library.Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
+        return library.encode(tokenizer, texts, parallel=self._parallel)
 
 
 class _Spelling:
     """How the tokens of a vocabulary are written."""
 
-    def __init__(self, tokenizer: Tokenizer, mark: str) -> None:
-        vocabulary = tokenizer.get_vocab()
+    def __init__(self, tokenizer: library.Tokenizer, mark: str) -> None:
+        vocabulary = library.read_vocabulary(tokenizer)
         size = max(vocabulary.values()) + 1
         self._begins = np.zeros(size, dtype=np.bool_)
         self._lengths = np.zeros(size, dtype=np.int64)
