@@ -23,7 +23,8 @@ NAME: Final = "tokenizers"
 # A call of `tokenizers` costs as much as several words, so texts are joined with this character between them.
 # Added tokens split a text before anything else happens to it, so what is between two of them gets the ids
 # that it gets alone. The character is a noncharacter, which text for interchange must not contain. Texts that
-# do are tokenized by a second tokenizer, which does not know it.
+# do are tokenized by a second tokenizer, which does not know it. So are texts with a token that has the id of
+# the character: `tokenizers` gives it the number of tokens as its id, which a vocabulary with a gap may use.
 SEPARATOR: Final = "\U0010fffe"
 _JOINED_CHARACTERS = 8192
 
@@ -51,9 +52,7 @@ class PlainEncoder:
         """Return ids without special tokens, padding or truncation."""
         if self._is_joinable and not any(SEPARATOR in text for text in texts):
             return self.encode_separated(texts, SEPARATOR)
-        if self._without_separator is None:
-            self._without_separator = load_tokenizer(self._path)
-        return flatten(list(self._ids(self._without_separator, texts)))
+        return self._encode_each(texts)
 
     def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
         """Encode texts that are joined with `separator`.
@@ -67,8 +66,11 @@ class PlainEncoder:
         runs = self._ids(self.tokenizer, list(_join(texts, separator)))
         lists = (chain(ids, (separator_id,)) for ids in runs)
         ids = np.fromiter(chain.from_iterable(lists), dtype=np.int64)
-        ends = ids == separator_id
-        return TokenIds(ids[~ends], offsets_of(np.diff(np.flatnonzero(ends), prepend=-1) - 1))
+        is_end = ids == separator_id
+        ends = np.flatnonzero(is_end)
+        if len(ends) != len(texts):  # the vocabulary has another token with the id of the separator
+            return self._encode_each(texts)
+        return TokenIds(ids[~is_end], offsets_of(np.diff(ends, prepend=-1) - 1))
 
     def encode_joined(self, words: Sequence[str], mark: str) -> TokenIds:
         """Encode words that need no separator: only the first token of each begins with `mark`."""
@@ -82,6 +84,12 @@ class PlainEncoder:
         if len(starts) != len(words):  # the first token of some word is unknown
             return self.encode(words)
         return TokenIds(ids, np.append(starts, len(ids)))
+
+    def _encode_each(self, texts: Sequence[str]) -> TokenIds:
+        """Encode texts one by one, by the tokenizer that does not know the separator."""
+        if self._without_separator is None:
+            self._without_separator = load_tokenizer(self._path)
+        return flatten(list(self._ids(self._without_separator, texts)))
 
     def _ids(self, tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
         if self._parallel and len(texts) > 1:
