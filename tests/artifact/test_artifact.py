@@ -73,10 +73,11 @@ def test_folder_without_manifest(tiny: Path) -> None:
         (lambda m: m.pop("dim"), "field dim is missing; export the model again"),
         (lambda m: m.update(dim="256"), "field dim has type str, expected int"),
         (lambda m: m.update(dim=True), "field dim has type bool, expected int"),
-        (lambda m: m.update(dim=0), "dim is 0, expected 1 or more"),
+        (lambda m: m.update(dim=0), "dim is 0, expected 1 to 2147483647"),
         (lambda m: m.update(normalize=1), "field normalize has type int, expected bool"),
         (lambda m: m.update(dtype="int3"), "dtype 'int3' is unknown, expected one of float32, float16"),
-        (lambda m: m.update(max_length=-1), "max_length is -1, expected 0 or more, or null"),
+        (lambda m: m.update(max_length=-1), "max_length is -1, expected 0 to 9007199254740991"),
+        (lambda m: m.update(unk_id=800), "unk_id is 800, expected less than vocabulary_size, which is 800"),
         (lambda m: m["source"].pop("id"), "source: field id is missing"),
         (lambda m: m["files"].pop("tokenizer.json"), r"files does not list tokenizer\.json"),
         (
@@ -99,6 +100,17 @@ def test_invalid_manifest(tiny: Path, change: Callable[[dict[str, Any]], object]
     edit(tiny, change)
     with pytest.raises(ArtifactError, match=rf"portvec\.json: .*{message}"):
         StaticEmbedder.load(tiny)
+
+
+@pytest.mark.parametrize(
+    "field", ["dim", "vocabulary_size", "vocabulary_quantization", "unk_id", "max_length", "max_characters"]
+)
+@pytest.mark.parametrize("value", [-1, -(2**63), 2**53, 2**63, 10**30])
+def test_numbers_that_no_model_has(tiny: Path, field: str, value: int) -> None:
+    edit(tiny, lambda manifest: manifest.update({field: value}))
+    for load in (StaticEmbedder.load, verify):
+        with pytest.raises(ArtifactError, match=rf"portvec\.json: {field} is {value}, expected [01] to \d+$"):
+            load(tiny)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"portvec"'])

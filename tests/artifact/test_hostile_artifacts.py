@@ -152,8 +152,9 @@ def test_graph_that_the_manifest_does_not_list_is_not_used(tiny: Path) -> None:
     np.testing.assert_allclose(StaticEmbedder.load(tiny).encode("the value"), expected, rtol=0, atol=2e-7)
 
 
-def test_table_index_out_of_range(tiny: Path) -> None:
-    edit(tiny, lambda manifest: manifest.update(vocabulary_size=10**9))  # the id that pads
+def test_vocabulary_that_is_larger_than_the_table(tiny: Path) -> None:
+    size = StaticEmbedder.load(tiny).manifest.vocabulary_size
+    edit(tiny, lambda manifest: manifest.update(vocabulary_size=size + 1))  # one row more than there is
     embedder = StaticEmbedder.load(tiny)
     with pytest.raises(
         ArtifactError, match=r"onnxruntime fails on this graph \(.*; run 'portvec verify' on the"
@@ -163,15 +164,48 @@ def test_table_index_out_of_range(tiny: Path) -> None:
         verify(tiny)
 
 
-def test_tokenizer_with_ids_beyond_the_table(tiny: Path) -> None:
-    tokenizer = json.loads((tiny / "tokenizer.json").read_text(encoding="utf-8"))
-    vocab = tokenizer["model"]["vocab"]
-    vocab["the"] = 10**6
-    replace_file(tiny, "tokenizer.json", json.dumps(tokenizer).encode())
-    with pytest.raises(ArtifactError, match="onnxruntime fails on this graph"):
-        StaticEmbedder.load(tiny).encode("the")
-    with pytest.raises(ArtifactError, match="has other token ids here"):
+def test_vocabulary_that_is_larger_than_the_file_of_the_table(tiny: Path) -> None:
+    edit(tiny, lambda manifest: manifest.update(vocabulary_size=10**9))
+    with pytest.raises(
+        ArtifactError, match=r"vocabulary_size is 1000000000, but its table has \d+ bytes; copy"
+    ):
+        StaticEmbedder.load(tiny)
+
+
+def change_id(folder: Path, token_id: int) -> None:
+    """Give "the" another id, and fix the manifest, as an attacker would."""
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["model"]["vocab"]["the"] = token_id
+    replace_file(folder, "tokenizer.json", json.dumps(tokenizer).encode())
+
+
+# The last ones are -6, 0 and 5 in int32, so they would give the vector of another token.
+@pytest.mark.parametrize("token_id", [800, 10**6, 2**31, 2**32 - 6, 2**32 - 1])
+@pytest.mark.parametrize("load", ["tokenizers", "auto"])
+def test_tokenizer_with_ids_beyond_the_table(tiny: Path, load: str, token_id: int) -> None:
+    size = StaticEmbedder.load(tiny).manifest.vocabulary_size
+    change_id(tiny, token_id)
+    message = (
+        rf"tokenizer\.json: has the token id {token_id}, but the table has vectors for 0 to {size - 1}; copy"
+    )
+    embedder = StaticEmbedder.load(tiny, tokenizer=load, threads=1)
+    for texts in ("the", ["the"], ["a", "b the c"], ["the value " * 100] * 100):
+        with pytest.raises(ArtifactError, match=message):
+            embedder.encode(texts)
+    with pytest.raises(ArtifactError, match=message):
+        embedder.tokenize(["the"])
+    assert embedder.encode(["a value"]).any()
+    with pytest.raises(ArtifactError, match=message):
         verify(tiny)
+
+
+def test_an_accelerator_gets_no_ids_beyond_the_table(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("nanotoken")
+    change_id(tiny, 2**32 - 6)  # memory for every id up to this one would be 68 GB
+    monkeypatch.setattr("nanotoken.Tokenizer", lambda path: pytest.fail(f"{path} was loaded"))
+    assert StaticEmbedder.load(tiny).tokenizer == "tokenizers, caching words"
+    with pytest.raises(ArtifactError, match="nanotoken does not give this model's token ids"):
+        StaticEmbedder.load(tiny, tokenizer="nanotoken")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a privilege")

@@ -68,6 +68,25 @@ def vocabulary(change: Callable[[dict[str, int]], object]) -> Callable[[Path], o
     return apply
 
 
+def tokenizer(kind: tiny_models.Kind, **model: Any) -> Callable[[Path], object]:
+    """Replace the tokenizer by one of another kind, with other properties of its model."""
+
+    def apply(folder: Path) -> None:
+        state = json.loads(tiny_models.tokenizer(kind).to_str())
+        state["model"] |= model
+        (folder / "tokenizer.json").write_text(json.dumps(state))
+
+    return apply
+
+
+def without_vocabulary(folder: Path) -> None:
+    tensors(lambda content: content.update(mapping=np.zeros(5, np.int64)))(folder)
+    path = folder / "tokenizer.json"
+    state = json.loads(path.read_text(encoding="utf-8"))
+    state["model"]["vocab"], state["added_tokens"] = {}, []
+    path.write_text(json.dumps(state))
+
+
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no tensors": (
         lambda folder: (folder / "model.safetensors").unlink(),
@@ -133,6 +152,26 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "gap in the vocabulary": (
         vocabulary(lambda vocab: vocab.update({max(vocab, key=lambda token: vocab[token]): 900})),
         r"tokenizer\.json: token ids up to 900, but model\.safetensors has vectors for 0 to 799; the two",
+    ),
+    "two tokens with one id": (
+        vocabulary(lambda vocab: vocab.update(the=vocab["a"])),
+        r"tokenizer\.json: the tokens 'a' and 'the' have the same id \d+; give each its own$",
+    ),
+    "no tokens": (
+        without_vocabulary,
+        r"tokenizer\.json: the vocabulary is empty; is it a Model2Vec model\?$",
+    ),
+    "no unknown token": (
+        tokenizer("wordpiece", unk_token="<unk>"),
+        r"tokenizer\.json: the tokenizer fails on unknown characters \(WordPiece error: .*\); add its",
+    ),
+    "no unknown token in WordLevel": (
+        tokenizer("wordlevel", unk_token="<unk>"),
+        r"tokenizer\.json: the tokenizer fails on unknown characters \(WordLevel error: .*\); add its",
+    ),
+    "no unknown id": (
+        tokenizer("unigram", unk_id=None),
+        r"tokenizer\.json: the tokenizer fails on unknown characters \(Encountered an unknown .*\); add",
     ),
     "tokenizer of another kind of file": (
         write("tokenizer.json", b'{"add_prefix_space": true}'),

@@ -25,7 +25,7 @@ class CountingEncoder(PlainEncoder):
         self.seen[before:] = texts
         return tokens
 
-    def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds | None:
+    def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
         self.seen += texts
         return super().encode_separated(texts, separator)
 

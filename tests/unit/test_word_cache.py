@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 from tokenizers.trainers import WordPieceTrainer
 
 import tiny_models
@@ -156,6 +157,24 @@ def test_text_that_cannot_be_cut_is_tokenized_whole(wordpiece: Case) -> None:
         "zyx [UNK] wvu",
         f"zyx {SEPARATOR}",
     ]
+
+
+def test_words_do_not_become_added_tokens_when_they_are_folded(tmp_path: Path) -> None:
+    tokenizer = tiny_models.tokenizer("wordpiece")
+    tokenizer.add_tokens([AddedToken(content, normalized=False) for content in ("covid", "a tab")])
+    case = Case(tokenizer, tmp_path)
+    texts = ["COVID is not covid", "COVID", "a\ttab is no a tab", "the value of Covid"]
+    assert case.encoder.encode(texts).lists() == case.expected(texts)
+
+
+def test_words_with_the_id_of_the_separator(tmp_path: Path) -> None:
+    state = json.loads(tiny_models.tokenizer("wordpiece").to_str())
+    vocabulary = state["model"]["vocab"]
+    vocabulary["the"] = vocabulary["!"]
+    case = Case(Tokenizer.from_str(json.dumps(state)), tmp_path)
+    texts = ["the value", "new words, and the old ones!", "theory the"]
+    for _ in range(2):
+        assert case.encoder.encode(texts).lists() == case.expected(texts)
 
 
 def test_short_texts_are_tokenized_whole(tmp_path: Path) -> None:

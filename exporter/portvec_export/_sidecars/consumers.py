@@ -143,12 +143,19 @@ def _pad_token(source: SourceModel) -> _Token:
         token_id = source.original.tokenizer.token_to_id(name)
         if token_id is not None:
             return _Token(name, token_id)
-    return _unk_token(source) or _Token(source.original.tokens[0], 0)
+    return _unk_token(source) or _token(source, min(source.original.tokenizer.get_vocab().values()))
 
 
 def _unk_token(source: SourceModel) -> _Token | None:
     unk_id = source.rules.unk_id
-    return None if unk_id is None else _Token(source.original.tokens[unk_id], unk_id)
+    return None if unk_id is None else _token(source, unk_id)
+
+
+def _token(source: SourceModel, token_id: int) -> _Token:
+    """Return the token with this id. A vocabulary may have gaps, so it is not a position in a list."""
+    text = source.original.tokenizer.id_to_token(token_id)
+    assert text is not None
+    return _Token(text, token_id)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from model2vec import StaticModel
+from tokenizers import Tokenizer
 
 from portvec.errors import SourceError
 from portvec_export._source.rows import chunks, upcast
+
+# Characters and a word that few vocabularies have, so that most tokenizers need their unknown token.
+_RARE = f"\u6f22 \u2603 \U0002a6d6 \U0001f9ff {'x' * 300}"
 
 
 def check_model(model: StaticModel, tensors: Path, tokenizer: Path) -> None:
@@ -39,6 +43,35 @@ def check_model(model: StaticModel, tensors: Path, tokenizer: Path) -> None:
             f"{tokenizer}: token ids up to {largest}, but {tensors.name} has vectors for 0 to {ids - 1}; "
             "the two files belong to different models"
         )
+
+
+def check_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
+    """Check that each token has an id of its own, and that every text can be tokenized.
+
+    model2vec copies the tokenizer by way of maps from ids to tokens, in which one of two tokens with the same
+    id is lost, and not the same one in every process. `tokenizers` numbers added tokens itself, so in a
+    vocabulary with a gap they may get the id of another token.
+
+    Raises:
+        SourceError: two tokens have the same id, there is none, or unknown characters are an error.
+    """
+    tokens: dict[int, str] = {}
+    for token, token_id in tokenizer.get_vocab().items():
+        other = tokens.setdefault(token_id, token)
+        if other != token:
+            raise SourceError(
+                f"{path}: the tokens {min(token, other)!r} and {max(token, other)!r} have the same id "
+                f"{token_id}; give each its own"
+            )
+    if not tokens:
+        raise SourceError(f"{path}: the vocabulary is empty; is it a Model2Vec model?")
+    try:
+        tokenizer.encode(_RARE, add_special_tokens=False)
+    except Exception as error:  # the library raises bare Exception
+        raise SourceError(
+            f"{path}: the tokenizer fails on unknown characters ({error}); add its unknown token to the "
+            "vocabulary"
+        ) from error
 
 
 def _check_rows(model: StaticModel, tensors: Path) -> None:

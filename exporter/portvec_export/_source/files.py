@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from portvec._artifact.layouts import Layout
 from portvec._failures import failures_become
 from portvec.errors import SourceError
+from portvec_export._source.checks import check_tokenizer
 
 _AGAIN = "fetch the model again, as a download may have been cut short"
 
@@ -65,6 +66,7 @@ def read_files(folder: Path, layout: Layout) -> SourceFiles:
     tokenizer_text = _read_text(folder / layout.tokenizer)
     tokenizer_json = _parse_object(tokenizer_text, folder / layout.tokenizer)
     tokenizer = _build_tokenizer(tokenizer_text, folder / layout.tokenizer)
+    check_tokenizer(tokenizer, folder / layout.tokenizer)
     tensors = _read_tensors(folder / layout.embeddings, layout.tensor)
     rows, tokens = len(tensors["table"]), len(tokenizer.get_vocab())
     if tensors["mapping"] is None and rows != tokens:

@@ -13,6 +13,19 @@ from portvec._artifact.json_fields import JsonFields
 from portvec._messages import describe_unknown
 from portvec.errors import ArtifactError
 
+# Token ids, and the id after the last one, are int32 in the graphs. Limits of texts are numbers that every
+# reader of JSON can hold.
+_MAX_INT32 = 2**31 - 1
+_MAX_JSON = 2**53 - 1
+_RANGES = {
+    "dim": (1, _MAX_INT32),
+    "vocabulary_size": (1, _MAX_INT32),
+    "vocabulary_quantization": (1, _MAX_INT32),
+    "unk_id": (0, _MAX_INT32),
+    "max_length": (0, _MAX_JSON),
+    "max_characters": (0, _MAX_JSON),
+}
+
 
 @dataclass(frozen=True)
 class FileRecord:
@@ -249,13 +262,15 @@ def _check_dtype(dtype: str, where: str) -> str:
 
 def _check(manifest: Manifest, where: str) -> None:
     """Refuse values that no artifact can have."""
-    for name in ("dim", "vocabulary_size"):
-        if getattr(manifest, name) < 1:
-            raise ArtifactError(f"{where}: {name} is {getattr(manifest, name)}, expected 1 or more")
-    for name in ("max_length", "max_characters"):
+    for name, (least, most) in _RANGES.items():
         value = getattr(manifest, name)
-        if value is not None and value < 0:
-            raise ArtifactError(f"{where}: {name} is {value}, expected 0 or more, or null")
+        if value is not None and not least <= value <= most:
+            raise ArtifactError(f"{where}: {name} is {value}, expected {least} to {most}")
+    if manifest.unk_id is not None and manifest.unk_id >= manifest.vocabulary_size:
+        raise ArtifactError(
+            f"{where}: unk_id is {manifest.unk_id}, expected less than vocabulary_size, which is "
+            f"{manifest.vocabulary_size}"
+        )
     _check_dtype(manifest.dtype, where)
     head = manifest.head
     if head and head.activation not in fmt.ACTIVATIONS:
@@ -274,3 +289,10 @@ def _check(manifest: Manifest, where: str) -> None:
     for path in (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE, *variant_files):
         if path not in manifest.files:
             raise ArtifactError(f"{where}: files does not list {path}; export the model again")
+    # A row takes a byte or more, so a larger number is wrong, and a reader might allocate memory for it.
+    table = manifest.files.get(fmt.data_of(fmt.GRAPH), manifest.files[fmt.GRAPH])
+    if manifest.vocabulary_size > table.size:
+        raise ArtifactError(
+            f"{where}: vocabulary_size is {manifest.vocabulary_size}, but its table has {table.size} bytes; "
+            "copy the folder again, or export again"
+        )

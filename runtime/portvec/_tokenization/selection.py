@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
 from portvec._artifact import format as fmt
 from portvec._artifact.conformance import Conformance
@@ -14,7 +18,7 @@ from portvec._tokenization.backends import ACCELERATORS, Accelerator
 from portvec._tokenization.backends.huggingface import NAME, PlainEncoder
 from portvec._tokenization.cutting import find_cutting_rules
 from portvec._tokenization.growing import GrowingEncoder
-from portvec._tokenization.tokenizer import Encoder, Tokenizer
+from portvec._tokenization.tokenizer import Encoder, Tokenizer, check_id
 from portvec._tokenization.word_cache import WordEncoder
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
 
@@ -50,7 +54,7 @@ def choose_tokenizer(
     if choice not in (AUTO, NAME, *accelerators):
         raise OptionError(describe_unknown("tokenizer", choice, [AUTO, NAME, *accelerators]))
     if choice in accelerators:
-        return Tokenizer(_require(artifact, accelerators[choice], parallel), artifact.manifest)
+        return Tokenizer(_require(artifact, accelerators[choice], parallel), artifact)
     path = artifact.path(fmt.TOKENIZER)
     plain = PlainEncoder(path, parallel=parallel)
 
@@ -63,7 +67,7 @@ def choose_tokenizer(
         return WordEncoder(plain, rules) if rules else plain
 
     encoder = load_faster() if at_once else GrowingEncoder(plain, load_faster)
-    return Tokenizer(encoder, artifact.manifest)
+    return Tokenizer(encoder, artifact)
 
 
 def _require(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encoder:
@@ -96,8 +100,10 @@ def _load(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encod
     log = logging.getLogger("portvec")
     recorded = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
     try:
-        encoder = accelerator(artifact.path(fmt.TOKENIZER), parallel=parallel)
-        token_ids = Tokenizer(encoder, artifact.manifest).tokenize(recorded.texts).lists()
+        path = artifact.path(fmt.TOKENIZER)
+        check_id(artifact, _largest_id(path))  # a library may allocate memory for every id up to it
+        encoder = accelerator(path, parallel=parallel)
+        token_ids = Tokenizer(encoder, artifact).tokenize(recorded.texts).lists()
     except BaseException as error:  # a tokenizer that the library does not support, or a fault in the library
         if not is_failure(error):
             raise
@@ -109,3 +115,11 @@ def _load(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encod
         "%s: %s is not used, its ids differ from the recorded ones", artifact.folder, accelerator.name
     )
     return None
+
+
+def _largest_id(path: Path) -> int:
+    """Return the largest token id that is written in tokenizer.json."""
+    tokenizer: Any = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+    return int(max(chain(ids, (token["id"] for token in tokenizer["added_tokens"]))))

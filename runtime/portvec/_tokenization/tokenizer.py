@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from portvec._artifact.manifest import Manifest
+from portvec._artifact import format as fmt
+from portvec._artifact.folder import Artifact
 from portvec._failures import is_failure
 from portvec._messages import fold_lines
 from portvec._tokenization.texts import refuse_surrogates
@@ -27,12 +28,14 @@ class Encoder(Protocol):
 class Tokenizer:
     """An encoder under the rules of a model, which are applied in the order of model2vec 0.10."""
 
-    def __init__(self, encoder: Encoder, manifest: Manifest) -> None:
+    def __init__(self, encoder: Encoder, artifact: Artifact) -> None:
+        manifest = artifact.manifest
         self._encoder = encoder
+        self._artifact = artifact
+        self._vocabulary_size = manifest.vocabulary_size
         self._max_characters = manifest.max_characters
         self._max_length = manifest.max_length
         self._unk_id = manifest.unk_id
-        self._source = manifest.source.id
 
     @property
     def name(self) -> str:
@@ -47,22 +50,27 @@ class Tokenizer:
 
         Raises:
             InputError: a text has a lone surrogate, which no encoding of Unicode can express.
-            ArtifactError: the encoder fails on a text that is valid.
+            ArtifactError: a token id is beyond the table, or the encoder fails on texts that are valid.
         """
         if self._max_characters is not None:
             texts = [text[: self._max_characters] for text in texts]
-        return drop(keep_first(self._encode(texts, first), self._max_length), self._unk_id)
+        tokens = keep_first(self._encode(texts, first), self._max_length)
+        check_id(self._artifact, int(tokens.ids.max(initial=0)))
+        return drop(tokens, self._unk_id)
 
     def tokenize_one(self, text: str) -> Ids:
         """Return the token ids (n,) of one text by the same rules, at a lower cost per call.
 
         Raises:
             InputError: the text has a lone surrogate.
-            ArtifactError: the encoder fails, though the text is valid.
+            ArtifactError: a token id is beyond the table, or the encoder fails, though the text is valid.
         """
         ids = self._encode([text[: self._max_characters]], 0).ids[: self._max_length]
         # Searching a short list is faster than searching an array.
-        return ids[ids != self._unk_id] if self._unk_id in ids.tolist() else ids
+        found = ids.tolist()
+        if found and max(found) >= self._vocabulary_size:
+            check_id(self._artifact, max(found))
+        return ids[ids != self._unk_id] if self._unk_id in found else ids
 
     def _encode(self, texts: Sequence[str], first: int) -> TokenIds:
         try:
@@ -74,6 +82,22 @@ class Tokenizer:
                 raise
             refuse_surrogates(texts, first)
             raise ArtifactError(
-                f"the tokenizer of {self._source} fails on texts that are valid ({fold_lines(error)}); run "
-                "'portvec verify' on the artifact, and export again if that fails too"
+                f"{self._artifact.path(fmt.TOKENIZER)}: fails on texts that are valid ({fold_lines(error)}); "
+                "run 'portvec verify' on the artifact, and export again if that fails too"
             ) from error
+
+
+def check_id(artifact: Artifact, largest: int) -> None:
+    """Refuse token ids, of which this is the largest, that have no row in the table.
+
+    The graphs take int32, to which such an id might be cast as that of another token.
+
+    Raises:
+        ArtifactError: the id is beyond the table.
+    """
+    size = artifact.manifest.vocabulary_size
+    if largest >= size:
+        raise ArtifactError(
+            f"{artifact.path(fmt.TOKENIZER)}: has the token id {largest}, but the table has vectors for 0 to "
+            f"{size - 1}; copy the folder again, or export again"
+        )

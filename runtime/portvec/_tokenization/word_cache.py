@@ -42,7 +42,8 @@ class WordEncoder:
         """
         self._plain = plain
         self._rules = rules
-        self._uncuttable = [*rules.uncuttable, SEPARATOR.encode()]
+        # Folded like the texts: a word is learnt as it is folded, and must not have become an added token.
+        self._uncuttable = [self._fold(part) for part in (*rules.uncuttable, SEPARATOR.encode())]
         self._min_bytes = min_bytes
         self._max_unknown = max_unknown
         self._make_table = make_table
@@ -54,16 +55,17 @@ class WordEncoder:
         joined = b"\n".join(encoded)
         if len(joined) < self._min_bytes:
             return self._plain.encode(texts)
+        joined = self._fold(joined)
         whole = np.zeros(len(texts), dtype=np.bool_)
         if any(part in joined for part in self._uncuttable):
-            whole[:] = [any(part in text for part in self._uncuttable) for text in encoded]
-            joined = b"\n".join(
-                b"" if is_whole else text for text, is_whole in zip(encoded, whole.tolist(), strict=True)
+            whole[:] = [any(part in self._fold(text) for part in self._uncuttable) for text in encoded]
+            joined = self._fold(
+                b"\n".join(
+                    b"" if is_whole else text for text, is_whole in zip(encoded, whole.tolist(), strict=True)
+                )
             )
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         bounds = offsets_of(np.where(whole, 0, lengths) + 1)
-        if self._rules.fold is not None:
-            joined = joined.translate(self._rules.fold)
         found = self._look_up(joined + b" " * LONGEST, bounds, whole)
         if found is None:
             return self._plain.encode(texts)
@@ -72,6 +74,10 @@ class WordEncoder:
             return tokens
         of_whole = self._plain.encode([texts[row] for row in np.flatnonzero(whole).tolist()])
         return merge(whole, of_whole, TokenIds(tokens.ids, offsets_of(np.diff(tokens.offsets)[~whole])))
+
+    def _fold(self, text: bytes) -> bytes:
+        """Map bytes that the tokenizer does not tell apart to one."""
+        return text if self._rules.fold is None else text.translate(self._rules.fold)
 
     def _look_up(
         self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_]
@@ -126,10 +132,9 @@ class WordEncoder:
         return merge(joins, joined, self._encode_separated(_select(words, ~joins)))
 
     def _encode_separated(self, words: list[str]) -> TokenIds:
-        tokens = None
-        if self._rules.separator is not None:
-            tokens = self._plain.encode_separated(words, self._rules.separator)
-        return self._plain.encode(words) if tokens is None else tokens
+        if self._rules.separator is None:
+            return self._plain.encode(words)
+        return self._plain.encode_separated(words, self._rules.separator)
 
     def _start_table(self) -> WordTable:
         """Replace the table with one that has only the words whose ids are known from the start."""

@@ -23,7 +23,8 @@ NAME: Final = "tokenizers"
 # A call of `tokenizers` costs as much as several words, so texts are joined with this character between them.
 # Added tokens split a text before anything else happens to it, so what is between two of them gets the ids
 # that it gets alone. The character is a noncharacter, which text for interchange must not contain. Texts that
-# do are tokenized by a second tokenizer, which does not know it.
+# do are tokenized by a second tokenizer, which does not know it. So are texts with a token that has the id of
+# the character: `tokenizers` gives it the number of tokens as its id, which a vocabulary with a gap may use.
 SEPARATOR: Final = "\U0010fffe"
 _JOINED_CHARACTERS = 8192
 
@@ -53,15 +54,11 @@ class PlainEncoder:
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return ids without special tokens, padding or truncation."""
         if self._is_joinable and not any(SEPARATOR in text for text in texts):
-            tokens = self.encode_separated(texts, SEPARATOR)
-            if tokens is not None:
-                return tokens
-        if self._without_separator is None:
-            self._without_separator = library.load(self._path)
-        return flatten(list(self._ids(self._without_separator, texts)))
+            return self.encode_separated(texts, SEPARATOR)
+        return self._encode_each(texts)
 
-    def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds | None:
-        """Encode texts that are joined with `separator`; None if a text has its token id as well.
+    def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
+        """Encode texts that are joined with `separator`.
 
         No text may contain the separator, which must be split off from its neighbours and have a token of its
         own. A character of the vocabulary costs less than an added token.
@@ -72,10 +69,11 @@ class PlainEncoder:
         runs = (separator.join(texts[part]) for part in _split_runs(texts))
         lists = (chain(ids, (separator_id,)) for ids in self._ids(self.tokenizer, list(runs)))
         ids = np.fromiter(chain.from_iterable(lists), dtype=np.int64)
-        ends = ids == separator_id
-        if np.count_nonzero(ends) != len(texts):
-            return None
-        return TokenIds(ids[~ends], offsets_of(np.diff(np.flatnonzero(ends), prepend=-1) - 1))
+        is_end = ids == separator_id
+        ends = np.flatnonzero(is_end)
+        if len(ends) != len(texts):  # the vocabulary has another token with the id of the separator
+            return self._encode_each(texts)
+        return TokenIds(ids[~is_end], offsets_of(np.diff(ends, prepend=-1) - 1))
 
     def encode_joined(
         self, words: Sequence[str], spelled: Ids, mark: str
@@ -105,6 +103,12 @@ class PlainEncoder:
         empty = np.zeros(0, dtype=np.int64)
         return TokenIds(np.concatenate([empty, *ids]), offsets_of(np.concatenate([empty, *counts]))), is_right
 
+    def _encode_each(self, texts: Sequence[str]) -> TokenIds:
+        """Encode texts one by one, by the tokenizer that does not know the separator."""
+        if self._without_separator is None:
+            self._without_separator = library.load(self._path)
+        return flatten(list(self._ids(self._without_separator, texts)))
+
     def _ids(self, tokenizer: library.Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
         return library.encode(tokenizer, texts, parallel=self._parallel)
 
@@ -114,21 +118,22 @@ class _Spelling:
 
     def __init__(self, tokenizer: library.Tokenizer, mark: str) -> None:
         vocabulary = library.read_vocabulary(tokenizer)
-        size = max(vocabulary.values()) + 1
-        self._begins = np.zeros(size, dtype=np.bool_)
-        self._lengths = np.zeros(size, dtype=np.int64)
-        token_ids = np.fromiter(vocabulary.values(), np.int64, len(vocabulary))
-        self._begins[token_ids] = [token.startswith(mark) for token in vocabulary]
-        self._lengths[token_ids] = [len(token) for token in vocabulary]
+        # Ids beyond this, which a vocabulary with gaps has, spell nothing. They may be too large for an array.
+        self._beyond = len(vocabulary)
+        self._begins = np.zeros(self._beyond + 1, dtype=np.bool_)
+        self._lengths = np.zeros(self._beyond + 1, dtype=np.int64)
+        for token, token_id in vocabulary.items():
+            if token_id < self._beyond:
+                self._begins[token_id], self._lengths[token_id] = token.startswith(mark), len(token)
 
     def find_starts(self, ids: Ids) -> Ids:
-        """Return the positions of ids whose token begins with the mark. The first must be one."""
-        starts = np.flatnonzero(self._begins[ids])
+        """Return the positions of ids whose token begins with the mark; none if the first is no such id."""
+        starts = np.flatnonzero(self._begins[np.minimum(ids, self._beyond)])
         return starts if len(starts) and starts[0] == 0 else starts[:0]
 
     def count_characters(self, ids: Ids, starts: Ids) -> Ids:
         """Return the characters of the tokens from each start to the next."""
-        counts: Ids = np.add.reduceat(self._lengths[ids], starts)
+        counts: Ids = np.add.reduceat(self._lengths[np.minimum(ids, self._beyond)], starts)
         return counts
 
 
