@@ -8,6 +8,7 @@ import numpy as np
 from model2vec import StaticModel
 from tokenizers import Tokenizer
 
+from portvec._failures import failures_become
 from portvec.errors import SourceError
 from portvec_export._source.rows import chunks, upcast
 
@@ -65,13 +66,13 @@ def check_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
             )
     if not tokens:
         raise SourceError(f"{path}: the vocabulary is empty; is it a Model2Vec model?")
-    try:
+    with failures_become(
+        lambda why: SourceError(
+            f"{path}: the tokenizer fails on unknown characters ({why}); repair the model, for example by "
+            "adding its unknown token to the vocabulary"
+        )
+    ):
         tokenizer.encode(_RARE, add_special_tokens=False)
-    except Exception as error:  # the library raises bare Exception
-        raise SourceError(
-            f"{path}: the tokenizer fails on unknown characters ({error}); add its unknown token to the "
-            "vocabulary"
-        ) from error
 
 
 def _check_rows(model: StaticModel, tensors: Path) -> None:

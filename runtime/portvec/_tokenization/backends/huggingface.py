@@ -118,7 +118,7 @@ class _Spelling:
 
     def __init__(self, tokenizer: library.Tokenizer, mark: str) -> None:
         vocabulary = library.read_vocabulary(tokenizer)
-        # Ids beyond this, which a vocabulary with gaps has, spell nothing. They may be too large for an array.
+        # Ids beyond this, which a vocabulary with gaps has, count as unknown. An array may not hold them.
         self._beyond = len(vocabulary)
         self._begins = np.zeros(self._beyond + 1, dtype=np.bool_)
         self._lengths = np.zeros(self._beyond + 1, dtype=np.int64)
