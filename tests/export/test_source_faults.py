@@ -163,15 +163,15 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no unknown token": (
         tokenizer("wordpiece", unk_token="<unk>"),
-        r"tokenizer\.json: the tokenizer fails on unknown characters \(WordPiece error: .*\); add its",
+        r"tokenizer\.json: the tokenizer fails on unknown characters \(WordPiece error: .*\); repair the",
     ),
     "no unknown token in WordLevel": (
         tokenizer("wordlevel", unk_token="<unk>"),
-        r"tokenizer\.json: the tokenizer fails on unknown characters \(WordLevel error: .*\); add its",
+        r"tokenizer\.json: the tokenizer fails on unknown characters \(WordLevel error: .*\); repair the",
     ),
     "no unknown id": (
         tokenizer("unigram", unk_id=None),
-        r"tokenizer\.json: the tokenizer fails on unknown characters \(Encountered an unknown .*\); add",
+        r"tokenizer\.json: the tokenizer fails on unknown characters \(Encountered an unknown .*\); repair",
     ),
     "tokenizer of another kind of file": (
         write("tokenizer.json", b'{"add_prefix_space": true}'),

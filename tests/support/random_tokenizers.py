@@ -468,9 +468,9 @@ def _added_tokens(random: Random, tokenizer: Json) -> list[Json]:
             "normalized": random.random() < 0.4,
             "special": random.random() < 0.6,
         }
-        # Of two tokens that normalize to the same, `tokenizers` finds either, at random.
+        # Of two tokens that normalize to the same, `tokenizers` finds either, at random. An empty one may never end.
         normalized = content if normalizer is None else normalizer.normalize_str(content)
-        if normalized.strip() not in added:
+        if normalized and normalized.strip() not in added:
             added[normalized.strip()] = token
             following += known is None
     return sorted(added.values(), key=lambda token: token["id"])
