@@ -468,7 +468,8 @@ def _added_tokens(random: Random, tokenizer: Json) -> list[Json]:
             "normalized": random.random() < 0.4,
             "special": random.random() < 0.6,
         }
-        # Of two tokens that normalize to the same, `tokenizers` finds either, at random. An empty one may never end.
+        # Of two tokens that normalize to the same, `tokenizers` finds either, and on an empty one it may
+        # never end.
         normalized = content if normalizer is None else normalizer.normalize_str(content)
         if normalized and normalized.strip() not in added:
             added[normalized.strip()] = token
