@@ -15,7 +15,7 @@ import tiny_models
 from command_line import RunPortvec
 from corpus import paragraphs
 from portvec import Model2VecEmbeddingFunction, StaticEmbedder
-from portvec._artifact.staging import cache_root
+from portvec._artifact.cache import cache_root
 from portvec.errors import MissingExtraError, SourceError
 
 
@@ -110,4 +110,4 @@ def test_cache_that_cannot_be_made(tiny_model: Path, tmp_path: Path, portvec: Ru
     result = portvec("embed", tiny_model, "x", PORTVEC_CACHE=str(tmp_path / "file" / "cache"))
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
-    assert "the cache folder cannot be created (Not a directory); set PORTVEC_CACHE to" in result.stderr
+    assert "the cache cannot be written (Not a directory); set PORTVEC_CACHE to a folder" in result.stderr

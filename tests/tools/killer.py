@@ -1,6 +1,9 @@
 """Kill exports, conversions and pulls at random moments, and tell what is left. Run by test_crash_safety.py.
 
-    python tests/tools/killer.py export|overwrite|convert|race|pull MODEL FOLDER ROUNDS
+    python tests/tools/killer.py export|overwrite|contend|convert|race|pull MODEL FOLDER ROUNDS
+
+In the mode `contend`, three processes with caches of their own overwrite the same artifact; in `race`, two
+convert the same model.
 
 Everything is imported once and each attempt is a forked child, so that hundreds take seconds. Prints one
 JSON object: how often the target was absent or complete after a kill, and what lies beside it in the end.
@@ -21,8 +24,8 @@ from pathlib import Path
 from huggingface_hub import HfApi, snapshot_download
 
 from portvec import StaticEmbedder
+from portvec._artifact.cache import cache_root
 from portvec._artifact.folder import check_hashes, open_artifact
-from portvec._artifact.staging import cache_root
 from portvec._hub.ids import HubId
 from portvec._hub.pull import pull_artifact
 from portvec_export import export_model
@@ -57,7 +60,8 @@ def state(folders: list[Path]) -> str:
 
 
 IMPORTED = (HfApi, snapshot_download)  # huggingface_hub imports its parts when they are first used
-IN_PLACE = ("export", "overwrite", "pull")  # at a target of their own, not in the cache
+PROCESSES = {"contend": 3, "race": 2}
+IN_PLACE = ("export", "overwrite", "contend", "pull")  # at a target of their own, not in the cache
 
 
 def main(mode: str, model: str, folder: Path, rounds: int) -> None:
@@ -71,7 +75,9 @@ def main(mode: str, model: str, folder: Path, rounds: int) -> None:
         return [path for path in conversions.glob("*") if not path.name.startswith(".")]
 
     def action() -> object:
-        if mode in ("export", "overwrite"):
+        if mode == "contend":
+            os.environ["PORTVEC_CACHE"] = str(folder.parent / f"cache{os.getpid() % 3}")
+        if mode in ("export", "overwrite", "contend"):
             return export_model(model, target, overwrite=True)
         if mode == "pull":
             return pull_artifact(HubId(model), target, overwrite=True)
@@ -82,10 +88,10 @@ def main(mode: str, model: str, folder: Path, rounds: int) -> None:
     duration = time.monotonic() - started
     outcomes: Counter[str] = Counter()
     for _ in range(rounds):
-        if mode != "overwrite":
+        if mode not in ("overwrite", "contend"):
             for path in found():  # by rename, so that removing it cannot look like a torn export
                 path.rename(folder / f"old{time.monotonic_ns()}")
-        attempt(action, 2 if mode == "race" else 1, random.uniform(0, duration * 1.5))
+        attempt(action, PROCESSES.get(mode, 1), random.uniform(0, duration * 1.5))
         outcomes[state(found())] += 1
     _, status = os.waitpid(fork(action), 0)
     outcomes[f"last {state(found())}, exit {status}"] += 1

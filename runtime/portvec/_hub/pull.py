@@ -63,7 +63,7 @@ def pull_artifact(
         ExportError: `output` is taken or cannot be written.
         ArtifactError: the artifact in the repository is damaged; nothing was kept.
     """
-    check_target(Path(output).expanduser(), overwrite)  # before the work, and again under the lock
+    check_target(output, overwrite)
     require_network(hub_id, "pull")
     found = list_files(hub_id, token=token)
     if found.kind == "model2vec":
