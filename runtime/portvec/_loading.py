@@ -18,6 +18,7 @@ from portvec._artifact.manifest import Manifest
 from portvec._hub.ids import HubId, locate
 from portvec._messages import install
 from portvec._options import ModelOptions
+from portvec._version import __version__
 from portvec.errors import ArtifactError, MissingExtraError, PortvecError, SourceError
 
 # Modules that an artifact in a folder does not need are imported where they are used.
@@ -111,8 +112,6 @@ def _cache_key(name: str, identity: str, state: object, options: ModelOptions) -
 
     That is the source, the options, and the version of portvec, which also bounds the version of model2vec.
     """
-    from portvec import __version__
-
     made_with = [__version__, options.subfolder, options.conversion]
     text = json.dumps([fmt.FORMAT_VERSION, identity, state, made_with], sort_keys=True)
     return f"{name[:_NAME]}--{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -48,6 +48,7 @@ def test_kill_at_a_hundred_random_moments(mode: str, tiny_model: Path, hub: Loca
         assert outcomes["absent"] >= 20
     assert report["litter"] == []
     assert report["targets"] == 1
+    assert report["failed"] == 0
 
 
 FULL_DISK = """

@@ -43,13 +43,15 @@ def fork(action: Callable[[], object]) -> int:
     return child
 
 
-def attempt(action: Callable[[], object], processes: int, seconds: float) -> None:
+def attempt(action: Callable[[], object], processes: int, seconds: float) -> int:
+    """Kill some of the processes at a moment; return how many of the others fail."""
     children = [fork(action) for _ in range(processes)]
     time.sleep(seconds)
-    for child in random.sample(children, random.randint(1, processes)):
+    killed = random.sample(children, random.randint(1, processes))
+    for child in killed:
         os.kill(child, signal.SIGKILL)
-    for child in children:
-        os.waitpid(child, 0)
+    statuses = {child: os.waitpid(child, 0)[1] for child in children}
+    return sum(status != 0 for child, status in statuses.items() if child not in killed)
 
 
 def state(folders: list[Path]) -> str:
@@ -87,18 +89,19 @@ def main(mode: str, model: str, folder: Path, rounds: int) -> None:
     os.waitpid(fork(action), 0)
     duration = time.monotonic() - started
     outcomes: Counter[str] = Counter()
+    failed = 0
     for _ in range(rounds):
         if mode not in ("overwrite", "contend"):
             for path in found():  # by rename, so that removing it cannot look like a torn export
                 path.rename(folder / f"old{time.monotonic_ns()}")
-        attempt(action, PROCESSES.get(mode, 1), random.uniform(0, duration * 1.5))
+        failed += attempt(action, PROCESSES.get(mode, 1), random.uniform(0, duration * 1.5))
         outcomes[state(found())] += 1
     _, status = os.waitpid(fork(action), 0)
     outcomes[f"last {state(found())}, exit {status}"] += 1
     kept = {*found(), *folder.glob("old*")}
     beside = {*folder.iterdir(), *conversions.glob("*"), *conversions.glob(".*")}
     litter = sorted(path.name for path in beside - kept)
-    print(json.dumps({"outcomes": outcomes, "litter": litter, "targets": len(found())}))
+    print(json.dumps({"outcomes": outcomes, "litter": litter, "targets": len(found()), "failed": failed}))
 
 
 if __name__ == "__main__":
