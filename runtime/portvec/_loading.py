@@ -98,13 +98,27 @@ def _load_repository(hub_id: HubId, options: ModelOptions, damage: str | None) -
     def fetch(target: Path) -> Artifact:
         fetched = fetch_snapshot(hub_id, token=options.token, force_download=options.force_download)
         if kind_of(known_files(fetched.folder)) == "artifact":
-            artifact = open_artifact(fetched.folder, links=True)
+            artifact = _open_snapshot(fetched.folder, hub_id)
             _check_options(artifact.manifest, options, str(hub_id))
             return _copy(artifact, target)
         # Name the commit that was just fetched, so that the exporter finds it in huggingface_hub's cache.
         return _convert(replace(hub_id, revision=fetched.commit).name, target, options)
 
     return _load_cached(key, fetch, damage, refresh=options.force_download)
+
+
+def _open_snapshot(folder: Path, hub_id: HubId) -> Artifact:
+    """Open an artifact in huggingface_hub's cache, which downloads a file that it has never again."""
+    try:
+        artifact = open_artifact(folder, links=True)
+        check_hashes(artifact)
+    except ArtifactError as error:
+        repository = next(each for each in folder.parents if each.name == "snapshots").parent
+        raise ArtifactError(
+            f"{hub_id}: {str(error).split(';')[0]}; delete {repository} to download it again, or tell the "
+            "owner of the repository if that does not help"
+        ) from error
+    return artifact
 
 
 def _cache_key(name: str, identity: str, state: object, options: ModelOptions) -> str:
@@ -164,12 +178,11 @@ def _convert(source: str | Path, target: Path, options: ModelOptions) -> Artifac
 
 
 def _copy(artifact: Artifact, target: Path) -> Artifact:
-    """Copy an artifact out of huggingface_hub's cache, whose links onnxruntime may refuse."""
+    """Copy a checked artifact out of huggingface_hub's cache, whose links onnxruntime may refuse."""
     import shutil
 
     from portvec._artifact.staging import new_folder
 
-    check_hashes(artifact)
     with new_folder(target, overwrite=True) as staging:
         for name in artifact.list_files():
             (staging / name).parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -117,6 +118,71 @@ def test_damaged_artifact_is_not_kept(
     assert contents(tiny) == before
     assert not (tmp_path / "evil").exists()
     assert list(tmp_path.glob(".*.partial")) == []
+
+
+@pytest.mark.parametrize("name", ["*", "?*", "[a-z]*", "onnx/*"])
+@pytest.mark.parametrize("command", ["pull", "embed"])
+def test_file_named_like_a_pattern_stands_for_itself(
+    run: RunPortvec, hub: LocalHub, tmp_path: Path, name: str, command: str
+) -> None:
+    files = hub.repositories["owner/artifact"].files
+    files[name] = b"1"
+    manifest = json.loads(files["portvec.json"])
+    manifest["files"][name] = {"size": 1, "sha256": hashlib.sha256(b"1").hexdigest()}
+    files["portvec.json"] = json.dumps(manifest).encode()
+    files["secret.bin"] = files["onnx/other.bin"] = b"x"
+    arguments = ["-o", tmp_path / "copy"] if command == "pull" else ["x"]
+    result = run(command, "owner/artifact", *arguments)
+    assert (result.returncode, result.stderr.count("error")) == (0, 0)
+    assert not any(request.endswith((".bin", ".gitattributes")) for request in hub.requests)
+    if command == "pull":
+        del files["secret.bin"], files["onnx/other.bin"]
+        assert contents(tmp_path / "copy") == files
+
+
+@pytest.mark.parametrize("name", ["*", "onnx/"])
+def test_pattern_that_is_listed_but_not_in_the_repository_fetches_nothing(
+    run: RunPortvec, hub: LocalHub, name: str
+) -> None:
+    files = hub.repositories["owner/artifact"].files
+    manifest = json.loads(files["portvec.json"])
+    manifest["files"][name] = {"size": 1, "sha256": ""}
+    files["portvec.json"] = json.dumps(manifest).encode()
+    files["secret.bin"] = files["onnx/other.bin"] = b"x"
+    result = run("embed", "owner/artifact", "x")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert not any(request.endswith(".bin") for request in hub.requests)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "1000000"},
+        {"Retry-After": "1" * 5000},
+        {"ratelimit": '"api";r=0;t=1000000', "ratelimit-policy": '"fixed window";"api";q=500;w=300'},
+    ],
+)
+@pytest.mark.parametrize("command", ["pull", "embed"])
+def test_hub_that_asks_for_a_long_wait(
+    run: RunPortvec, hub: LocalHub, tmp_path: Path, headers: dict[str, str], command: str
+) -> None:
+    hub.refusals = [headers] * 100
+    result = run(command, "owner/artifact", *(["-o", tmp_path / "copy"] if command == "pull" else ["x"]))
+    seconds = int(headers.get("Retry-After", "1000000")[:20])
+    check_error(
+        result,
+        f"owner/artifact: the Hub asks to wait {seconds:,} seconds (HTTP 429), and portvec waits at most 60; "
+        "try again later",
+    )
+    assert not (tmp_path / "copy").exists()
+
+
+def test_hub_that_asks_for_a_short_wait(run: RunPortvec, hub: LocalHub, tmp_path: Path) -> None:
+    hub.refusals = [{"Retry-After": "1"}]
+    result = run("pull", "owner/artifact", "-o", tmp_path / "copy")
+    assert hub.refusals == []
+    assert result.returncode == 0
+    assert result.stderr.splitlines()[0] == "owner/artifact: the Hub asks to wait 1 seconds (HTTP 429)"
 
 
 def test_no_such_repository_or_revision(run: RunPortvec, tmp_path: Path) -> None:

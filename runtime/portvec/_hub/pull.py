@@ -95,7 +95,6 @@ def _fetch(hub_id: HubId, found: Listing, token: str | None, staging: Path) -> t
 
     manifest = (get([fmt.MANIFEST]) / fmt.MANIFEST).read_bytes().decode("utf-8", errors="replace")
     listed = Manifest.from_json(manifest, f"{hub_id}: {fmt.MANIFEST}").files
-    # huggingface_hub takes names as patterns, and a name that is not in the repository could match others.
     missing = sorted(listed.keys() - found.files)
     if missing:
         raise ArtifactError(
