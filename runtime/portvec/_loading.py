@@ -15,6 +15,7 @@ from portvec._artifact.fingerprint import WHOLE, fingerprint
 from portvec._artifact.folder import Artifact, check_hashes, open_artifact
 from portvec._artifact.layouts import expected_files, kind_of, known_files
 from portvec._artifact.manifest import Manifest
+from portvec._artifact.paths import printable
 from portvec._hub.ids import HubId, locate
 from portvec._messages import install
 from portvec._options import ModelOptions
@@ -128,7 +129,7 @@ def _cache_key(name: str, identity: str, state: object, options: ModelOptions) -
     """
     made_with = [__version__, options.subfolder, options.conversion]
     text = json.dumps([fmt.FORMAT_VERSION, identity, state, made_with], sort_keys=True)
-    return f"{name[:_NAME]}--{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{printable(name)[:_NAME]}--{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _load_cached(

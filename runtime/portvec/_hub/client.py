@@ -71,9 +71,9 @@ def fetch_snapshot(
 ) -> Snapshot:
     """Return the files of a Model2Vec model or an artifact, downloading only those that are missing.
 
-    There is no request if huggingface_hub's cache is known to hold the whole model, or the network is switched
-    off, unless `force_download` is set.
-    Only the model's files are fetched, not the whole repository.
+    There is no request if huggingface_hub's cache is known to hold the whole model, or the network is
+    switched off, unless `force_download` is set. Only the model's files are fetched, not the whole
+    repository.
 
     Raises:
         HubError: the repository, revision or network cannot be reached.
