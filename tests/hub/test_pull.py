@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -219,6 +222,34 @@ def test_output_that_cannot_be_written(run: RunPortvec, tmp_path: Path) -> None:
     check_error(
         run("pull", "owner/artifact", "-o", tmp_path / "file"), "is a file, expected a folder to create"
     )
+
+
+FULL_DISK = """
+import resource, sys
+from portvec._cli.main import run
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+@pytest.mark.parametrize("limit", [0, 100, 5_000, 60_000])
+def test_disk_full(hub: LocalHub, tiny: Path, tmp_path: Path, limit: int) -> None:
+    """A limit on file size stands for a full disk: the write that reaches it fails."""
+    before = contents(tiny)
+    command = [sys.executable, "-c", FULL_DISK, str(limit), "pull", "owner/artifact", "--overwrite"]
+    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    result = subprocess.run(
+        [*command, "-o", str(tiny)],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    check_error(result, f"{tiny}: cannot be written (File too large)")
+    assert contents(tiny) == before
+    assert list(tmp_path.glob(".*.partial")) == []
 
 
 def test_dropped_connection(run: RunPortvec, hub: LocalHub, tmp_path: Path) -> None:
