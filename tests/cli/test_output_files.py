@@ -115,6 +115,7 @@ def test_device_stays_a_device(portvec: RunPortvec, tiny: Path, work: Path, suff
     assert portvec("embed", tiny, "x", "-o", link).returncode == 0
     after = os.stat("/dev/null")  # noqa: PTH116
     assert (after.st_ino, after.st_mode, after.st_rdev) == (before.st_ino, before.st_mode, before.st_rdev)
+    assert link.is_symlink()
     assert names(work) == [link.name]
 
 
