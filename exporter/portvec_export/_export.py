@@ -56,8 +56,7 @@ def export_artifact(
     source: str | os.PathLike[str], output: str | os.PathLike[str], options: ExportOptions
 ) -> Artifact:
     """Do what `export_model` does, and return the artifact."""
-    folder = Path(output).expanduser()
-    check_target(folder, options.overwrite)  # before the work, and again under the lock
+    check_target(output, options.overwrite)
     with _progress("read", "write", "check", "done") as step:
         step()
         model = load_source(source, options)
@@ -71,7 +70,7 @@ def export_artifact(
             step()
             card = render_model_card(manifest, checked, front_matter)
             (staging / fmt.CARD).write_text(card, encoding="utf-8")
-    return Artifact(folder, manifest)
+    return Artifact(Path(output).expanduser(), manifest)
 
 
 def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -> Manifest:

@@ -9,10 +9,9 @@ from portvec._classifier import StaticClassifier
 from portvec._embedder import StaticEmbedder
 from portvec._inference.verify import Verification, verify
 from portvec._tokenization.token_ids import TokenIds
+from portvec._version import __version__ as __version__
 from portvec.errors import PortvecError
 from portvec.integrations.milvus import Model2VecEmbeddingFunction
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Manifest",

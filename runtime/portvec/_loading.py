@@ -6,23 +6,34 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from portvec._artifact import format as fmt
+from portvec._artifact.fingerprint import WHOLE, fingerprint
 from portvec._artifact.folder import Artifact, check_hashes, open_artifact
 from portvec._artifact.layouts import expected_files, kind_of, known_files
 from portvec._artifact.manifest import Manifest
+from portvec._artifact.paths import printable
 from portvec._hub.ids import HubId, locate
 from portvec._messages import install
 from portvec._options import ModelOptions
-from portvec.errors import ExportError, MissingExtraError, SourceError
+from portvec._version import __version__
+from portvec.errors import ArtifactError, MissingExtraError, PortvecError, SourceError
 
 # Modules that an artifact in a folder does not need are imported where they are used.
 
+_JSON = 1 << 25  # bytes; JSON files of up to this size, such as any tokenizer.json, are hashed whole
+_NAME = 50  # characters of a model's name in that of its conversion, which may have 255 bytes
 
-def load_artifact(source: str | os.PathLike[str], options: ModelOptions) -> Artifact:
+
+def load_artifact(
+    source: str | os.PathLike[str], options: ModelOptions, *, damage: str | None = None
+) -> Artifact:
     """Return the artifact that `source` is, contains, or converts to, opened and checked.
+
+    With `damage`, which says what is wrong with the conversion in the cache, convert again.
 
     Raises:
         SourceError: the source does not exist, cannot be fetched, is not a Model2Vec model, or is an artifact
@@ -33,11 +44,24 @@ def load_artifact(source: str | os.PathLike[str], options: ModelOptions) -> Arti
     """
     located = locate(source, options.revision, options.subfolder)
     if isinstance(located, Path):
-        return _load_folder(located, options)
-    return _load_repository(located, options)
+        return _load_folder(located, options, damage)
+    return _load_repository(located, options, damage)
 
 
-def _load_folder(folder: Path, options: ModelOptions) -> Artifact:
+def is_damaged_conversion(artifact: Artifact) -> bool:
+    """Return whether an artifact is in the cache, and a file differs from what was written there."""
+    from portvec._artifact.cache import conversions
+
+    if artifact.folder.parent != conversions():
+        return False
+    try:
+        check_hashes(artifact)
+    except (ArtifactError, OSError):
+        return True
+    return False
+
+
+def _load_folder(folder: Path, options: ModelOptions, damage: str | None) -> Artifact:
     model = folder / (options.subfolder or "")
     files = known_files(model)
     kind = kind_of(files)
@@ -50,14 +74,24 @@ def _load_folder(folder: Path, options: ModelOptions) -> Artifact:
             f"{model}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "
             f"({fmt.MANIFEST}); check the path"
         )
-    # The sizes and times of the files are part of the key, so that a model that changes is converted again.
-    stats = {name: (model / name).stat() for name in sorted(files)}
-    state = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()]
-    key = _cache_key(model.resolve().name, str(model.resolve()), state, options)
-    return _load_cached(key, lambda target: _convert(folder, target, options))
+    key = _cache_key(model.resolve().name, str(model.resolve()), _state(model, files), options)
+    return _load_cached(key, lambda target: _convert(folder, target, options), damage)
 
 
-def _load_repository(hub_id: HubId, options: ModelOptions) -> Artifact:
+def _state(model: Path, files: set[str]) -> list[object]:
+    """Return what is different after a model has changed, so that it is converted again."""
+    try:
+        return [
+            (name, *fingerprint(model / name, whole=_JSON if name.endswith(".json") else WHOLE))
+            for name in sorted(files)
+        ]
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename or model}: cannot be read ({error.strerror or error}); check its permissions"
+        ) from error
+
+
+def _load_repository(hub_id: HubId, options: ModelOptions, damage: str | None) -> Artifact:
     from portvec._hub.client import fetch_snapshot
 
     key = _cache_key(hub_id.repo_id.replace("/", "--"), hub_id.repo_id, hub_id.revision or "main", options)
@@ -65,41 +99,68 @@ def _load_repository(hub_id: HubId, options: ModelOptions) -> Artifact:
     def fetch(target: Path) -> Artifact:
         fetched = fetch_snapshot(hub_id, token=options.token, force_download=options.force_download)
         if kind_of(known_files(fetched.folder)) == "artifact":
-            artifact = open_artifact(fetched.folder, links=True)
+            artifact = _open_snapshot(fetched.folder, hub_id)
             _check_options(artifact.manifest, options, str(hub_id))
             return _copy(artifact, target)
         # Name the commit that was just fetched, so that the exporter finds it in huggingface_hub's cache.
         return _convert(replace(hub_id, revision=fetched.commit).name, target, options)
 
-    return _load_cached(key, fetch, refresh=options.force_download)
+    return _load_cached(key, fetch, damage, refresh=options.force_download)
+
+
+def _open_snapshot(folder: Path, hub_id: HubId) -> Artifact:
+    """Open an artifact in huggingface_hub's cache, which downloads a file that it has never again."""
+    try:
+        artifact = open_artifact(folder, links=True)
+        check_hashes(artifact)
+    except ArtifactError as error:
+        repository = next(each for each in folder.parents if each.name == "snapshots").parent
+        raise ArtifactError(
+            f"{hub_id}: {str(error).split(';')[0]}; delete {repository} to download it again, or tell the "
+            "owner of the repository if that does not help"
+        ) from error
+    return artifact
 
 
 def _cache_key(name: str, identity: str, state: object, options: ModelOptions) -> str:
-    """Return the name of a conversion's folder: readable, and unique to source and options."""
-    made_with = [options.subfolder, options.conversion]
+    """Return the name of a conversion's folder: readable, and unique to what decides the conversion.
+
+    That is the source, the options, and the version of portvec, which also bounds the version of model2vec.
+    """
+    made_with = [__version__, options.subfolder, options.conversion]
     text = json.dumps([fmt.FORMAT_VERSION, identity, state, made_with], sort_keys=True)
-    return f"{name}--{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{printable(name)[:_NAME]}--{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def _load_cached(key: str, make: Callable[[Path], Artifact], *, refresh: bool = False) -> Artifact:
-    """Return the artifact in the cache folder `key`. If there is none, call `make` with the folder's path."""
-    from portvec._artifact.staging import cache_root, exclusive
+def _load_cached(
+    key: str, make: Callable[[Path], Artifact], damage: str | None, *, refresh: bool = False
+) -> Artifact:
+    """Return the artifact in the cache folder `key`.
 
-    target = cache_root() / "models" / key
-    if target.is_dir() and not refresh:
-        return open_artifact(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(
-            f"{target.parent}: the cache folder cannot be created ({error.strerror or error}); "
-            "set PORTVEC_CACHE to a folder that can be written"
-        ) from error
-    # Processes that need the same model wait here, and the first one converts it.
-    with exclusive(target.with_name(f"{key}.made")):
-        if refresh or not target.is_dir():
+    If there is none, or it has `damage`, call `make` with the folder's path.
+    """
+    from portvec._artifact.cache import conversions, locked, remove_half_deleted
+
+    target = conversions() / key
+    remake = refresh or damage is not None
+    if not remake and target.is_dir():
+        try:
+            return open_artifact(target)
+        except ArtifactError as error:
+            damage = str(error)
+    with locked(key):
+        if not remake and (target / fmt.MANIFEST).is_file():  # another process was faster
+            with suppress(ArtifactError):
+                return open_artifact(target)
+        remove_half_deleted(target)
+        try:
             return make(target)
-    return open_artifact(target)
+        except PortvecError as error:
+            if damage is None:
+                raise
+            raise ArtifactError(
+                f"{damage.split(';')[0]}, and the conversion cannot be made again ({error})"
+            ) from error
 
 
 def _convert(source: str | Path, target: Path, options: ModelOptions) -> Artifact:
@@ -118,12 +179,11 @@ def _convert(source: str | Path, target: Path, options: ModelOptions) -> Artifac
 
 
 def _copy(artifact: Artifact, target: Path) -> Artifact:
-    """Copy an artifact out of huggingface_hub's cache, whose links onnxruntime may refuse."""
+    """Copy a checked artifact out of huggingface_hub's cache, whose links onnxruntime may refuse."""
     import shutil
 
     from portvec._artifact.staging import new_folder
 
-    check_hashes(artifact)
     with new_folder(target, overwrite=True) as staging:
         for name in artifact.list_files():
             (staging / name).parent.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,9 @@ from portvec._artifact.manifest import Manifest
 from portvec._cores import available_cores
 from portvec._inference.pipeline import Pipeline
 from portvec._inference.session import Target
-from portvec._loading import load_artifact
+from portvec._loading import is_damaged_conversion, load_artifact
 from portvec._options import ModelOptions, accepts
+from portvec.errors import ArtifactError
 
 _M = TypeVar("_M", bound="LoadedModel")
 _Source: TypeAlias = "str | os.PathLike[str]"
@@ -78,7 +79,13 @@ class LoadedModel(ABC):
 
 
 def _load(cls: type[_M], source: _Source, options: ModelOptions) -> _M:
+    artifact = load_artifact(source, options)
     # A pickle may be loaded in another folder.
     path = Path(source).expanduser()
     absolute = path.absolute() if path.is_dir() else source
-    return cls._open(load_artifact(source, options), options, absolute)
+    try:
+        return cls._open(artifact, options, absolute)
+    except ArtifactError as error:
+        if not is_damaged_conversion(artifact):
+            raise
+        return cls._open(load_artifact(source, options, damage=str(error)), options, absolute)

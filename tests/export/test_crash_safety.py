@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from folders import names
 from hub_server import LocalHub
-from portvec import verify
-from portvec._artifact.staging import cache_root
+from portvec._artifact.cache import cache_root
+from portvec._artifact.folder import check_hashes, open_artifact
+from portvec._artifact.staging import new_folder
 from portvec.errors import ExportError
 from portvec_export import export_model
 from project import BUNDLED, ROOT
@@ -23,7 +25,7 @@ from project import BUNDLED, ROOT
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and POSIX signals")
 
 
-@pytest.mark.parametrize("mode", ["export", "overwrite", "convert", "race", "pull"])
+@pytest.mark.parametrize("mode", ["export", "overwrite", "contend", "convert", "race", "pull"])
 @pytest.mark.slow
 def test_kill_at_a_hundred_random_moments(mode: str, tiny_model: Path, hub: LocalHub, tmp_path: Path) -> None:
     folder = tmp_path / "work"
@@ -46,6 +48,7 @@ def test_kill_at_a_hundred_random_moments(mode: str, tiny_model: Path, hub: Loca
         assert outcomes["absent"] >= 20
     assert report["litter"] == []
     assert report["targets"] == 1
+    assert report["failed"] == 0
 
 
 FULL_DISK = """
@@ -79,53 +82,155 @@ def test_write_that_fails_half_way(limit: int, tiny_model: Path, tmp_path: Path)
     assert list((cache_root() / "models").iterdir()) == []
 
 
-class TestInterrupt:
-    def interrupt(self, command: list[str], until: Path | None, delay: float) -> tuple[int, str, float]:
+STOPS = [
+    (signal.SIGINT, 130, "interrupted"),
+    (signal.SIGTERM, 143, "stopped by SIGTERM"),
+    (signal.SIGHUP, 129, "stopped by SIGHUP"),
+]
+
+
+class TestStop:
+    """Signals that ask a command to stop: it removes what it began."""
+
+    def stop(
+        self, number: signal.Signals, command: list[str], begun: tuple[Path, str], **env: str
+    ) -> tuple[int, str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "portvec", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, **env},
             # Processes that a shell runs in the background ignore Ctrl-C, and so do their children.
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL) if os.name == "posix" else None,
+            preexec_fn=partial(signal.signal, number, signal.SIG_DFL),
         )
-        deadline = time.monotonic() + 30
-        while until is not None and not list(until.parent.glob(until.name)) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        time.sleep(delay)
-        sent = time.monotonic()
-        process.send_signal(signal.SIGINT)
+        folder, pattern = begun
+        deadline = time.monotonic() + 60
+        while not list(folder.glob(pattern)) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        process.send_signal(number)
         stderr = process.communicate(timeout=60)[1]
-        return process.returncode, stderr, time.monotonic() - sent
+        return process.returncode, stderr.strip()
 
-    def test_export(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(("number", "code", "message"), STOPS)
+    def test_export(self, number: signal.Signals, code: int, message: str, tmp_path: Path) -> None:
         folder = tmp_path / "work"
         folder.mkdir()
         command = ["export", str(BUNDLED), "-o", str(folder / "artifact")]
-        code, stderr, _ = self.interrupt(command, folder / ".artifact.*.partial", 0.1)
-        assert (code, stderr.lstrip()) == (130, "portvec: error: interrupted\n")
+        stopped = self.stop(number, command, (folder, ".*.partial/new/onnx"))
+        assert stopped == (code, f"portvec: error: {message}")
         assert list(folder.iterdir()) == []
 
-    def test_embed(self, bundled: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize(("number", "code", "message"), STOPS)
+    def test_embed(
+        self, number: signal.Signals, code: int, message: str, bundled: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "work"
+        folder.mkdir()
         (tmp_path / "many.txt").write_text("some words to embed in a line of text\n" * 1_000_000)
-        output = tmp_path / "out.npy"
-        command = ["embed", str(bundled), "-i", str(tmp_path / "many.txt"), "-o", str(output)]
-        code, stderr, seconds = self.interrupt(command, tmp_path / ".out.npy.*.partial", 0.5)
-        assert (code, stderr.lstrip()) == (130, "portvec: error: interrupted\n")
-        assert seconds < 20
-        assert not output.exists()
-        assert list(tmp_path.glob(".out.npy*")) == []
+        command = ["embed", str(bundled), "-i", str(tmp_path / "many.txt"), "-o", str(folder / "out.npy")]
+        stopped = self.stop(number, command, (folder, ".*.partial/new"))
+        assert stopped == (code, f"portvec: error: {message}")
+        assert list(folder.iterdir()) == []
+
+    def test_pull(self, tiny: Path, hub: LocalHub, tmp_path: Path) -> None:
+        folder = tmp_path / "work"
+        folder.mkdir()
+        hub.add_folder("owner/artifact", tiny)
+        hub.delay = 0.3
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
+        command = ["pull", "owner/artifact", "-o", str(folder / "copy")]
+        stopped = self.stop(signal.SIGTERM, command, (folder, ".*.partial/new/.incoming"), **environment)
+        assert stopped == (143, "portvec: error: stopped by SIGTERM")
+        assert list(folder.iterdir()) == []
+
+    def test_ignored_signal_stays_ignored(self, tiny: Path, tmp_path: Path) -> None:
+        """As under nohup."""
+        (tmp_path / "many.txt").write_text("some words to embed in a line of text\n" * 100_000)
+        program = (
+            "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+            "from portvec._cli.main import main\n"
+            "from portvec._cli import embed\n"
+            "batched = embed.batched\n"
+            "def hang_up(*a): signal.raise_signal(signal.SIGHUP); return batched(*a)\n"
+            "embed.batched = hang_up\n"
+            "main()\n"
+        )
+        command = [sys.executable, "-c", program, "embed", str(tiny), "-i", str(tmp_path / "many.txt")]
+        result = subprocess.run([*command, "-o", str(tmp_path / "out.npy")], timeout=60, check=True)
+        assert result.returncode == 0
+        assert (tmp_path / "out.npy").exists()
 
 
-def test_replaced_folder_is_put_back_if_the_process_died_between_the_renames(
-    tiny: Path, tiny_model: Path
-) -> None:
-    aside = tiny.parent / f".{tiny.name}.abcd1234.replaced"
-    os.rename(tiny, aside)  # noqa: PTH104
-    other = tiny.parent / f".{tiny.name}.other.abcd1234.partial"  # belongs to a target named tiny….other
-    other.mkdir()
+# Dies at the given rename. A working folder is named after the target, so its own does not count.
+KILLED_AT_RENAME = """
+import os, signal, sys
+from pathlib import Path
+from portvec_export import export_model
+
+rename, left = Path.rename, [int(sys.argv[3])]
+def dying(self, target):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+Path.rename = dying
+export_model(sys.argv[1], sys.argv[2], overwrite=True, dim=5)
+"""
+
+
+@pytest.mark.parametrize("renames", range(6))
+def test_process_that_dies_at_a_rename(renames: int, tiny: Path, tiny_model: Path) -> None:
+    """Whichever rename it is, the next process finds the old artifact or the new one, and clears up."""
+    before = sorted(tiny.parent.iterdir())
+    command = [sys.executable, "-c", KILLED_AT_RENAME, str(tiny_model), str(tiny), str(renames)]
+    died = subprocess.run(command, timeout=120).returncode == -signal.SIGKILL
+    assert died or renames > 3
     with pytest.raises(ExportError, match="exists and is not empty"):
         export_model(tiny_model, tiny)
-    assert verify(tiny).texts == 64
-    assert other.exists()
+    check_hashes(open_artifact(tiny))
+    assert sorted(tiny.parent.iterdir()) == before
+
+
+def test_working_folders_of_other_targets_and_of_living_processes_stay(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "a", overwrite=True) as first, new_folder(tmp_path / "ab", overwrite=True):
+        (first / "portvec.json").write_text("1")
+        with new_folder(tmp_path / "a", overwrite=True) as second:
+            (second / "portvec.json").write_text("2")
+        assert (tmp_path / "a" / "portvec.json").read_text() == "2"
+    assert (tmp_path / "a" / "portvec.json").read_text() == "1"
+    assert names(tmp_path) == ["a", "ab"]
+
+
+def test_first_of_two_that_do_not_overwrite_wins(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ExportError, match="a: exists and is not empty"),
+        new_folder(tmp_path / "a", overwrite=False),
+        new_folder(tmp_path / "a", overwrite=False) as faster,
+    ):
+        (faster / "portvec.json").write_text("faster")
+    assert (tmp_path / "a" / "portvec.json").read_text() == "faster"
+    assert names(tmp_path) == ["a"]
+
+
+RACE = """
+import sys
+from portvec_export import export_model
+for _ in range(int(sys.argv[3])):
+    export_model(sys.argv[1], sys.argv[2], overwrite=True)
+"""
+
+
+def test_processes_with_caches_of_their_own_overwrite_the_same_output(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "work" / "artifact"
+    command = [sys.executable, "-c", RACE, str(tiny_model), str(output), "3"]
+    processes = [
+        subprocess.Popen(command, env={**os.environ, "PORTVEC_CACHE": str(tmp_path / f"cache{number}")})
+        for number in range(3)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    check_hashes(open_artifact(output))
+    assert names(output.parent) == ["artifact"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,43 @@ def test_damaged_artifact_on_the_hub_is_not_kept(
     assert result.returncode == 1
     assert "model.onnx_data: content differs from what was exported (SHA-256)" in result.stderr
     assert not list((tmp_path / "home" / ".cache" / "portvec" / "models").glob("*"))
+
+
+def test_damaged_file_in_the_cache_of_huggingface_hub(
+    run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path
+) -> None:
+    """huggingface_hub does not download a file again that is there, whatever is in it."""
+    hub.add_folder("owner/artifact", tiny)
+    expected = run("embed", "owner/artifact", "the value").stdout
+    (blob,) = (tmp_path / "home" / ".cache" / "huggingface").rglob("tokenizer.json")
+    content = blob.read_bytes()
+    blob.resolve().write_bytes(content[:-100])  # the conversion has the same file, by a hard link
+    repository = tmp_path / "home" / ".cache" / "huggingface" / "hub" / "models--owner--artifact"
+    result = run("embed", "owner/artifact", "the value")
+    check_error(result, f"the conversion cannot be made again (owner/artifact: {repository}")
+    assert f"; delete {repository} to download it again, or tell the owner" in result.stderr
+    shutil.rmtree(repository)
+    assert run("embed", "owner/artifact", "the value").stdout == expected
+
+
+@pytest.mark.parametrize("kind", ["artifact", "model"])
+def test_damaged_conversion_is_made_again_from_the_cache_of_huggingface_hub(
+    run: RunPortvec, hub: LocalHub, tiny: Path, tiny_model: Path, tmp_path: Path, kind: str
+) -> None:
+    hub.add_folder("owner/name", tiny if kind == "artifact" else tiny_model)
+    expected = run("embed", "owner/name", "the value").stdout
+    (conversion,) = (tmp_path / "home" / ".cache" / "portvec" / "models").iterdir()
+    (conversion / "tokenizer.json").unlink()
+    assert run("embed", "owner/name", "the value", HF_HUB_OFFLINE="1").stdout == expected
+    (conversion / "tokenizer.json").unlink()
+    shutil.rmtree(tmp_path / "home" / ".cache" / "huggingface")
+    offline = run("embed", "owner/name", "the value", HF_HUB_OFFLINE="1")
+    check_error(
+        offline,
+        f"{conversion / 'tokenizer.json'}: missing, but listed in portvec.json, and the conversion cannot be "
+        "made again (owner/name: not in the cache, and HF_HUB_OFFLINE is set; unset it once to download",
+    )
+    assert run("embed", "owner/name", "the value").stdout == expected
 
 
 @pytest.mark.parametrize("revision", ["v1", "commit"])

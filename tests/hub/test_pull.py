@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,6 +123,71 @@ def test_damaged_artifact_is_not_kept(
     assert list(tmp_path.glob(".*.partial")) == []
 
 
+@pytest.mark.parametrize("name", ["*", "?*", "[a-z]*", "onnx/*"])
+@pytest.mark.parametrize("command", ["pull", "embed"])
+def test_file_named_like_a_pattern_stands_for_itself(
+    run: RunPortvec, hub: LocalHub, tmp_path: Path, name: str, command: str
+) -> None:
+    files = hub.repositories["owner/artifact"].files
+    files[name] = b"1"
+    manifest = json.loads(files["portvec.json"])
+    manifest["files"][name] = {"size": 1, "sha256": hashlib.sha256(b"1").hexdigest()}
+    files["portvec.json"] = json.dumps(manifest).encode()
+    files["secret.bin"] = files["onnx/other.bin"] = b"x"
+    arguments = ["-o", tmp_path / "copy"] if command == "pull" else ["x"]
+    result = run(command, "owner/artifact", *arguments)
+    assert (result.returncode, result.stderr.count("error")) == (0, 0)
+    assert not any(request.endswith((".bin", ".gitattributes")) for request in hub.requests)
+    if command == "pull":
+        del files["secret.bin"], files["onnx/other.bin"]
+        assert contents(tmp_path / "copy") == files
+
+
+@pytest.mark.parametrize("name", ["*", "onnx/"])
+def test_pattern_that_is_listed_but_not_in_the_repository_fetches_nothing(
+    run: RunPortvec, hub: LocalHub, name: str
+) -> None:
+    files = hub.repositories["owner/artifact"].files
+    manifest = json.loads(files["portvec.json"])
+    manifest["files"][name] = {"size": 1, "sha256": ""}
+    files["portvec.json"] = json.dumps(manifest).encode()
+    files["secret.bin"] = files["onnx/other.bin"] = b"x"
+    result = run("embed", "owner/artifact", "x")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert not any(request.endswith(".bin") for request in hub.requests)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "1000000"},
+        {"Retry-After": "1" * 5000},
+        {"ratelimit": '"api";r=0;t=1000000', "ratelimit-policy": '"fixed window";"api";q=500;w=300'},
+    ],
+)
+@pytest.mark.parametrize("command", ["pull", "embed"])
+def test_hub_that_asks_for_a_long_wait(
+    run: RunPortvec, hub: LocalHub, tmp_path: Path, headers: dict[str, str], command: str
+) -> None:
+    hub.refusals = [headers] * 100
+    result = run(command, "owner/artifact", *(["-o", tmp_path / "copy"] if command == "pull" else ["x"]))
+    seconds = int(headers.get("Retry-After", "1000000")[:20])
+    check_error(
+        result,
+        f"owner/artifact: the Hub asks to wait {seconds:,} seconds (HTTP 429), and portvec waits at most 60; "
+        "try again later",
+    )
+    assert not (tmp_path / "copy").exists()
+
+
+def test_hub_that_asks_for_a_short_wait(run: RunPortvec, hub: LocalHub, tmp_path: Path) -> None:
+    hub.refusals = [{"Retry-After": "1"}]
+    result = run("pull", "owner/artifact", "-o", tmp_path / "copy")
+    assert hub.refusals == []
+    assert result.returncode == 0
+    assert result.stderr.splitlines()[0] == "owner/artifact: the Hub asks to wait 1 seconds (HTTP 429)"
+
+
 def test_no_such_repository_or_revision(run: RunPortvec, tmp_path: Path) -> None:
     output = ("-o", tmp_path / "copy")
     check_error(run("pull", "owner/missing", *output), "owner/missing: no such repository, or it is private")
@@ -153,6 +222,34 @@ def test_output_that_cannot_be_written(run: RunPortvec, tmp_path: Path) -> None:
     check_error(
         run("pull", "owner/artifact", "-o", tmp_path / "file"), "is a file, expected a folder to create"
     )
+
+
+FULL_DISK = """
+import resource, sys
+from portvec._cli.main import run
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+@pytest.mark.parametrize("limit", [0, 100, 5_000, 60_000])
+def test_disk_full(hub: LocalHub, tiny: Path, tmp_path: Path, limit: int) -> None:
+    """A limit on file size stands for a full disk: the write that reaches it fails."""
+    before = contents(tiny)
+    command = [sys.executable, "-c", FULL_DISK, str(limit), "pull", "owner/artifact", "--overwrite"]
+    settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
+    result = subprocess.run(
+        [*command, "-o", str(tiny)],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    check_error(result, f"{tiny}: cannot be written (File too large)")
+    assert contents(tiny) == before
+    assert list(tmp_path.glob(".*.partial")) == []
 
 
 def test_dropped_connection(run: RunPortvec, hub: LocalHub, tmp_path: Path) -> None:

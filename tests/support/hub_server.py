@@ -28,6 +28,7 @@ class LocalHub:
         requests: method and path of each request so far.
         delay: seconds to wait before each answer.
         drops: how many file downloads to break off half-way.
+        refusals: headers of answers with status 429, each given once instead of a file.
         objects: uploaded large files by SHA-256, which a commit may refer to.
         intrude: called before a commit is made, as if somebody else were faster.
     """
@@ -36,6 +37,7 @@ class LocalHub:
     requests: list[str] = field(default_factory=list)
     delay: float = 0.0
     drops: int = 0
+    refusals: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
     objects: dict[str, bytes] = field(default_factory=dict)
     intrude: Callable[[], object] | None = None
@@ -137,6 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             self._error(404, "EntryNotFound", f"{path} does not exist")
             return
+        if self.state.refusals:
+            self._error(429, "", "too many requests", self.state.refusals.pop(0))
+            return
         start, status = 0, 200
         if (wanted := self.headers.get("Range", "")).startswith("bytes="):
             start, status = int(wanted[len("bytes=") :].split("-")[0]), 206
@@ -168,9 +173,11 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _error(self, status: int, code: str, message: str) -> None:
+    def _error(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
         body = json.dumps({"error": message}).encode()
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         if code:
             self.send_header("X-Error-Code", code)
         self.send_header("X-Error-Message", message)

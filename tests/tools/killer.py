@@ -1,6 +1,9 @@
 """Kill exports, conversions and pulls at random moments, and tell what is left. Run by test_crash_safety.py.
 
-    python tests/tools/killer.py export|overwrite|convert|race|pull MODEL FOLDER ROUNDS
+    python tests/tools/killer.py export|overwrite|contend|convert|race|pull MODEL FOLDER ROUNDS
+
+In the mode `contend`, three processes with caches of their own overwrite the same artifact; in `race`, two
+convert the same model.
 
 Everything is imported once and each attempt is a forked child, so that hundreds take seconds. Prints one
 JSON object: how often the target was absent or complete after a kill, and what lies beside it in the end.
@@ -21,8 +24,8 @@ from pathlib import Path
 from huggingface_hub import HfApi, snapshot_download
 
 from portvec import StaticEmbedder
+from portvec._artifact.cache import cache_root
 from portvec._artifact.folder import check_hashes, open_artifact
-from portvec._artifact.staging import cache_root
 from portvec._hub.ids import HubId
 from portvec._hub.pull import pull_artifact
 from portvec_export import export_model
@@ -40,13 +43,15 @@ def fork(action: Callable[[], object]) -> int:
     return child
 
 
-def attempt(action: Callable[[], object], processes: int, seconds: float) -> None:
+def attempt(action: Callable[[], object], processes: int, seconds: float) -> int:
+    """Kill some of the processes at a moment; return how many of the others fail."""
     children = [fork(action) for _ in range(processes)]
     time.sleep(seconds)
-    for child in random.sample(children, random.randint(1, processes)):
+    killed = random.sample(children, random.randint(1, processes))
+    for child in killed:
         os.kill(child, signal.SIGKILL)
-    for child in children:
-        os.waitpid(child, 0)
+    statuses = {child: os.waitpid(child, 0)[1] for child in children}
+    return sum(status != 0 for child, status in statuses.items() if child not in killed)
 
 
 def state(folders: list[Path]) -> str:
@@ -57,7 +62,8 @@ def state(folders: list[Path]) -> str:
 
 
 IMPORTED = (HfApi, snapshot_download)  # huggingface_hub imports its parts when they are first used
-IN_PLACE = ("export", "overwrite", "pull")  # at a target of their own, not in the cache
+PROCESSES = {"contend": 3, "race": 2}
+IN_PLACE = ("export", "overwrite", "contend", "pull")  # at a target of their own, not in the cache
 
 
 def main(mode: str, model: str, folder: Path, rounds: int) -> None:
@@ -71,7 +77,9 @@ def main(mode: str, model: str, folder: Path, rounds: int) -> None:
         return [path for path in conversions.glob("*") if not path.name.startswith(".")]
 
     def action() -> object:
-        if mode in ("export", "overwrite"):
+        if mode == "contend":
+            os.environ["PORTVEC_CACHE"] = str(folder.parent / f"cache{os.getpid() % 3}")
+        if mode in ("export", "overwrite", "contend"):
             return export_model(model, target, overwrite=True)
         if mode == "pull":
             return pull_artifact(HubId(model), target, overwrite=True)
@@ -81,18 +89,19 @@ def main(mode: str, model: str, folder: Path, rounds: int) -> None:
     os.waitpid(fork(action), 0)
     duration = time.monotonic() - started
     outcomes: Counter[str] = Counter()
+    failed = 0
     for _ in range(rounds):
-        if mode != "overwrite":
+        if mode not in ("overwrite", "contend"):
             for path in found():  # by rename, so that removing it cannot look like a torn export
                 path.rename(folder / f"old{time.monotonic_ns()}")
-        attempt(action, 2 if mode == "race" else 1, random.uniform(0, duration * 1.5))
+        failed += attempt(action, PROCESSES.get(mode, 1), random.uniform(0, duration * 1.5))
         outcomes[state(found())] += 1
     _, status = os.waitpid(fork(action), 0)
     outcomes[f"last {state(found())}, exit {status}"] += 1
     kept = {*found(), *folder.glob("old*")}
     beside = {*folder.iterdir(), *conversions.glob("*"), *conversions.glob(".*")}
     litter = sorted(path.name for path in beside - kept)
-    print(json.dumps({"outcomes": outcomes, "litter": litter, "targets": len(found())}))
+    print(json.dumps({"outcomes": outcomes, "litter": litter, "targets": len(found()), "failed": failed}))
 
 
 if __name__ == "__main__":

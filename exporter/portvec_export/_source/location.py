@@ -9,6 +9,7 @@ from pathlib import Path
 from portvec._artifact.folder import sha256_of
 from portvec._artifact.layouts import HEAD, Layout, expected_files, kind_of, known_files, layout_of
 from portvec._artifact.manifest import Source
+from portvec._artifact.paths import printable
 from portvec._hub.client import fetch_snapshot
 from portvec._hub.ids import HubId, locate
 from portvec.errors import SourceError
@@ -37,7 +38,8 @@ class Location:
         """Return what the manifest says of the source; hashes the files."""
         head = [HEAD] if (self.folder / HEAD).is_file() else []
         hashes = {path: sha256_of(self.folder / path) for path in (*self.layout.files, *head)}
-        return Source(self.name, self.commit, self.subfolder, hashes)
+        subfolder = None if self.subfolder is None else printable(self.subfolder)
+        return Source(printable(self.name), self.commit, subfolder, hashes)
 
 
 def find_model(source: str | os.PathLike[str], options: ExportOptions) -> Location:

@@ -1,159 +1,275 @@
-"""Files and folders that appear only when they are complete, even if the process is killed."""
+"""Files and folders that appear only when they are complete, even if the process is killed.
+
+Each writer works in a hidden folder of its own beside the target, so writers do not wait for each other. The
+folder holds a file that is locked as long as its process lives: whoever writes to the same target later knows
+by it which folders were left by processes that died, and clears those only.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
-import sys
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from portvec._artifact import format as fmt
+from portvec._artifact.paths import expand_home
 from portvec.errors import ArtifactError, ExportError
 
-_PARTIAL = ".partial"
-_REPLACED = ".replaced"
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+# Names in a working folder.
+_LOCK = "lock"
+_NEW = "new"
+_REPLACED = "replaced"
+
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)  # what a rename to a folder that holds something fails with
 
 
-def cache_root() -> Path:
-    """Return the folder for conversions and locks.
+def check_target(output: str | os.PathLike[str], overwrite: bool) -> None:
+    """Check that an artifact can be written to `output`. Call this before a long piece of work.
 
-    The environment variable PORTVEC_CACHE sets it. The default is `portvec` in the folder for caches:
-    $XDG_CACHE_HOME or ~/.cache on Linux, ~/Library/Caches on macOS, %LOCALAPPDATA% on Windows.
-    """
-    if override := os.environ.get("PORTVEC_CACHE"):
-        return Path(override).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "portvec"
-
-
-def check_target(target: Path, overwrite: bool) -> None:
-    """Check that an artifact may be written to `target`.
+    It puts back an artifact that a process which died was replacing.
 
     Raises:
-        ExportError: `target` exists, and it is not an empty folder. With `overwrite`, an artifact is allowed.
+        ExportError: `output` is taken, cannot be replaced, or its parent folder cannot be written. With
+            `overwrite`, an artifact may be replaced.
     """
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise ExportError(f"{target}: is a file, expected a folder to create; choose another output")
-    if not any(target.iterdir()):
-        return
-    if not overwrite:
-        raise ExportError(f"{target}: exists and is not empty; choose another output, or pass overwrite=True")
-    if not (target / fmt.MANIFEST).is_file():
-        raise ExportError(
-            f"{target}: holds files but no {fmt.MANIFEST}, so it is not an artifact, and overwrite=True does "
-            "not delete it; choose another output"
-        )
+    target = _target_of(output)
+    existing = next(folder for folder in target.parents if folder.exists())
+    with _naming(output), _working_folder(existing / target.name) as work:
+        _check_free(target, output, overwrite)
+        _check_replaceable(target, output, work)
 
 
 @contextmanager
 def new_folder(output: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path]:
     """Yield an empty folder that becomes `output` when the block ends; `overwrite` replaces an artifact.
 
-    If the block raises, `output` stays as it was. Errors about the artifact name `output`.
+    If the block raises, `output` stays as it was. Errors about the artifact name `output`. Of processes that
+    write to the same `output`, with `overwrite` the last one wins, and else the first one.
+
+    An existing `output` is replaced by two renames and is missing between them. If the process dies at that
+    moment, the next one that writes to `output` puts the old artifact back.
 
     Raises:
         ExportError: `output` is taken, or cannot be written.
     """
-    target = Path(output).expanduser().resolve()
+    target = _target_of(output)
+    with _naming(output), _working_folder(target, parents=True) as work:
+        staging = work / _NEW
+        staging.mkdir()
+        try:
+            yield staging
+        except ArtifactError as error:  # the staging folder is gone when the message is read
+            raise ArtifactError(str(error).replace(str(staging), str(output))) from error
+        _check_free(target, output, overwrite)
+        before = target.stat() if target.exists() else None
+        _move_into_place(staging, target, output, overwrite, work / _REPLACED)
+        if before is not None:
+            _copy_permissions(before, target)
+
+
+@contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """Yield the path of an empty file, which becomes `path` when the block ends.
+
+    A file that exists keeps its owner and mode. A link is followed. A device or pipe is not a file that can
+    be replaced: its own path is yielded.
+
+    Raises:
+        OSError: `path` is a folder, or cannot be written.
+    """
     try:
-        with exclusive(target):
-            check_target(target, overwrite)
-            with staged_folder(target) as staging:
-                try:
-                    yield staging
-                except ArtifactError as error:  # the staging folder is gone when the message is read
-                    raise ArtifactError(str(error).replace(str(staging), str(output))) from error
+        before = path.stat()
+    except FileNotFoundError:
+        before = None
+    if before is not None and stat.S_ISDIR(before.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if before is not None and not stat.S_ISREG(before.st_mode):
+        yield path
+        return
+    target = path.resolve()
+    with _working_folder(target) as work:
+        staging = work / _NEW
+        # What replaces a private file is private while it is written, too.
+        os.close(os.open(staging, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if before else 0o666))
+        yield staging
+        if before is not None:
+            _copy_permissions(before, staging)
+        staging.replace(target)
+
+
+def _target_of(output: str | os.PathLike[str]) -> Path:
+    return expand_home(output, ExportError).resolve()
+
+
+@contextmanager
+def _naming(output: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn errors of the operating system into one that names `output`."""
+    try:
+        yield
     except OSError as error:
         raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
 
 
-@contextmanager
-def exclusive(target: Path) -> Iterator[None]:
-    """Hold the lock that every process on this machine takes before it writes to `target`.
+def _check_free(target: Path, output: str | os.PathLike[str], overwrite: bool) -> None:
+    """Refuse a target that is neither missing, nor an empty folder, nor an artifact to be replaced."""
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ExportError(f"{output}: is a file, expected a folder to create; choose another output")
+    if _holds_current_folder(target):
+        raise ExportError(
+            f"{output}: is the current folder or holds it, and a new folder would replace it; choose another "
+            "output, such as ./model"
+        )
+    if not any(target.iterdir()):
+        return
+    if not overwrite:
+        raise ExportError(f"{output}: exists and is not empty; choose another output, or pass overwrite=True")
+    if not (target / fmt.MANIFEST).is_file():
+        raise ExportError(
+            f"{output}: holds files but no {fmt.MANIFEST}, so it is not an artifact, and overwrite=True does "
+            "not delete it; choose another output"
+        )
 
-    The operating system frees the lock when its process dies. Entering clears what that process left behind.
-    Lock files are in the cache folder, so that none stays beside the target.
+
+def _holds_current_folder(target: Path) -> bool:
+    """Return whether this process, and the shell that started it, would be left in a deleted folder."""
+    try:
+        current = Path.cwd()
+    except OSError:  # it was deleted already
+        return False
+    return any(folder.samefile(target) for folder in (current, *current.parents))
+
+
+def _check_replaceable(target: Path, output: str | os.PathLike[str], work: Path) -> None:
+    """Refuse a mount point: no rename replaces it. os.path.ismount does not know every kind of them."""
+    if not target.is_dir():
+        return
+    before = target.stat()
+    probe = work / _NEW
+    probe.mkdir()
+    try:
+        probe.rename(target)  # takes the place of an empty folder only
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return
+        if error.errno not in (errno.EBUSY, errno.EXDEV):
+            raise
+        raise ExportError(
+            f"{output}: a mount point, which a new folder cannot replace; choose a folder in it, such as "
+            f"{Path(output) / 'model'}"
+        ) from error
+    _copy_permissions(before, target)
+
+
+def _move_into_place(
+    staging: Path, target: Path, output: str | os.PathLike[str], overwrite: bool, replaced: Path
+) -> None:
+    """Rename `staging` to `target`. What is there moves to `replaced` first.
+
+    Other processes may do the same at any moment: the target may be there again before the rename.
     """
+    while True:
+        try:
+            staging.rename(target)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+        else:
+            return _discard(replaced)
+        _check_free(target, output, overwrite)
+        _discard(replaced)
+        with suppress(FileNotFoundError):
+            target.rename(replaced)
+
+
+def _discard(replaced: Path) -> None:
+    """Rename what was replaced. If the process dies while it is deleted, nobody must put half of it back."""
+    if replaced.exists():
+        replaced.rename(Path(tempfile.mkdtemp(dir=replaced.parent)) / _REPLACED)
+
+
+def _copy_permissions(before: os.stat_result, path: Path) -> None:
+    """Give `path` the owner, group and mode of what it replaces, as far as this user may."""
+    mode = stat.S_IMODE(before.st_mode)
+    if os.name == "posix" and not _chown(path, before):
+        mode &= ~0o7070  # they would hold for another group
+    path.chmod(mode)
+
+
+def _chown(path: Path, before: os.stat_result) -> bool:
+    """Return whether `path` has the group of `before` now. Only root may give a file to another user."""
+    for owner in (before.st_uid, -1):
+        with suppress(OSError):
+            os.chown(path, owner, before.st_gid)
+            return True
+    return False
+
+
+@contextmanager
+def _working_folder(target: Path, *, parents: bool = False) -> Iterator[Path]:
+    """Yield an empty folder beside `target`, which is removed in the end.
+
+    Those that killed processes left for the same target are cleared first. With `parents`, the folders above
+    `target` are created.
+    """
+    if parents:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    # The name is short whatever the target's is, and the same by whatever path the target is reached.
+    prefix = f".portvec-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
+    for leftover in list(target.parent.glob(f"{prefix}*")):
+        lock = _lock_of(leftover)
+        with suppress(OSError, NotImplementedError):  # its process lives, or it belongs to another user
+            lock.acquire(timeout=0)
+            _clear(leftover, lock, target)
+    work, lock = _make_working_folder(target.parent, prefix)
+    try:
+        yield work
+    finally:
+        _clear(work, lock, target)
+
+
+def _make_working_folder(parent: Path, prefix: str) -> tuple[Path, BaseFileLock]:
+    while True:
+        work = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=parent))
+        lock = _lock_of(work)
+        try:
+            lock.acquire(timeout=0)
+        except (TimeoutError, FileNotFoundError):
+            continue  # Another process cleared it before it was locked.
+        except (OSError, NotImplementedError):
+            return work, lock  # Nobody can lock on this file system, so nobody clears it.
+        if (work / _LOCK).exists():
+            return work, lock
+        lock.release()
+
+
+def _lock_of(work: Path) -> BaseFileLock:
     from filelock import FileLock  # imports asyncio, which embedding does not need
 
-    name = hashlib.sha256(os.fsencode(target)).hexdigest()[:32]
-    try:
-        locks = cache_root() / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-    except OSError:  # the home folder is read-only in many containers
-        user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
-        locks = Path(tempfile.gettempdir()) / f"portvec-locks-{user}"
-        locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"{name}.lock"):
-        _recover(target)
-        yield
+    return FileLock(work / _LOCK)
 
 
-@contextmanager
-def staged_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `target`, and rename it to `target` when the block ends.
-
-    If the block raises, the folder is removed and `target` stays as it was. An existing `target` is replaced
-    by two renames and is missing between them. If the process dies at that moment, the next process that
-    enters `exclusive(target)` puts the old folder back.
-
-    Callers must hold `exclusive(target)`.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_PARTIAL, dir=target.parent))
-    try:
-        yield staging
-        staging.chmod(0o777 & ~_umask())  # mkdtemp makes it 0700, which locks other users out
-        if target.exists():
-            replaced = staging.with_suffix(_REPLACED)
-            target.rename(replaced)
-            staging.rename(target)
-            shutil.rmtree(replaced)
-        else:
-            staging.rename(target)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-
-
-@contextmanager
-def staged_file(target: Path) -> Iterator[Path]:
-    """Yield a path beside `target`, and rename the file there to `target` when the block ends."""
-    staging = target.with_name(f".{target.name}.{os.getpid()}{_PARTIAL}")
-    try:
-        yield staging
-        staging.replace(target)
-    finally:
-        staging.unlink(missing_ok=True)
-
-
-def _recover(target: Path) -> None:
-    """Undo or finish what a killed process was doing to `target`."""
-    prefix = f".{target.name}."
-    for entry in target.parent.iterdir() if target.parent.is_dir() else ():
-        if not entry.name.startswith(prefix) or not entry.is_dir():
-            continue
-        # mkdtemp puts eight characters in the middle. A longer middle belongs to another target, name.other.
-        if len(entry.stem) != len(prefix) + 8:
-            continue
-        if entry.suffix == _REPLACED and not target.exists():
-            entry.rename(target)
-        elif entry.suffix in (_PARTIAL, _REPLACED):
-            shutil.rmtree(entry)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _clear(work: Path, lock: BaseFileLock, target: Path) -> None:
+    """Remove a working folder. If its process stopped between two renames, put back what it was replacing."""
+    replaced = work / _REPLACED
+    if replaced.exists():
+        with suppress(OSError):  # somebody else has written the target meanwhile
+            replaced.rename(target)
+    # The lock is released last: a process that has just made this folder must not lock it before it is gone.
+    shutil.rmtree(work, ignore_errors=True)
+    lock.release()
+    if os.name == "nt":  # where a file that is open cannot be deleted
+        with suppress(OSError):
+            (work / _LOCK).unlink(missing_ok=True)
+            work.rmdir()

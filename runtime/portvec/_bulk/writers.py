@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
@@ -28,6 +29,8 @@ class EmbeddingWriter(Protocol):
 def embedding_file(path: Path, dim: int) -> Iterator[EmbeddingWriter]:
     """Open a .npy or .jsonl file for embeddings. The file appears when all of them are written.
 
+    A pipe or device is written at once, and cannot be .npy.
+
     Raises:
         FileError: another suffix, or the file cannot be written.
     """
@@ -42,6 +45,11 @@ def embedding_file(path: Path, dim: int) -> Iterator[EmbeddingWriter]:
             else:
                 with staging.open("w", encoding="utf-8") as text:
                     yield jsonl_writer(text)
+    except UnsupportedOperation as error:
+        raise FileError(
+            f"{path}: a pipe or device, which .npy does not suit, because its header is written last; "
+            "choose .jsonl"
+        ) from error
     except OSError as error:
         raise FileError(f"{path}: cannot be written ({error.strerror or error})") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -18,6 +19,7 @@ from portvec._cli.output import inform
 from portvec._cli.pull import pull
 from portvec._cli.push import push
 from portvec._cli.search import search
+from portvec._cli.signals import Stopped, stop_on_signals
 from portvec._cli.verify import verify
 from portvec.errors import PortvecError
 
@@ -37,7 +39,11 @@ for command in (export, embed, search, verify, info, bench, push, pull):
 
 
 def main() -> NoReturn:
-    """Run the command line. It exits with 0, 1 or 2, and prints one line to stderr if it fails."""
+    """Run the command line. It exits with 0, 1 or 2, and prints one line to stderr if it fails.
+
+    A signal that stops it gives 128 and its number.
+    """
+    stop_on_signals()
     sys.exit(run())
 
 
@@ -60,6 +66,10 @@ def run(arguments: list[str] | None = None) -> int:
         return _fail(usage.format_message().rstrip(".") + hint, usage.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", 130)
+    except Stopped as stop:
+        with suppress(OSError):  # the terminal may be gone
+            _fail(str(stop), stop.code)
+        return stop.code
     except BrokenPipeError:  # The reader of stdout closed it. click does the same while a command runs.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

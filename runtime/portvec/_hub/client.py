@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from portvec._artifact import format as fmt
-from portvec._artifact.layouts import Kind, expected_files, kind_of, known_files, model2vec_files
+from portvec._artifact.layouts import HEAD, Kind, expected_files, kind_of, known_files, model2vec_files
 from portvec._hub.failures import explain
 from portvec._hub.ids import HubId
 from portvec.errors import HubError, SourceError
@@ -70,8 +71,9 @@ def fetch_snapshot(
 ) -> Snapshot:
     """Return the files of a Model2Vec model or an artifact, downloading only those that are missing.
 
-    There is no request if huggingface_hub's cache holds the whole model, unless `force_download` is set.
-    Only the model's files are fetched, not the whole repository.
+    There is no request if huggingface_hub's cache is known to hold the whole model, or the network is
+    switched off, unless `force_download` is set. Only the model's files are fetched, not the whole
+    repository.
 
     Raises:
         HubError: the repository, revision or network cannot be reached.
@@ -85,7 +87,7 @@ def fetch_snapshot(
     try:
         if found.kind == "artifact":
             manifest = download(hub_id, [fmt.MANIFEST], token) / hub_id.prefix / fmt.MANIFEST
-            names: Iterable[str] = [fmt.MANIFEST, *_read_listed_files(manifest)]
+            names: Iterable[str] = found.files.intersection([fmt.MANIFEST, *_read_listed_files(manifest)])
         elif found.kind == "model2vec":
             names = model2vec_files()
         else:
@@ -119,24 +121,28 @@ def neither_kind(hub_id: HubId, files: Collection[str]) -> SourceError:
 
 
 def _find_cached(hub_id: HubId) -> Snapshot | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    """Return the model if huggingface_hub's cache has all its files, whatever else the repository has."""
+    from huggingface_hub import constants, try_to_load_from_cache
 
-    from portvec._hub.progress import NoProgress
-
-    try:
-        root = Path(
-            snapshot_download(
-                hub_id.repo_id, revision=hub_id.revision, local_files_only=True, tqdm_class=NoProgress
-            )
-        )
-    except (LocalEntryNotFoundError, ValueError):
+    for name in (fmt.MANIFEST, *sorted(model2vec_files())):
+        path = hub_id.prefix + name
+        try:
+            found = try_to_load_from_cache(hub_id.repo_id, path, revision=hub_id.revision)
+        except ValueError:  # not an id that the Hub allows
+            return None
+        if isinstance(found, str):
+            root = Path(found).parents[path.count("/")]
+            break
+    else:
         return None
     # The cache may hold only some of the files, for example a README that another tool asked for.
     model = root / hub_id.prefix
-    kind = kind_of(known_files(model))
+    files = known_files(model)
+    kind = kind_of(files)
     if kind is None:
         return None
+    if kind == "model2vec" and HEAD not in files and not constants.HF_HUB_OFFLINE:
+        return None  # Only the Hub knows whether it is a pipeline, whose head nobody has asked for so far.
     if kind == "artifact" and not all(
         (model / name).is_file() for name in _read_listed_files(model / fmt.MANIFEST)
     ):
@@ -166,14 +172,16 @@ def download(
     from huggingface_hub import snapshot_download
 
     from portvec._hub.progress import TerminalProgress
+    from portvec._hub.waiting import bounded_waits
 
-    return Path(
-        snapshot_download(
+    with bounded_waits(hub_id):
+        root = snapshot_download(
             hub_id.repo_id,
             revision=hub_id.revision,
             token=token,
-            allow_patterns=[hub_id.prefix + name for name in names],
+            # A repository may have a file named *, which as a pattern would stand for every file.
+            allow_patterns=[glob.escape(hub_id.prefix + name) for name in names],
             local_dir=to,
             tqdm_class=TerminalProgress,
         )
-    )
+    return Path(root)

@@ -12,6 +12,8 @@ def explain(error: Exception, hub_id: HubId) -> HubError:
     """Return a HubError that says in one line why a download failed and what to do."""
     from huggingface_hub import constants, errors
 
+    if isinstance(error, HubError):
+        return error
     if isinstance(error, errors.GatedRepoError):
         reason = f"access to {hub_id.repo_id} is restricted; request it on the Hub, then pass token=..."
     elif isinstance(error, errors.RepositoryNotFoundError):

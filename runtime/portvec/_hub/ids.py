@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from portvec._artifact.paths import expand_home
 from portvec.errors import OptionError, SourceError
 
 # What huggingface_hub allows: letters, digits, -, _ and . on both sides of one slash.
@@ -53,10 +54,18 @@ def locate(
         SourceError: `source` is a path, and no folder is there.
         OptionError: `source` and `revision` name different revisions.
     """
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return path
-    if path.exists():
+    path = expand_home(source, SourceError)
+    try:
+        if path.is_dir():
+            return path
+        exists = path.exists()
+    except (OSError, ValueError) as error:  # a folder on the way may not be entered, or the name is too long
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError(
+            f"{source}: cannot be looked up ({reason}); expected an existing model folder or a Hub id "
+            "owner/name"
+        ) from error
+    if exists:
         raise SourceError(f"{source}: is a file, expected a model folder or a Hub id owner/name")
     if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
         raise SourceError(

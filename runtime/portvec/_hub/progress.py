@@ -15,10 +15,3 @@ class TerminalProgress(tqdm):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "disable": None})
-
-
-class NoProgress(tqdm):  # type: ignore[misc]
-    """No progress bar, for look-ups in the cache."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**options, "disable": True})

@@ -63,7 +63,7 @@ def pull_artifact(
         ExportError: `output` is taken or cannot be written.
         ArtifactError: the artifact in the repository is damaged; nothing was kept.
     """
-    check_target(Path(output).expanduser(), overwrite)  # before the work, and again under the lock
+    check_target(output, overwrite)
     require_network(hub_id, "pull")
     found = list_files(hub_id, token=token)
     if found.kind == "model2vec":
@@ -95,7 +95,6 @@ def _fetch(hub_id: HubId, found: Listing, token: str | None, staging: Path) -> t
 
     manifest = (get([fmt.MANIFEST]) / fmt.MANIFEST).read_bytes().decode("utf-8", errors="replace")
     listed = Manifest.from_json(manifest, f"{hub_id}: {fmt.MANIFEST}").files
-    # huggingface_hub takes names as patterns, and a name that is not in the repository could match others.
     missing = sorted(listed.keys() - found.files)
     if missing:
         raise ArtifactError(

@@ -13,6 +13,7 @@ from portvec._artifact.manifest import Manifest
 from portvec._hub.client import Listing, download, list_files, require_network
 from portvec._hub.failures import explain_push
 from portvec._hub.ids import HubId
+from portvec._hub.waiting import bounded_waits
 from portvec._inference.verify import verify_artifact
 from portvec.errors import ArtifactError, HubError, PortvecError
 
@@ -80,16 +81,17 @@ def push_artifact(
     names = artifact.list_files()
     visibility: dict[str, Any] = {"private": True} if private else {}  # else the owner's default
     try:
-        url = api.create_repo(hub_id.repo_id, exist_ok=True, **visibility)
-        present = _prepare_repository(api, hub_id, private, token)
-        stale = (_previous_files(hub_id, present, token) - set(names)) & present.files
-        commit = api.create_commit(
-            hub_id.repo_id,
-            _list_operations(artifact, names, stale),
-            commit_message=message or _describe(artifact.manifest),
-            revision=hub_id.revision,
-            parent_commit=present.commit,
-        )
+        with bounded_waits(hub_id):
+            url = api.create_repo(hub_id.repo_id, exist_ok=True, **visibility)
+            present = _prepare_repository(api, hub_id, private, token)
+            stale = (_previous_files(hub_id, present, token) - set(names)) & present.files
+            commit = api.create_commit(
+                hub_id.repo_id,
+                _list_operations(artifact, names, stale),
+                commit_message=message or _describe(artifact.manifest),
+                revision=hub_id.revision,
+                parent_commit=present.commit,
+            )
     except PortvecError:
         raise
     except Exception as error:
