@@ -14,15 +14,17 @@ from portvec._artifact.folder import Artifact, check_hashes, open_artifact
 from portvec._artifact.layouts import expected_files, kind_of, known_files
 from portvec._artifact.manifest import Manifest
 from portvec._hub.ids import HubId, locate
-from portvec._messages import install
+from portvec._messages import install, no_such_folder, not_converted
 from portvec._options import ModelOptions
 from portvec.errors import ExportError, MissingExtraError, SourceError
 
 # Modules that an artifact in a folder does not need are imported where they are used.
 
 
-def load_artifact(source: str | os.PathLike[str], options: ModelOptions) -> Artifact:
+def load_artifact(source: str | os.PathLike[str], options: ModelOptions, *, convert: bool = True) -> Artifact:
     """Return the artifact that `source` is, contains, or converts to, opened and checked.
+
+    Without `convert`, a Model2Vec model must have been converted before.
 
     Raises:
         SourceError: the source does not exist, cannot be fetched, is not a Model2Vec model, or is an artifact
@@ -33,12 +35,14 @@ def load_artifact(source: str | os.PathLike[str], options: ModelOptions) -> Arti
     """
     located = locate(source, options.revision, options.subfolder)
     if isinstance(located, Path):
-        return _load_folder(located, options)
-    return _load_repository(located, options)
+        return _load_folder(located, options, convert)
+    return _load_repository(located, options, convert)
 
 
-def _load_folder(folder: Path, options: ModelOptions) -> Artifact:
+def _load_folder(folder: Path, options: ModelOptions, convert: bool) -> Artifact:
     model = folder / (options.subfolder or "")
+    if not model.is_dir():
+        raise SourceError(no_such_folder(model, "model folder"))
     files = known_files(model)
     kind = kind_of(files)
     if kind == "artifact":
@@ -54,16 +58,24 @@ def _load_folder(folder: Path, options: ModelOptions) -> Artifact:
     stats = {name: (model / name).stat() for name in sorted(files)}
     state = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()]
     key = _cache_key(model.resolve().name, str(model.resolve()), state, options)
-    return _load_cached(key, lambda target: _convert(folder, target, options))
+
+    def make(target: Path) -> Artifact:
+        if not convert:
+            raise SourceError(not_converted(folder, options.subfolder))
+        return _convert(folder, target, options)
+
+    return _load_cached(key, make)
 
 
-def _load_repository(hub_id: HubId, options: ModelOptions) -> Artifact:
+def _load_repository(hub_id: HubId, options: ModelOptions, convert: bool) -> Artifact:
     from portvec._hub.client import fetch_snapshot
 
     key = _cache_key(hub_id.repo_id.replace("/", "--"), hub_id.repo_id, hub_id.revision or "main", options)
 
     def fetch(target: Path) -> Artifact:
-        fetched = fetch_snapshot(hub_id, token=options.token, force_download=options.force_download)
+        fetched = fetch_snapshot(
+            hub_id, token=options.token, force_download=options.force_download, convertible=convert
+        )
         if kind_of(known_files(fetched.folder)) == "artifact":
             artifact = open_artifact(fetched.folder, links=True)
             _check_options(artifact.manifest, options, str(hub_id))

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from portvec._messages import no_such_folder, unreadable
 from portvec.errors import OptionError, SourceError
 
 # What huggingface_hub allows: letters, digits, -, _ and . on both sides of one slash.
@@ -50,18 +51,20 @@ def locate(
     is no folder `owner` here, or a str `owner/name@revision`.
 
     Raises:
-        SourceError: `source` is a path, and no folder is there.
+        SourceError: `source` is a path, and no folder is there, or it cannot be read.
         OptionError: `source` and `revision` name different revisions.
     """
     path = Path(source).expanduser()
-    if path.is_dir():
-        return path
-    if path.exists():
+    try:
+        if path.is_dir():
+            return path
+        exists = path.exists()
+    except OSError as error:  # a folder on the way may not be entered
+        raise SourceError(unreadable(source, error)) from error
+    if exists:
         raise SourceError(f"{source}: is a file, expected a model folder or a Hub id owner/name")
     if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
-        raise SourceError(
-            f"{source}: no such folder; expected an existing model folder or a Hub id owner/name"
-        )
+        raise SourceError(no_such_folder(source, "model folder or a Hub id owner/name"))
     hub_id = parse_hub_id(source, revision, subfolder)
     if hub_id.revision is None and path.parent.is_dir():
         raise SourceError(
