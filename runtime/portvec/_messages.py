@@ -24,11 +24,6 @@ def not_converted(source: object, subfolder: str | None) -> str:
     )
 
 
-def unreadable(path: object, error: OSError) -> str:
-    """Return that the operating system does not let us read a file or folder, why, and what to do."""
-    return f"{path}: cannot be read ({error.strerror or error}); check that it is there and its permissions"
-
-
 def install(extra: str) -> str:
     """Return what to do if an extra is missing."""
     return f"run pip install 'portvec[{extra}]'"

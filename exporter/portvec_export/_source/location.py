@@ -11,6 +11,7 @@ from portvec._artifact.layouts import HEAD, Layout, expected_files, kind_of, kno
 from portvec._artifact.manifest import Source
 from portvec._hub.client import fetch_snapshot
 from portvec._hub.ids import HubId, locate
+from portvec._messages import no_such_folder
 from portvec.errors import SourceError
 from portvec_export._options import ExportOptions
 
@@ -52,6 +53,8 @@ def find_model(source: str | os.PathLike[str], options: ExportOptions) -> Locati
         folder, name, commit = fetched.folder, located.repo_id, fetched.commit
     else:
         folder, name, commit = located / (options.subfolder or ""), located.resolve().name, None
+    if not folder.is_dir():
+        raise SourceError(no_such_folder(folder, "model folder"))
     files = known_files(folder)
     if kind_of(files) == "artifact":
         raise SourceError(

@@ -49,11 +49,11 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
             another size or hash.
     """
     manifest_path = folder / fmt.MANIFEST
-    if not os.path.lexists(folder):
-        raise ArtifactError(no_such_folder(folder, "artifact folder"))
     try:
         text = manifest_path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
+        if not os.path.lexists(folder):
+            raise ArtifactError(no_such_folder(folder, "artifact folder")) from error
         raise ArtifactError(
             f"{folder}: no {fmt.MANIFEST}, so this is not a portvec artifact; make one with 'portvec export'"
         ) from error

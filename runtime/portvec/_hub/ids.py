@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from portvec._messages import no_such_folder, unreadable
+from portvec._messages import no_such_folder
 from portvec.errors import OptionError, SourceError
 
 # What huggingface_hub allows: letters, digits, -, _ and . on both sides of one slash.
@@ -51,17 +51,13 @@ def locate(
     is no folder `owner` here, or a str `owner/name@revision`.
 
     Raises:
-        SourceError: `source` is a path, and no folder is there, or it cannot be read.
+        SourceError: `source` is a path, and no folder is there.
         OptionError: `source` and `revision` name different revisions.
     """
     path = Path(source).expanduser()
-    try:
-        if path.is_dir():
-            return path
-        exists = path.exists()
-    except OSError as error:  # a folder on the way may not be entered
-        raise SourceError(unreadable(source, error)) from error
-    if exists:
+    if path.is_dir():
+        return path
+    if path.exists():
         raise SourceError(f"{source}: is a file, expected a model folder or a Hub id owner/name")
     if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
         raise SourceError(no_such_folder(source, "model folder or a Hub id owner/name"))
