@@ -16,6 +16,7 @@ import pytest
 from command_line import RunPortvec, clean_environment
 from portvec import StaticEmbedder
 from portvec._cli.main import cli
+from project import ROOT
 
 COMMANDS = sorted(cli.commands)
 # Where a model is, and how it is run; which commands have each.
@@ -173,6 +174,14 @@ def test_completion_script(portvec_process: RunPortvec, shell: str, tmp_path: Pa
     if shutil.which(shell):
         (tmp_path / "script").write_text(script.stdout, encoding="utf-8")
         subprocess.run([shell, "-n", tmp_path / "script"], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("shell", ASKED)
+def test_the_documentation_has_the_line_for_each_shell(shell: str) -> None:
+    page = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    (file, line) = re.findall(rf"^\| {shell}\b.* \| `(.*)` \| `(.*)` \|$", page, flags=re.MULTILINE)[0]
+    assert shell in file
+    assert f"_PORTVEC_COMPLETE={shell}_source portvec" in line
 
 
 @pytest.mark.skipif(shutil.which("bash") is None or os.name == "nt", reason="needs bash")

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 
 class TerminalProgress(tqdm):  # type: ignore[misc]
-    """A progress bar on a terminal, and nothing in a log file or pipe, or if huggingface_hub shall show none."""
+    """A progress bar on a terminal, unless huggingface_hub is to show none. Nothing in a log file or pipe."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "disable": are_progress_bars_disabled() or None})
