@@ -97,7 +97,7 @@ def test_options_reach_the_model(
     portvec: RunPortvec, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "texts").write_text("x\n", encoding="utf-8")
-    given = {}
+    given: dict[str, object] = {}
     load = StaticEmbedder.load
 
     def record(source: str, **options: object) -> StaticEmbedder:
@@ -138,15 +138,17 @@ def test_quiet_hides_progress_bars_of_downloads(quiet: bool, tmp_path: Path) -> 
     assert result.stdout == ("True\n" if quiet else "None\n")  # None: shown on a terminal
 
 
-# How each shell asks for what may follow these words.
-ASKED = {
-    "bash": lambda words: {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)},
-    "zsh": lambda words: {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)},
-    "fish": lambda words: {"COMP_WORDS": " ".join(words[:-1]), "COMP_CWORD": words[-1]},
-}
+SHELLS = ("bash", "zsh", "fish")
 
 
-@pytest.mark.parametrize("shell", ASKED)
+def ask(shell: str, words: list[str]) -> dict[str, str]:
+    """Return the variables with which a shell asks what may follow these words."""
+    if shell == "fish":
+        return {"COMP_WORDS": " ".join(words[:-1]), "COMP_CWORD": words[-1]}
+    return {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -158,13 +160,13 @@ ASKED = {
     ],
 )
 def test_completion(portvec_process: RunPortvec, shell: str, line: str, expected: str) -> None:
-    env = {"_PORTVEC_COMPLETE": f"{shell}_complete", **ASKED[shell](line.split())}
+    env = {"_PORTVEC_COMPLETE": f"{shell}_complete", **ask(shell, line.split())}
     result = portvec_process(**env)
     assert (result.returncode, result.stderr) == (0, "")
     assert expected in re.split(r"[,\t\n]", result.stdout)
 
 
-@pytest.mark.parametrize("shell", ASKED)
+@pytest.mark.parametrize("shell", SHELLS)
 def test_completion_script(portvec_process: RunPortvec, shell: str, tmp_path: Path) -> None:
     if shell == "bash" and shutil.which("bash") is None:
         pytest.skip("click asks bash for its version")
@@ -176,7 +178,7 @@ def test_completion_script(portvec_process: RunPortvec, shell: str, tmp_path: Pa
         subprocess.run([shell, "-n", tmp_path / "script"], check=True, timeout=60)
 
 
-@pytest.mark.parametrize("shell", ASKED)
+@pytest.mark.parametrize("shell", SHELLS)
 def test_the_documentation_has_the_line_for_each_shell(shell: str) -> None:
     page = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
     (file, line) = re.findall(rf"^\| {shell}\b.* \| `(.*)` \| `(.*)` \|$", page, flags=re.MULTILINE)[0]

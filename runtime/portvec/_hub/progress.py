@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from huggingface_hub.utils import are_progress_bars_disabled
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 from tqdm import tqdm
 
 
