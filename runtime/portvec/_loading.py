@@ -17,7 +17,7 @@ from portvec._artifact.layouts import expected_files, kind_of, known_files
 from portvec._artifact.manifest import Manifest
 from portvec._artifact.paths import printable
 from portvec._hub.ids import HubId, locate
-from portvec._messages import install
+from portvec._messages import install, no_such_folder, not_converted
 from portvec._options import ModelOptions
 from portvec._version import __version__
 from portvec.errors import ArtifactError, MissingExtraError, PortvecError, SourceError
@@ -29,11 +29,16 @@ _NAME = 50  # characters of a model's name in that of its conversion, which may 
 
 
 def load_artifact(
-    source: str | os.PathLike[str], options: ModelOptions, *, damage: str | None = None
+    source: str | os.PathLike[str],
+    options: ModelOptions,
+    *,
+    convert: bool = True,
+    damage: str | None = None,
 ) -> Artifact:
     """Return the artifact that `source` is, contains, or converts to, opened and checked.
 
-    With `damage`, which says what is wrong with the conversion in the cache, convert again.
+    Without `convert`, a Model2Vec model must have been converted before. With `damage`, which says what is
+    wrong with the conversion in the cache, convert again.
 
     Raises:
         SourceError: the source does not exist, cannot be fetched, is not a Model2Vec model, or is an artifact
@@ -44,8 +49,8 @@ def load_artifact(
     """
     located = locate(source, options.revision, options.subfolder)
     if isinstance(located, Path):
-        return _load_folder(located, options, damage)
-    return _load_repository(located, options, damage)
+        return _load_folder(located, options, convert, damage)
+    return _load_repository(located, options, convert, damage)
 
 
 def is_damaged_conversion(artifact: Artifact) -> bool:
@@ -61,8 +66,10 @@ def is_damaged_conversion(artifact: Artifact) -> bool:
     return False
 
 
-def _load_folder(folder: Path, options: ModelOptions, damage: str | None) -> Artifact:
+def _load_folder(folder: Path, options: ModelOptions, convert: bool, damage: str | None) -> Artifact:
     model = folder / (options.subfolder or "")
+    if not model.is_dir():
+        raise SourceError(no_such_folder(model, "model folder"))
     files = known_files(model)
     kind = kind_of(files)
     if kind == "artifact":
@@ -75,7 +82,13 @@ def _load_folder(folder: Path, options: ModelOptions, damage: str | None) -> Art
             f"({fmt.MANIFEST}); check the path"
         )
     key = _cache_key(model.resolve().name, str(model.resolve()), _state(model, files), options)
-    return _load_cached(key, lambda target: _convert(folder, target, options), damage)
+
+    def make(target: Path) -> Artifact:
+        if not convert:
+            raise SourceError(not_converted(folder, options.subfolder))
+        return _convert(folder, target, options)
+
+    return _load_cached(key, make, damage)
 
 
 def _state(model: Path, files: set[str]) -> list[object]:
@@ -91,13 +104,15 @@ def _state(model: Path, files: set[str]) -> list[object]:
         ) from error
 
 
-def _load_repository(hub_id: HubId, options: ModelOptions, damage: str | None) -> Artifact:
+def _load_repository(hub_id: HubId, options: ModelOptions, convert: bool, damage: str | None) -> Artifact:
     from portvec._hub.client import fetch_snapshot
 
     key = _cache_key(hub_id.repo_id.replace("/", "--"), hub_id.repo_id, hub_id.revision or "main", options)
 
     def fetch(target: Path) -> Artifact:
-        fetched = fetch_snapshot(hub_id, token=options.token, force_download=options.force_download)
+        fetched = fetch_snapshot(
+            hub_id, token=options.token, force_download=options.force_download, convertible=convert
+        )
         if kind_of(known_files(fetched.folder)) == "artifact":
             artifact = _open_snapshot(fetched.folder, hub_id)
             _check_options(artifact.manifest, options, str(hub_id))

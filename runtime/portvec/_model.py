@@ -74,6 +74,12 @@ class LoadedModel(ABC):
         """Name of the tokenizer backend in use."""
         return self._pipeline.tokenizer
 
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({str(self._source)!r}, dim={self.manifest.dim}, "
+            f"dtype={self.manifest.dtype!r}, tokenizer={self.tokenizer!r})"
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, (type(self), self._source, replace(self._options, token=None))
 

@@ -92,6 +92,10 @@ def test_folder_without_manifest(tiny: Path) -> None:
             lambda m: m["files"].update({"C:\\x": {"size": 1, "sha256": ""}}),
             "leaves the artifact folder; do not",
         ),
+        (
+            lambda m: m["files"].update({"a\x1b[2J": {"size": 1, "sha256": ""}}),
+            r"path 'a\\x1b\[2J' has characters that cannot be printed; do not use",
+        ),
         (lambda m: m["files"].update({"a": []}), "files: field a has type list, expected dict"),
         (lambda m: m["files"].update({"a": {"size": 1}}), "files: a: field sha256 is missing"),
     ],

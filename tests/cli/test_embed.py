@@ -108,7 +108,7 @@ def test_failure_half_way_leaves_the_file_as_it_was(portvec: RunPortvec, tiny: P
             ["--field", "f"],
             "a field is for .jsonl and .csv files; leave out --field",
         ),
-        ("a.txt", b"\xff\xfe", [], "a.txt: not UTF-8 (invalid start byte); convert it to UTF-8"),
+        ("a.txt", b"\xff\xfe", [], "a.txt, line 1: not UTF-8 (byte 0xFF at column 1); convert"),
         (
             "a.txt",
             "x",

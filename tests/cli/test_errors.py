@@ -17,7 +17,7 @@ from command_line import RunPortvec
             1,
             "./nowhere: no such folder; expected an existing model folder",
         ),
-        (["export", "MODEL"], 2, "Missing option '-o' / '--output'; see 'portvec --help'"),
+        (["export", "MODEL"], 2, "Missing option '-o' / '--output'; see 'portvec export --help'"),
         (
             ["export", "MODEL", "-o", "ARTIFACT"],
             1,
@@ -25,8 +25,8 @@ from command_line import RunPortvec
         ),
         (
             ["export", "MODEL", "-o", "out", "--dtype", "int3"],
-            1,
-            "dtype 'int3' is unknown, expected one of float32",
+            2,
+            "'int3' is not one of 'float32', 'float16', 'int8', 'int4'; see 'portvec export --help'",
         ),
         (["export", "MODEL", "-o", "out", "--dim", "0"], 2, "0 is not in the range x>=1"),
         (
@@ -43,12 +43,12 @@ from command_line import RunPortvec
         (
             ["verify", "nowhere"],
             1,
-            "nowhere: no portvec.json, so this is not a portvec artifact; make one with",
+            "nowhere: no such folder; expected an existing model folder or a Hub id owner/name",
         ),
         (
             ["info", "MODEL"],
             1,
-            "no portvec.json, so this is not a portvec artifact; make one with 'portvec export'",
+            "tiny-model: a Model2Vec model that is not converted yet; run 'portvec export ",
         ),
         (
             ["embed", "nowhere", "x"],

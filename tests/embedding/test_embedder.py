@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from corpus import paragraphs
-from portvec import StaticEmbedder
+from portvec import Model2VecEmbeddingFunction, StaticEmbedder
 from portvec.errors import InputError, OptionError, SourceError
 from project import BATCH_ROUNDING
 
@@ -19,6 +19,14 @@ from project import BATCH_ROUNDING
 @pytest.fixture
 def embedder(tiny: Path) -> StaticEmbedder:
     return StaticEmbedder.load(tiny)
+
+
+def test_what_an_embedder_shows_of_itself(tiny: Path) -> None:
+    embedder = StaticEmbedder.load(str(tiny), tokenizer="tokenizers", token="secret")
+    shown = f"StaticEmbedder({str(tiny)!r}, dim=24, dtype='float32', tokenizer={embedder.tokenizer!r})"
+    assert repr(embedder) == shown
+    function = Model2VecEmbeddingFunction(str(tiny), tokenizer="tokenizers")
+    assert repr(function) == f"Model2VecEmbeddingFunction({shown})"
 
 
 def test_shapes_and_types(embedder: StaticEmbedder) -> None:

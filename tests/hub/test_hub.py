@@ -14,6 +14,8 @@ from folders import contents
 from hub_checks import anonymous, check_error, closed_port
 from hub_repository import TOKEN, Repository
 from hub_server import LocalHub
+from portvec import verify
+from portvec.errors import ArtifactError
 
 
 @pytest.fixture
@@ -135,6 +137,89 @@ def test_cache_that_holds_only_some_files_is_completed(
     tensors.unlink()
     assert run("export", "owner/model", "-o", tmp_path / "second").returncode == 0
     assert any(request.startswith("GET") and "model.safetensors" in request for request in hub.requests)
+
+
+# What each command needs besides a model.
+COMMANDS = {
+    "info": [],
+    "verify": [],
+    "embed": ["the value"],
+    "search": ["the value", "-i", "texts.txt"],
+    "bench": ["-i", "texts.txt", "--seconds", "0"],
+    "export": ["-o", "out", "--overwrite"],
+}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"export"}))
+def test_every_command_takes_an_artifact_on_the_hub(
+    run: RunPortvec, hub: LocalHub, tiny: Path, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "texts.txt").write_text("the value\n", encoding="utf-8")
+    parts = {f"sub/{name}": content for name, content in contents(tiny).items()}
+    hub.repositories["owner/gated"] = Repository(parts, gated=True)
+    options = ["--revision", "main", "--subfolder", "sub", "--token", TOKEN, "--quiet"]
+    local = run(command, tiny, *COMMANDS[command])
+    remote = run(command, "owner/gated", *COMMANDS[command], *options)
+    assert (remote.returncode, remote.stderr) == (0, "")
+    if command in ("info", "embed", "search"):
+        assert remote.stdout == local.stdout
+    offline = run(
+        command,
+        "owner/gated",
+        *COMMANDS[command],
+        "--subfolder",
+        "sub",
+        "--revision=main",
+        HF_HUB_OFFLINE="1",
+    )
+    assert offline.returncode == 0
+    check_error(run(command, "owner/gated", *COMMANDS[command], "--revision", "v9"), "owner/gated")
+
+
+@pytest.mark.parametrize("command", ["info", "verify"])
+def test_commands_that_look_at_artifacts_do_not_convert(
+    run: RunPortvec, hub: LocalHub, tiny_model: Path, tmp_path: Path, command: str
+) -> None:
+    hub.add_folder("owner/model", tiny_model)
+    hub.repositories["owner/model"].files["sub/x"] = b""
+    for source, options in (("owner/model", ""), (tiny_model, ""), (tmp_path, "--subfolder tiny-model")):
+        given = f"{source} {options}".strip()
+        check_error(
+            run(command, *given.split()),
+            f"{source}: a Model2Vec model that is not converted yet; run "
+            f"'portvec export {given} -o DIR', and give DIR instead",
+        )
+    assert not any("model.safetensors" in request for request in hub.requests)
+    run("embed", "owner/model", "x")
+    assert run(command, "owner/model").returncode == 0
+    assert run("embed", tiny_model, "x").returncode == 0
+    assert run(command, tiny_model).returncode == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("source", ["nowhere", "./nowhere", "/no/where", "a/b/c"])
+def test_folder_that_is_not_there(portvec: RunPortvec, command: str, source: str, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("the value\n", encoding="utf-8")
+    message = f"{source}: no such folder; expected an existing model folder or a Hub id owner/name"
+    check_error(portvec(command, source, *COMMANDS[command]), message)
+
+
+def test_folder_that_is_not_there_where_only_a_folder_will_do(
+    portvec: RunPortvec, tiny: Path, tmp_path: Path
+) -> None:
+    check_error(
+        portvec("push", "no/where", "owner/name"),
+        "no/where: no such folder; expected an existing artifact folder",
+    )
+    for command in ("info", "embed", "export"):
+        check_error(
+            portvec(command, tiny, *COMMANDS[command], "--subfolder", "sub"),
+            f"{tiny / 'sub'}: no such folder; expected an existing model folder",
+        )
+    with pytest.raises(
+        ArtifactError, match=r"^nowhere: no such folder; expected an existing artifact folder$"
+    ):
+        verify("nowhere")
 
 
 class TestErrors:

@@ -100,6 +100,17 @@ def test_python_runs_and_gives_what_its_comments_say(project: Path, monkeypatch:
     assert checked == 5
 
 
+def test_portvec_is_installed_from_files_while_no_index_has_it() -> None:
+    commands = [
+        command
+        for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+        for command in re.findall(r"^.*pip install .*$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    ]
+    assert len(commands) > 15
+    named = [command for command in commands if re.search(r"pip install[^|`]*['\s]portvec\b", command)]
+    assert [command for command in named if "--find-links" not in command] == []
+
+
 def test_links_lead_somewhere() -> None:
     links = [
         (path, target)

@@ -18,6 +18,7 @@ import portvec
 import portvec_export
 from portvec import errors
 from portvec._artifact import layouts as _layout
+from portvec._messages import install
 from portvec._tokenization.backends import ACCELERATORS
 from project import ROOT
 
@@ -255,3 +256,16 @@ def test_base_installation_embeds_and_verifies(wheel: Path, bundled: Path, tmp_p
     )
     assert export.returncode == 1
     assert re.search(r"export needs the package \w+; run pip install 'portvec\[export\]'", export.stderr)
+
+
+def test_the_command_that_messages_give_works_before_portvec_is_on_an_index() -> None:
+    """pip takes the installed portvec, and asks an index only for what the extra adds."""
+    command = install("fast").removeprefix("run pip ").replace("'", "").split()
+    result = subprocess.run(
+        [sys.executable, "-m", "pip", *command, "--dry-run", "--no-index", "--no-deps"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Requirement already satisfied: portvec[fast]" in result.stdout

@@ -33,7 +33,25 @@ def test_texts_of_a_file(name: str, tmp_path: Path) -> None:
 
 FAULTS = {
     "missing.txt": (None, None, r"missing\.txt: cannot be read \(No such file"),
-    "latin.txt": (b"caf\xe9", None, r"latin\.txt: not UTF-8 \(unexpected end of data\); convert it to UTF-8"),
+    "latin.txt": (
+        b"a\n\ncaf\xe9\n",
+        None,
+        r"latin\.txt, line 3: not UTF-8 \(byte 0xE9 at column 4\); convert it to UTF-8",
+    ),
+    "latin.jsonl": (b'"a"\n"\xe9"', None, r"latin\.jsonl, line 2: not UTF-8 \(byte 0xE9 at column 2\);"),
+    "latin.csv": (b"text\na\n\xe9", None, r"latin\.csv, line 3: not UTF-8 \(byte 0xE9 at column 1\);"),
+    "utf16.txt": ("a".encode("utf-16"), None, r"utf16\.txt, line 1: not UTF-8 \(byte 0xFF at column 1\);"),
+    "nested.jsonl": (b"[" * 100_000, None, r"nested\.jsonl, line 1: not valid JSON \("),
+    "surrogate.jsonl": (
+        b'"a"\n{"text": "b\\ud800"}',
+        None,
+        r"line 2: the text holds the lone surrogate U\+D800 at character 1, which is not text; correct the",
+    ),
+    "long.csv": (
+        b"text\n" + b"x" * 200_000,
+        None,
+        r"long\.csv, line 2: not valid CSV \(field larger than field limit .*\); convert the file to \.jsonl",
+    ),
     "broken.jsonl": (b'"a"\n{"text"', None, r"broken\.jsonl, line 2: not valid JSON"),
     "number.jsonl": (
         b"1\n",

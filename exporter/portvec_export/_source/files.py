@@ -90,6 +90,12 @@ def _check_config(config: dict[str, Any], path: Path) -> None:
 
 def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
     try:
+        path.open("rb").close()  # safetensors would say of a file that it may not read that there is none
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
+        ) from error
+    try:
         with safe_open(path, framework="numpy") as file:
             names = set(file.keys())
             wanted = {"table": expected, "weights": "weights", "mapping": "mapping"}

@@ -12,6 +12,7 @@ from portvec._artifact.manifest import Source
 from portvec._artifact.paths import printable
 from portvec._hub.client import fetch_snapshot
 from portvec._hub.ids import HubId, locate
+from portvec._messages import no_such_folder
 from portvec.errors import SourceError
 from portvec_export._options import ExportOptions
 
@@ -54,6 +55,8 @@ def find_model(source: str | os.PathLike[str], options: ExportOptions) -> Locati
         folder, name, commit = fetched.folder, located.repo_id, fetched.commit
     else:
         folder, name, commit = located / (options.subfolder or ""), located.resolve().name, None
+    if not folder.is_dir():
+        raise SourceError(no_such_folder(folder, "model folder"))
     files = known_files(folder)
     if kind_of(files) == "artifact":
         raise SourceError(

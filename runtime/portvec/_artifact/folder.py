@@ -9,6 +9,7 @@ from pathlib import Path
 
 from portvec._artifact import format as fmt
 from portvec._artifact.manifest import FileRecord, Manifest
+from portvec._messages import no_such_folder
 from portvec.errors import ArtifactError
 
 _HASH_CHUNK = 1 << 20  # bytes
@@ -51,6 +52,8 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
     try:
         text = manifest_path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
+        if not os.path.lexists(folder):
+            raise ArtifactError(no_such_folder(folder, "artifact folder")) from error
         raise ArtifactError(
             f"{folder}: no {fmt.MANIFEST}, so this is not a portvec artifact; make one with 'portvec export'"
         ) from error

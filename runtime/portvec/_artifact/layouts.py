@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from portvec._artifact import format as fmt
+from portvec.errors import SourceError
 
 Kind = Literal["artifact", "model2vec"]
 
@@ -61,9 +63,26 @@ def model2vec_files() -> set[str]:
 
 
 def known_files(folder: Path) -> set[str]:
-    """Return which of the files that decide a model's kind exist in `folder`."""
+    """Return which of the files that decide a model's kind exist in `folder`.
+
+    Raises:
+        SourceError: the folder may not be read.
+    """
     names = {fmt.MANIFEST, *model2vec_files()}
-    return {name for name in names if (folder / name).is_file()}
+    try:
+        return {name for name in names if _is_file(folder / name)}
+    except OSError as error:
+        raise SourceError(
+            f"{folder}: cannot be read ({error.strerror or error}); check the folder and its permissions"
+        ) from error
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a file is there. Unlike Path.is_file, raise OSError if that cannot be told."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def expected_files() -> str:

@@ -285,6 +285,10 @@ def _check(manifest: Manifest, where: str) -> None:
             raise ArtifactError(
                 f"{where}: file path {path!r} leaves the artifact folder; do not use this artifact"
             )
+        if not path.isprintable():  # huggingface_hub's progress bars show names as they are
+            raise ArtifactError(
+                f"{where}: file path {path!r} has characters that cannot be printed; do not use this artifact"
+            )
     variant_files = [path for each in manifest.variants.values() for path in (each.graph, each.conformance)]
     for path in (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE, *variant_files):
         if path not in manifest.files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import UnsupportedOperation
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Protocol
 import numpy as np
 
 from portvec._artifact.staging import staged_file
+from portvec._terminal import escape_json
 from portvec.errors import FileError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def embedding_file(path: Path, dim: int) -> Iterator[EmbeddingWriter]:
                     yield write
             else:
                 with staging.open("w", encoding="utf-8") as text:
-                    yield jsonl_writer(text)
+                    yield jsonl_writer(text.write)
     except UnsupportedOperation as error:
         raise FileError(
             f"{path}: a pipe or device, which .npy does not suit, because its header is written last; "
@@ -76,13 +77,15 @@ def _npy(file: IO[bytes], dim: int) -> Iterator[EmbeddingWriter]:
     header()
 
 
-def jsonl_writer(file: IO[str]) -> EmbeddingWriter:
+def jsonl_writer(write: Callable[[str], object]) -> EmbeddingWriter:
     """Return a writer that writes a JSON object a line, with the text and its embedding."""
 
-    def write(texts: list[str], embeddings: npt.NDArray[np.float32]) -> None:
+    def write_rows(texts: list[str], embeddings: npt.NDArray[np.float32]) -> None:
         for text, row in zip(texts, embeddings, strict=True):
+            # A reader gets the same text, and a terminal that shows the line does nothing else.
+            quoted = escape_json(json.dumps(text, ensure_ascii=False))
             # str() of a float32 is the shortest number that reads back as the same float32.
             numbers = ", ".join(map(str, row))
-            file.write(f'{{"text": {json.dumps(text, ensure_ascii=False)}, "embedding": [{numbers}]}}\n')
+            write(f'{{"text": {quoted}, "embedding": [{numbers}]}}\n')
 
-    return write
+    return write_rows

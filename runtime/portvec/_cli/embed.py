@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from portvec._bulk.writers import EmbeddingWriter, embedding_file, jsonl_writer
-from portvec._cli.options import field_option, input_option
-from portvec._cli.output import inform
+from portvec._cli.options import (
+    SOURCE,
+    TEXT,
+    field_option,
+    hub_options,
+    input_option,
+    quiet_option,
+    run_options,
+)
+from portvec._cli.output import inform, write_out
 from portvec._cli.streams import open_texts, show_progress
 from portvec._embedder import StaticEmbedder
 from portvec._itertools import batched
@@ -19,13 +27,21 @@ _BATCH = 4096  # texts embedded and written at a time
 
 
 @click.command()
-@click.argument("model")
-@click.argument("texts", nargs=-1, metavar="[TEXT ...]")
+@click.argument("model", type=SOURCE)
+@click.argument("texts", nargs=-1, metavar="[TEXT ...]", type=TEXT)
 @input_option
 @field_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write: .npy or .jsonl.")
+@run_options
+@hub_options
+@quiet_option
 def embed(
-    model: str, texts: tuple[str, ...], path: Path | None, field: str | None, output: Path | None
+    model: str,
+    texts: tuple[str, ...],
+    path: Path | None,
+    field: str | None,
+    output: Path | None,
+    **options: Any,
 ) -> None:
     """Embed texts: arguments, a file, or lines from standard input.
 
@@ -33,10 +49,10 @@ def embed(
     """
     if texts and path is not None:
         raise click.UsageError("give texts as arguments or with -i, not both")
-    embedder = StaticEmbedder.load(model)
+    embedder = StaticEmbedder.load(model, **options)
     source = texts or open_texts(path, field)
     if output is None:
-        _embed_all(embedder, source, jsonl_writer(sys.stdout))
+        _embed_all(embedder, source, jsonl_writer(write_out))
     else:
         with embedding_file(output, embedder.dim) as write:
             count = _embed_all(embedder, source, write)

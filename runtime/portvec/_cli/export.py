@@ -11,12 +11,12 @@ import click
 from portvec._artifact.dtypes import DTYPES
 from portvec._cli.describe import summarize
 from portvec._cli.options import (
+    SOURCE,
+    Names,
+    hub_options,
     output_folder_option,
     overwrite_option,
-    parse_names,
-    revision_option,
-    subfolder_option,
-    token_option,
+    quiet_option,
 )
 from portvec._cli.output import inform
 from portvec._messages import install
@@ -35,10 +35,14 @@ def _parse_max_length(_ctx: click.Context, _param: click.Parameter, value: str |
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", type=SOURCE)
 @output_folder_option
 @click.option(
-    "--dtype", default="float32", show_default=True, help=f"Type of the table: {', '.join(DTYPES)}."
+    "--dtype",
+    type=click.Choice(list(DTYPES)),
+    default="float32",
+    show_default=True,
+    help="Type of the table.",
 )
 @click.option("--dim", type=click.IntRange(min=1), metavar="N", help="Keep only the first N dimensions.")
 @click.option(
@@ -58,22 +62,21 @@ def _parse_max_length(_ctx: click.Context, _param: click.Parameter, value: str |
     default=None,
     help="Whether embeddings have unit length. [default: the model's setting]",
 )
-@revision_option
-@subfolder_option
-@token_option
+@hub_options
 @click.option("--single-file", is_flag=True, help="Put the table inside model.onnx.")
 @overwrite_option
 @click.option(
     "--variants",
-    metavar="LIST",
-    callback=parse_names,
-    help="Further table types in the same folder for other runtimes, for example float16,int8,int4.",
+    type=Names(DTYPES),
+    default="",
+    help="Further table types in the same folder, for other runtimes.",
 )
 @click.option(
     "--token-type-ids",
     is_flag=True,
     help="Let the graphs accept the input token_type_ids, for consumers that always feed it.",
 )
+@quiet_option
 def export(source: str, output: Path, **options: Any) -> None:
     """Export the Model2Vec model SOURCE (folder or Hub id) to an artifact."""
     try:

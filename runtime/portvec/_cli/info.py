@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
-from portvec._artifact.folder import open_artifact
 from portvec._cli.describe import describe
-from portvec._cli.options import json_option
+from portvec._cli.options import SOURCE, hub_options, json_option, quiet_option
+from portvec._cli.output import emit_json, emit_lines
+from portvec._loading import load_artifact
+from portvec._options import ModelOptions
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("model", type=SOURCE)
 @json_option
-def info(folder: Path, as_json: bool) -> None:
-    """Print what an artifact holds and where it came from."""
-    artifact = open_artifact(folder)
+@hub_options
+@quiet_option
+def info(model: str, as_json: bool, **options: Any) -> None:
+    """Print what an artifact holds and where it came from.
+
+    For a Model2Vec model, this is what it was converted to when it was first used.
+    """
+    artifact = load_artifact(model, ModelOptions(**options), convert=False)
     if as_json:
-        click.echo(artifact.manifest.to_json(), nl=False)
-        return
-    for name, value in describe(artifact).items():
-        click.echo(f"{name:<14} {value}")
+        emit_json(artifact.manifest.to_json())
+    else:
+        emit_lines(f"{name:<14} {value}" for name, value in describe(artifact).items())

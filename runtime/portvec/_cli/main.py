@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ from portvec._cli.bench.command import bench
 from portvec._cli.embed import embed
 from portvec._cli.export import export
 from portvec._cli.info import info
-from portvec._cli.output import inform
+from portvec._cli.output import MessageHandler, cannot_print, print_error
 from portvec._cli.pull import pull
 from portvec._cli.push import push
 from portvec._cli.search import search
@@ -35,6 +36,7 @@ def cli() -> None:
 
 
 for command in (export, embed, search, verify, info, bench, push, pull):
+    command.short_help = (command.help or "").split("\n\n")[0]  # click's own is cut where the line ends
     cli.add_command(command)
 
 
@@ -43,27 +45,32 @@ def main() -> NoReturn:
 
     A signal that stops it gives 128 and its number.
     """
+    _open_standard_files()
     stop_on_signals()
-    sys.exit(run())
+    # click would expand the process's own arguments on Windows, texts included.
+    sys.exit(run(sys.argv[1:]))
 
 
-def run(arguments: list[str] | None = None) -> int:
-    """Run the command line with these arguments (None: those of the process) and return the exit code."""
+def run(arguments: list[str]) -> int:
+    """Run the command line with these arguments and return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # texts may be in any script, whatever the locale is
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    logging.lastResort = MessageHandler(logging.WARNING)
     _quiet_hub()
     try:
         cli.main(arguments, prog_name="portvec", standalone_mode=False)
-        sys.stdout.flush()
+        _flush_stdout()
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.exceptions.NoArgsIsHelpError as usage:
         click.echo(usage.format_message())
         return 2
-    except click.ClickException as usage:
-        hint = "; see 'portvec --help'" if isinstance(usage, click.UsageError) else ""
-        return _fail(usage.format_message().rstrip(".") + hint, usage.exit_code)
+    except click.UsageError as usage:
+        command = usage.ctx.command_path if usage.ctx else "portvec"
+        return _fail(f"{usage.format_message().rstrip('.')}; see '{command} --help'", usage.exit_code)
+    except click.ClickException as error:
+        return _fail(error.format_message().rstrip("."), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", 130)
     except Stopped as stop:
@@ -71,7 +78,7 @@ def run(arguments: list[str] | None = None) -> int:
             _fail(str(stop), stop.code)
         return stop.code
     except BrokenPipeError:  # The reader of stdout closed it. click does the same while a command runs.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         return 1
     except (PortvecError, OSError) as error:
         return _fail(str(error), 1)
@@ -101,8 +108,37 @@ def name_flags(message: str) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    inform("portvec: error: " + " ".join(name_flags(message).split()))
+    print_error("portvec: error: " + " ".join(name_flags(message).split()))
     return code
+
+
+def _open_standard_files() -> None:
+    """Open the null device in place of a standard file that is closed.
+
+    Otherwise, the next file that is opened takes its number, and what libraries print goes into that file.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+
+
+def _flush_stdout() -> None:
+    """Write what is still in the buffer, while an error can be told."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_stdout()  # or Python tries again when it exits
+        raise cannot_print(error) from error
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _quiet_hub() -> None:

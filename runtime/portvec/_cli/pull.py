@@ -9,12 +9,11 @@ from typing import Any
 import click
 
 from portvec._cli.options import (
+    hub_options,
     json_option,
     output_folder_option,
     overwrite_option,
-    revision_option,
-    subfolder_option,
-    token_option,
+    quiet_option,
 )
 from portvec._cli.output import emit, format_amount
 from portvec._hub.ids import parse_hub_id
@@ -24,11 +23,10 @@ from portvec._hub.pull import pull_artifact
 @click.command()
 @click.argument("repository", metavar="OWNER/NAME[@REVISION]")
 @output_folder_option
-@revision_option
-@subfolder_option
-@token_option
+@hub_options
 @overwrite_option
 @json_option
+@quiet_option
 def pull(
     repository: str,
     output: Path,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
-from portvec._bulk.readers import read_lines, read_texts
+from portvec._bulk.readers import ENCODING, ERRORS, read_lines, read_texts
+from portvec._cli.output import is_quiet
 
 
 def open_texts(path: Path | None, field: str | None) -> Iterator[str]:
@@ -18,10 +20,13 @@ def open_texts(path: Path | None, field: str | None) -> Iterator[str]:
         return read_texts(path, field)
     if sys.stdin is None or sys.stdin.isatty():
         raise click.UsageError("no text given; pass a file with -i, or pipe lines into standard input")
-    return read_lines(sys.stdin)
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(encoding=ENCODING, errors=ERRORS)  # whatever the locale is
+    return read_lines(sys.stdin, "standard input")
 
 
 def show_progress(texts: Iterable[str]) -> Iterable[str]:
-    """Show a progress bar on a terminal if reading takes longer than a moment."""
-    progress: Iterable[str] = tqdm(texts, unit=" texts", disable=None, leave=False, delay=1.0)
+    """Show a progress bar on a terminal if reading takes longer than a moment, unless --quiet is given."""
+    hidden = is_quiet() or sys.stderr is None or None  # None: hidden unless stderr is a terminal
+    progress: Iterable[str] = tqdm(texts, unit=" texts", disable=hidden, leave=False, delay=1.0)
     return progress

@@ -13,6 +13,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.layouts import HEAD, Kind, expected_files, kind_of, known_files, model2vec_files
 from portvec._hub.failures import explain
 from portvec._hub.ids import HubId
+from portvec._messages import not_converted
 from portvec.errors import HubError, SourceError
 
 
@@ -67,7 +68,11 @@ def list_files(hub_id: HubId, *, token: str | bool | None = None) -> Listing:
 
 
 def fetch_snapshot(
-    hub_id: HubId, *, token: str | bool | None = None, force_download: bool = False
+    hub_id: HubId,
+    *,
+    token: str | bool | None = None,
+    force_download: bool = False,
+    convertible: bool = True,
 ) -> Snapshot:
     """Return the files of a Model2Vec model or an artifact, downloading only those that are missing.
 
@@ -75,15 +80,23 @@ def fetch_snapshot(
     switched off, unless `force_download` is set. Only the model's files are fetched, not the whole
     repository.
 
+    Args:
+        hub_id: the place on the Hub.
+        token: Hub access token; None uses the one that huggingface_hub finds.
+        force_download: ask the Hub even if its cache holds the model.
+        convertible: whether a Model2Vec model will do. Otherwise, it is refused before it is downloaded.
+
     Raises:
         HubError: the repository, revision or network cannot be reached.
-        SourceError: it holds neither a Model2Vec model nor an artifact.
+        SourceError: it holds neither a Model2Vec model nor an artifact, or the wrong one.
     """
     if not force_download:
         cached = _find_cached(hub_id)
         if cached is not None:
+            _check_kind(hub_id, kind_of(known_files(cached.folder)), convertible)
             return cached
     found = list_files(hub_id, token=token)
+    _check_kind(hub_id, found.kind, convertible)
     try:
         if found.kind == "artifact":
             manifest = download(hub_id, [fmt.MANIFEST], token) / hub_id.prefix / fmt.MANIFEST
@@ -118,6 +131,11 @@ def neither_kind(hub_id: HubId, files: Collection[str]) -> SourceError:
         f"{hub_id}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "
         f"({fmt.MANIFEST}); has {', '.join(sorted(files)[:8]) or 'no files'}"
     )
+
+
+def _check_kind(hub_id: HubId, kind: Kind | None, convertible: bool) -> None:
+    if kind == "model2vec" and not convertible:
+        raise SourceError(not_converted(hub_id.name, hub_id.subfolder))
 
 
 def _find_cached(hub_id: HubId) -> Snapshot | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portvec._artifact.paths import expand_home
+from portvec._messages import no_such_folder
 from portvec.errors import OptionError, SourceError
 
 # What huggingface_hub allows: letters, digits, -, _ and . on both sides of one slash.
@@ -68,9 +69,7 @@ def locate(
     if exists:
         raise SourceError(f"{source}: is a file, expected a model folder or a Hub id owner/name")
     if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
-        raise SourceError(
-            f"{source}: no such folder; expected an existing model folder or a Hub id owner/name"
-        )
+        raise SourceError(no_such_folder(source, "model folder or a Hub id owner/name"))
     hub_id = parse_hub_id(source, revision, subfolder)
     if hub_id.revision is None and path.parent.is_dir():
         raise SourceError(

@@ -1,17 +1,18 @@
 """Progress bars for huggingface_hub.
 
-Import this module where a bar is needed: tqdm takes as long to import as numpy.
+Import this module where a bar is needed: tqdm and huggingface_hub take as long to import as numpy.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 from tqdm import tqdm
 
 
 class TerminalProgress(tqdm):  # type: ignore[misc]
-    """A progress bar on a terminal, and nothing in a log file or pipe."""
+    """A progress bar on a terminal, unless huggingface_hub is to show none. Nothing in a log file or pipe."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**options, "disable": None})
+        super().__init__(*args, **{**options, "disable": are_progress_bars_disabled() or None})

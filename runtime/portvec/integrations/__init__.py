@@ -1,6 +1,6 @@
 """Adapters for other frameworks. Each framework has a module here and an extra.
 
-`pip install 'portvec[chroma]'`, then `from portvec.integrations.chroma import ...`. Importing a module
+Install the extra, such as `chroma`, then `from portvec.integrations.chroma import ...`. Importing a module
 whose framework is missing raises MissingExtraError, which names the command. Each adapter takes the source
 and the options of `StaticEmbedder.load`. It serializes both, but never a token.
 """

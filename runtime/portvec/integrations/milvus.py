@@ -64,6 +64,9 @@ class Model2VecEmbeddingFunction:
             model_source, **{_OUR_NAMES.get(name, name): value for name, value in options.items()}
         )
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._embedder!r})"
+
     @property
     def dim(self) -> int:
         """Length of an embedding, which is a collection's `dimension`."""

@@ -9,27 +9,26 @@ from typing import Any
 import click
 
 from portvec._cli.bench.contenders import PEERS
-from portvec._cli.options import field_option, input_option, json_option, parse_names
-from portvec._cli.output import emit
-
-
-def _parse_peers(context: click.Context, parameter: click.Parameter, value: str | None) -> list[str]:
-    names = parse_names(context, parameter, value)
-    for name in names:
-        if name not in PEERS:
-            raise click.BadParameter(f"{name!r} is unknown, expected some of {','.join(PEERS)}")
-    return names
+from portvec._cli.options import (
+    SOURCE,
+    Names,
+    field_option,
+    hub_options,
+    input_option,
+    json_option,
+    quiet_option,
+    run_options,
+)
+from portvec._cli.output import emit, is_quiet
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=SOURCE)
 @input_option
 @field_option
-@click.option("--threads", type=click.IntRange(min=1), help="Threads. [default: all available cores]")
-@click.option("--tokenizer", default="auto", show_default=True, help="Tokenizer backend.")
-@click.option(
-    "--compare", "peers", callback=_parse_peers, metavar=",".join(PEERS), help="Peers to run as well."
-)
+@run_options
+@hub_options
+@click.option("--compare", "peers", type=Names(PEERS), default="", help="Peers to run as well.")
 @click.option(
     "--seconds",
     default=8.0,
@@ -38,7 +37,16 @@ def _parse_peers(context: click.Context, parameter: click.Parameter, value: str 
     help="Time for each measurement of each implementation.",
 )
 @json_option
-def bench(path: Path | None, field: str | None, as_json: bool, peers: list[str], **options: Any) -> None:
+@quiet_option
+def bench(
+    model: str,
+    path: Path | None,
+    field: str | None,
+    peers: list[str],
+    seconds: float,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Measure speed and memory of MODEL on this device, in about a minute.
 
     Without -i, the texts are English from Python's own documentation: short (10 words), medium (30) and long
@@ -51,15 +59,18 @@ def bench(path: Path | None, field: str | None, as_json: bool, peers: list[str],
 
     for peer in peers:
         check_installed(peer)
+    shows = sys.stderr is not None and sys.stderr.isatty() and not is_quiet()
     document = measure(
-        sets=make_text_sets(path, field),
+        model,
+        make_text_sets(path, field),
+        options=options,
         peers=peers,
-        progress=_show if sys.stderr.isatty() else lambda _: None,
-        **options,
+        seconds=seconds,
+        progress=_show if shows else lambda _: None,
     )
-    if sys.stderr.isatty():
+    if shows:
         _show("")
-    emit(as_json, document, "\n".join(format_lines(document)))
+    emit(as_json, document, *format_lines(document))
 
 
 def _show(what: str) -> None:

@@ -14,11 +14,11 @@ Loaded = tuple[Callable[[list[str]], Any], dict[str, Any]]
 PEERS = ("model2vec", "fastembed")
 
 
-def load_portvec(model: str, *, threads: int | None = None, tokenizer: Any = "auto") -> Loaded:
-    """Load an artifact, or a model that StaticEmbedder converts to one."""
+def load_portvec(model: str, **options: Any) -> Loaded:
+    """Load an artifact, or a model that StaticEmbedder converts to one; `options` are those of its `load`."""
     from portvec import StaticEmbedder
 
-    embedder = StaticEmbedder.load(model, threads=threads, tokenizer=tokenizer)
+    embedder = StaticEmbedder.load(model, **options)
     manifest = embedder.manifest
     facts = {
         "tokenizer": embedder.tokenizer,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -34,8 +34,7 @@ def measure(
     model: str,
     sets: TextSets,
     *,
-    threads: int | None = None,
-    tokenizer: str = "auto",
+    options: Mapping[str, Any],
     peers: Sequence[str] = (),
     seconds: float = 8.0,
     progress: Callable[[str], object] = lambda _: None,
@@ -45,8 +44,7 @@ def measure(
     Args:
         model: what StaticEmbedder.load takes.
         sets: texts by name; single queries are taken from the first.
-        threads: threads of every implementation; each one's own default if None.
-        tokenizer: what StaticEmbedder.load takes.
+        options: those of StaticEmbedder.load. Peers get as many `threads`, or their own default if None.
         peers: "model2vec", "fastembed".
         seconds: time for each measurement of each implementation.
         progress: function that gets the name of what is being measured.
@@ -54,6 +52,7 @@ def measure(
     Raises:
         click.ClickException: a model cannot be loaded, or the vectors of model2vec differ.
     """
+    threads = options.get("threads")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         texts = folder / "texts.json"
@@ -65,9 +64,9 @@ def measure(
                 pass  # so that the operating system has cached its files
             return stack.enter_context(Worker(name, name, options, texts, threads=threads))
 
-        workers = [start("portvec", {"model": model, "threads": threads, "tokenizer": tokenizer})]
+        workers = [start("portvec", {"model": model, **options})]
         facts = workers[0].facts
-        workers += [start(peer, peer_options(peer, model, facts)) for peer in peers]
+        workers += [start(peer, peer_options(peer, model, options, facts)) for peer in peers]
         agreement = {name: _agreements(workers, name, facts["exact"], progress) for name in sets}
         throughput = {
             name: _throughput(workers, name, len(texts), seconds, progress) for name, texts in sets.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,16 @@ def check_installed(peer: str) -> None:
         raise MissingExtraError(f"--compare {peer}: {peer} is not installed; run pip install {peer}")
 
 
-def peer_options(peer: str, model: str, facts: dict[str, Any]) -> dict[str, Any]:
+def peer_options(
+    peer: str, model: str, options: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, Any]:
     """Return the options of a peer's loader for the artifact that `facts` describe.
 
     Raises:
         SourceError: the Model2Vec model is not here.
         HubError: the model cannot be fetched from the Hub.
     """
-    folder = str(source_folder(model, facts["source"]))
+    folder = str(source_folder(model, options, facts["source"]))
     if peer != "model2vec":
         return {"folder": folder}
     return {
@@ -40,13 +43,14 @@ def peer_options(peer: str, model: str, facts: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def source_folder(model: str, source: dict[str, Any]) -> Path:
-    """Return the folder of the Model2Vec model that `model` is, or was made from."""
-    folder = Path(model).expanduser()
+def source_folder(model: str, options: Mapping[str, Any], source: Mapping[str, Any]) -> Path:
+    """Return the folder of the Model2Vec model that `model`, loaded with `options`, is or was made from."""
+    folder = Path(model).expanduser() / (options["subfolder"] or "")
     if folder.is_dir() and kind_of(known_files(folder)) == "model2vec":
         return folder
     if source["revision"] is not None:
-        return fetch_snapshot(HubId(source["id"], source["revision"], source["subfolder"])).folder
+        hub_id = HubId(source["id"], source["revision"], source["subfolder"])
+        return fetch_snapshot(hub_id, token=options["token"]).folder
     folder = Path(source["id"]) / (source["subfolder"] or "")
     if folder.is_dir() and kind_of(known_files(folder)) == "model2vec":
         return folder
