@@ -143,11 +143,11 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "short weights": (
         tensors(lambda content: content.update(weights=np.ones(799, np.float32))),
-        r"expected 800 finite token weights, got \(799,\); repair the model",
+        r"expected 800 finite token weights, got float32 \(799,\); repair the model",
     ),
     "NaN weight": (
         tensors(lambda content: content.update(weights=np.full(800, np.nan, np.float32))),
-        r"expected 800 finite token weights, got \(800,\)",
+        r"expected 800 finite token weights, got float32 \(800,\)",
     ),
     "gap in the vocabulary": (
         vocabulary(lambda vocab: vocab.update({max(vocab, key=lambda token: vocab[token]): 900})),

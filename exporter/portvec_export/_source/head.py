@@ -98,7 +98,8 @@ def _load_layers(path: Path, count: int) -> tuple[Layer, ...]:
                 f"{path}: expected tensors {' and '.join(names)} for {count} layers, has "
                 f"{', '.join(sorted(tensors)) or 'none'}; save the pipeline again"
             )
-        weight, bias = (tensors[name].astype(np.float32) for name in names)
+        with np.errstate(over="ignore"):
+            weight, bias = (tensors[name].astype(np.float32) for name in names)
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise SourceError(f"{path}: NaN or infinity in layer {index}; repair the model")
         layers.append((weight, bias))
