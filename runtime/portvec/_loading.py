@@ -76,7 +76,9 @@ def _load_repository(hub_id: HubId, options: ModelOptions) -> Artifact:
 
 def _cache_key(name: str, identity: str, state: object, options: ModelOptions) -> str:
     """Return the name of a conversion's folder: readable, and unique to source and options."""
-    made_with = [options.subfolder, options.conversion]
+    made_with: list[object] = [options.subfolder, options.conversion]
+    if options.semantics is not None:  # without it, a model may be refused
+        made_with.append(options.semantics)
     text = json.dumps([fmt.FORMAT_VERSION, identity, state, made_with], sort_keys=True)
     return f"{name}--{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -112,7 +114,11 @@ def _convert(source: str | Path, target: Path, options: ModelOptions) -> Artifac
             f"'portvec export {source} -o DIR' on another machine and copy DIR here"
         ) from error
     export_options = _options.ExportOptions(
-        token=options.token, subfolder=options.subfolder, overwrite=True, **options.conversion
+        token=options.token,
+        subfolder=options.subfolder,
+        semantics=options.semantics,
+        overwrite=True,
+        **options.conversion,
     )
     return _export.export_artifact(source, target, export_options)
 

@@ -9,6 +9,7 @@ from dataclasses import Field, dataclass, field, fields
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
+from portvec._messages import describe_unknown
 from portvec.errors import OptionError
 
 P = ParamSpec("P")
@@ -16,6 +17,8 @@ Options = TypeVar("Options")
 First = TypeVar("First")
 Second = TypeVar("Second")
 Result = TypeVar("Result")
+
+_SEMANTICS = ("model2vec",)
 
 # The line of a docstring that stands for the fields of an options class.
 _PLACEHOLDER = "options: "
@@ -59,7 +62,16 @@ class ConversionOptions:
         manifest="max_length",
     )
 
+    semantics: Literal["model2vec"] | None = option(
+        None,
+        "how to read a model that other libraries read differently: a projector, or a sentence-transformers "
+        'folder with further modules or prompts. "model2vec" is what its `StaticModel` does, which ignores '
+        "them; such a model is refused if None",
+    )
+
     def __post_init__(self) -> None:
+        if self.semantics not in (None, *_SEMANTICS):
+            raise OptionError(describe_unknown("semantics", self.semantics, _SEMANTICS))
         if self.subfolder is not None:
             object.__setattr__(self, "subfolder", self.subfolder.strip("/") or None)
         _check_positive("dim", self.dim)

@@ -22,8 +22,8 @@ _SMALLEST_TABLE, _SMALLEST_VECTOR = 1e-30, 1e-35
 _ROUNDING = 1e-6
 # Without a limit, the tokens of a text still have this one: they are counted in int32.
 _MOST_TOKENS = 2**31
-# Between these norms of token vectors, float32 holds the squares of their sums exactly enough. A sum may be as
-# much smaller than its terms as float32 has digits.
+# Between these norms of token vectors, float32 holds the squares of their sums exactly enough. A sum may be
+# as much smaller than its terms as float32 has digits.
 _SQUARED = (1e-10, 1e18)
 _SCALE = "multiply the table by a power of 2"
 
@@ -71,8 +71,8 @@ def check_head(head: HeadLayers, model: StaticModel, vectors: TokenVectors, path
         outputs = np.linalg.norm(weight.astype(np.float64), axis=1) * size + np.abs(bias)
         if outputs.max() > _LARGEST:
             raise SourceError(
-                f"{path}: outputs of layer {index} may be as large as {outputs.max():.1e}, which float32 cannot "
-                "hold; repair the model"
+                f"{path}: outputs of layer {index} may be as large as {outputs.max():.1e}, which float32 "
+                "cannot hold; repair the model"
             )
         size = float(np.linalg.norm(outputs))
 

@@ -20,6 +20,7 @@ from portvec_export._source.files import SourceFiles, read_files
 from portvec_export._source.head import HeadLayers, load_head
 from portvec_export._source.location import find_model
 from portvec_export._source.magnitudes import check_head, check_vectors, needs_means
+from portvec_export._source.modules import check_modules
 from portvec_export._source.rows import RowReader
 from portvec_export._source.rules import Rules
 from portvec_export._source.vectors import TokenVectors, vectors_of, with_vectors
@@ -72,6 +73,8 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     location = find_model(source, options)
     folder, layout = location.folder, location.layout
     files = read_files(folder, layout)
+    if layout.is_sentence_transformers and options.semantics is None:
+        check_modules(folder, layout, files.config, may_normalize=options.normalize is not None)
     stored = _static_model(files, options)
     head = load_head(folder, files.config, layout.config, stored.dim)
     _check_options(options, files, head, where=str(folder))

@@ -12,7 +12,7 @@ from portvec_export._source.rows import chunks
 from portvec_export._source.vectors import TokenVectors
 from portvec_export._table.table import Codec, Table
 
-# Part of a row's norm that any type may lose. int4 loses a third at worst, unless the row is too small for it.
+# Part of a row's norm that any type may lose. int4 loses a third at worst, unless the row is too small.
 _MAX_LOST = 0.5
 
 

@@ -15,6 +15,7 @@ from portvec._cli.options import (
     overwrite_option,
     parse_names,
     revision_option,
+    semantics_option,
     subfolder_option,
     token_option,
 )
@@ -61,6 +62,7 @@ def _parse_max_length(_ctx: click.Context, _param: click.Parameter, value: str |
 @revision_option
 @subfolder_option
 @token_option
+@semantics_option
 @click.option("--single-file", is_flag=True, help="Put the table inside model.onnx.")
 @overwrite_option
 @click.option(

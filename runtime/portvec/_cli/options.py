@@ -20,6 +20,11 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the o
 revision_option = click.option("--revision", help="Branch, tag or commit on the Hub.")
 subfolder_option = click.option("--subfolder", help="Folder inside the repository or local folder.")
 token_option = click.option("--token", help="Hub access token. [default: the one huggingface_hub finds]")
+semantics_option = click.option(
+    "--semantics",
+    type=click.Choice(["model2vec"]),
+    help="Read a model as model2vec does where other libraries read it differently. [default: refuse it]",
+)
 
 
 def parse_names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from portvec._bulk.search import Hit
 from portvec._bulk.search import search as find_nearest
-from portvec._cli.options import field_option, input_option, json_option
+from portvec._cli.options import field_option, input_option, json_option, semantics_option
 from portvec._cli.output import emit
 from portvec._cli.streams import open_texts, show_progress
 from portvec._embedder import StaticEmbedder
@@ -24,9 +25,18 @@ from portvec.errors import FileError
 @field_option
 @click.option("-k", default=5, show_default=True, type=click.IntRange(min=1), help="How many to print.")
 @json_option
-def search(model: str, query: str, path: Path | None, field: str | None, k: int, as_json: bool) -> None:
+@semantics_option
+def search(
+    model: str,
+    query: str,
+    path: Path | None,
+    field: str | None,
+    k: int,
+    as_json: bool,
+    semantics: Literal["model2vec"] | None,
+) -> None:
     """Print the texts of a file, or of standard input, that are nearest to QUERY."""
-    embedder = StaticEmbedder.load(model)
+    embedder = StaticEmbedder.load(model, semantics=semantics)
     hits = find_nearest(embedder, show_progress(open_texts(path, field)), query, k)
     if not hits and not as_json:
         raise FileError(f"{path or 'standard input'}: has no text to search")

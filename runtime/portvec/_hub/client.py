@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from portvec._artifact import format as fmt
-from portvec._artifact.layouts import Kind, expected_files, kind_of, known_files, model2vec_files
+from portvec._artifact.layouts import (
+    MODULES,
+    Kind,
+    expected_files,
+    kind_of,
+    known_files,
+    layout_of,
+    model2vec_files,
+)
 from portvec._hub.failures import explain
 from portvec._hub.ids import HubId
 from portvec.errors import HubError, SourceError
@@ -134,8 +142,10 @@ def _find_cached(hub_id: HubId) -> Snapshot | None:
         return None
     # The cache may hold only some of the files, for example a README that another tool asked for.
     model = root / hub_id.prefix
-    kind = kind_of(known_files(model))
-    if kind is None:
+    known = known_files(model)
+    kind = kind_of(known)
+    layout = layout_of(known)
+    if kind is None or (layout and layout.is_sentence_transformers and MODULES not in known):
         return None
     if kind == "artifact" and not all(
         (model / name).is_file() for name in _read_listed_files(model / fmt.MANIFEST)
