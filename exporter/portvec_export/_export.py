@@ -14,7 +14,7 @@ from portvec._artifact.folder import Artifact, open_artifact, sha256_of
 from portvec._artifact.manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
 from portvec._artifact.staging import check_target, new_folder
 from portvec._inference.verify import check_results
-from portvec._options import accepts
+from portvec._options import accepts, check_path
 from portvec_export._graph.writer import write_graph, write_runtime_graphs
 from portvec_export._options import ExportOptions
 from portvec_export._sidecars.conformance import Recorder
@@ -55,6 +55,8 @@ def export_artifact(
     source: str | os.PathLike[str], output: str | os.PathLike[str], options: ExportOptions
 ) -> Artifact:
     """Do what `export_model` does, and return the artifact."""
+    check_path("the source", source)
+    check_path("output", output)
     folder = Path(output).expanduser()
     check_target(folder, options.overwrite)  # before the work, and again under the lock
     with _progress("read", "write", "check", "done") as step:

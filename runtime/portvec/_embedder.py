@@ -38,7 +38,9 @@ class StaticEmbedder(LoadedModel):
                 f"{source}: a projector or regressor, whose outputs StaticClassifier.load(...) predicts; "
                 "pass semantics='model2vec' for the embedding before its head, as in model2vec's StaticModel"
             )
-        return cls(artifact, options, source, output=fmt.SENTENCE_EMBEDDING, width=artifact.manifest.dim)
+        embedder = cls.__new__(cls)
+        embedder._start(artifact, options, source, output=fmt.SENTENCE_EMBEDDING, width=artifact.manifest.dim)
+        return embedder
 
     @property
     def dim(self) -> int:

@@ -10,13 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from portvec._artifact import format as fmt
+from portvec._artifact.dtypes import DTYPES
 from portvec._artifact.folder import Artifact, check_hashes, open_artifact
 from portvec._artifact.layouts import expected_files, kind_of, known_files
 from portvec._artifact.manifest import Manifest
 from portvec._hub.ids import HubId, locate
-from portvec._messages import install
+from portvec._messages import describe_unknown, install
 from portvec._options import ModelOptions
-from portvec.errors import ExportError, MissingExtraError, SourceError
+from portvec.errors import ExportError, MissingExtraError, OptionError, SourceError
 
 # Modules that an artifact in a folder does not need are imported where they are used.
 
@@ -29,8 +30,11 @@ def load_artifact(source: str | os.PathLike[str], options: ModelOptions) -> Arti
             that was exported with other options.
         MissingExtraError: the source must be converted, and the extra `export` is not installed.
         ExportError: what was fetched or converted cannot be written to the cache.
+        OptionError: the dtype is unknown.
         ArtifactError: the artifact is damaged.
     """
+    if options.dtype not in (None, *DTYPES):
+        raise OptionError(describe_unknown("dtype", options.dtype, DTYPES))
     located = locate(source, options.revision, options.subfolder)
     if isinstance(located, Path):
         return _load_folder(located, options)

@@ -14,7 +14,7 @@ from portvec._cores import available_cores
 from portvec._inference.pipeline import Pipeline
 from portvec._inference.session import Target
 from portvec._loading import load_artifact
-from portvec._options import ModelOptions, accepts
+from portvec._options import ModelOptions, accepts, check_path
 
 _M = TypeVar("_M", bound="LoadedModel")
 _Source: TypeAlias = "str | os.PathLike[str]"
@@ -30,9 +30,14 @@ class LoadedModel(ABC):
         manifest: what the artifact holds and where it came from.
     """
 
-    def __init__(
+    def __init__(self, *_: object, **__: object) -> None:
+        name = type(self).__name__
+        raise TypeError(f"{name} has no constructor; use {name}.load(source)")
+
+    def _start(
         self, artifact: Artifact, options: ModelOptions, source: _Source, *, output: str, width: int
     ) -> None:
+        """Load what `open_artifact` has checked; `_open` calls this in place of a constructor."""
         self.manifest: Manifest = artifact.manifest
         self._source = source
         self._options = options
@@ -78,6 +83,7 @@ class LoadedModel(ABC):
 
 
 def _load(cls: type[_M], source: _Source, options: ModelOptions) -> _M:
+    check_path("the source", source)
     # A pickle may be loaded in another folder.
     path = Path(source).expanduser()
     absolute = path.absolute() if path.is_dir() else source

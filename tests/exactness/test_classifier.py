@@ -180,6 +180,10 @@ def break_pipeline(folder: Path, fault: str) -> None:
         config["head_config"]["activation"] = "tanh"
     elif fault == "layers":
         config["head_config"]["n_layers"] = 3
+    elif fault == "layers as text":
+        config["head_config"]["n_layers"] = "2"
+    elif fault == "classes as text":
+        config["head_config"]["classes"] = "abc"
     elif fault == "config":
         del config["head_config"]
     elif fault == "corrupt":
@@ -214,6 +218,8 @@ def break_pipeline(folder: Path, fault: str) -> None:
             "shape",
             r"layer 0 has weight \(16, 5\) and bias \(16,\), expected \(outputs, 24\) and \(outputs,\)",
         ),
+        ("layers as text", r"config\.json: n_layers is '2', expected a whole number of 0 or more"),
+        ("classes as text", r"config\.json: classes is 'abc', expected a list or null"),
         ("legacy", r"pipeline\.skops: a head in the old scikit-learn format; convert it once with model2vec"),
     ],
 )
