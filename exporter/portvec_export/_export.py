@@ -14,15 +14,14 @@ from portvec._artifact.folder import Artifact, open_artifact, sha256_of
 from portvec._artifact.manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
 from portvec._artifact.staging import check_target, new_folder
 from portvec._inference.verify import check_results
-from portvec._options import accepts
+from portvec._options import accepts, check_path
 from portvec_export._graph.writer import write_graph, write_runtime_graphs
 from portvec_export._options import ExportOptions
 from portvec_export._sidecars.conformance import Recorder
 from portvec_export._sidecars.consumers import write_consumer_files
 from portvec_export._sidecars.model_card import render_model_card
 from portvec_export._source.model import REFERENCE, SourceModel, load_source
-from portvec_export._table.registry import codec_for
-from portvec_export._table.table import Codec
+from portvec_export._table.registry import codec_for, encode_table
 
 
 @accepts(ExportOptions)
@@ -56,6 +55,8 @@ def export_artifact(
     source: str | os.PathLike[str], output: str | os.PathLike[str], options: ExportOptions
 ) -> Artifact:
     """Do what `export_model` does, and return the artifact."""
+    check_path("the source", source)
+    check_path("output", output)
     check_target(output, options.overwrite)
     with _progress("read", "write", "check", "done") as step:
         step()
@@ -77,9 +78,9 @@ def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -
     """Write an artifact without its card into an empty folder."""
     recorder = Recorder(source)
 
-    def write_table(codec: Codec, graph: str, conformance: str, *, for_runtime: bool = False) -> Variant:
+    def write_table(dtype: str, graph: str, conformance: str, *, for_runtime: bool = False) -> Variant:
         """Write a graph and its table, and record what model2vec computes from that table."""
-        table = codec.encode(source.vectors, source.rules.max_length)
+        table = encode_table(dtype, source.vectors, source.rules.max_length)
         data = write_graph(folder, graph, table, source.rules, source.head, options)
         if for_runtime and data is not None:
             write_runtime_graphs(folder, table, source.rules, source.head, data)
@@ -87,11 +88,10 @@ def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -
         (folder / conformance).write_text(recording.conformance.to_json(REFERENCE), encoding="utf-8")
         return Variant(graph, conformance, recording.quality)
 
-    main = write_table(codec_for(options.dtype), fmt.GRAPH, fmt.CONFORMANCE, for_runtime=True)
+    main = write_table(options.dtype, fmt.GRAPH, fmt.CONFORMANCE, for_runtime=True)
     variants = {}
     for dtype in options.further_dtypes:
-        codec = codec_for(dtype)
-        variants[dtype] = write_table(codec, codec.variant_graph, fmt.conformance_of(dtype))
+        variants[dtype] = write_table(dtype, codec_for(dtype).variant_graph, fmt.conformance_of(dtype))
     graphs = [main.graph, *(variant.graph for variant in variants.values())]
     write_consumer_files(folder, source, graphs, options)
     manifest = _describe(source, options.dtype, main.quality, variants, _hash_files(folder))

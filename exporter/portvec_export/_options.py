@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from portvec._artifact import format as fmt
 from portvec._artifact.dtypes import DTYPES
 from portvec._messages import describe_unknown
-from portvec._options import ConversionOptions, option
+from portvec._options import ConversionOptions, check_names, check_types, option
 from portvec.errors import OptionError
 
 
@@ -41,6 +41,8 @@ class ExportOptions(ConversionOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_types(self, bool, "single_file", "overwrite", "token_type_ids")
+        check_names("variants", self.variants, "int8")
         problem = self._problem()
         if problem is not None:
             raise OptionError(problem)
@@ -52,10 +54,8 @@ class ExportOptions(ConversionOptions):
 
     def _problem(self) -> str | None:
         """Return what is wrong with the options, or None if they are valid."""
-        if self.dtype not in DTYPES:
+        if self.dtype not in list(DTYPES):  # a list, since the value may be anything
             return describe_unknown("dtype", self.dtype, DTYPES)
-        if isinstance(self.variants, str):
-            return f"variants is {self.variants!r}, expected a list of dtypes, such as [{self.variants!r}]"
         for dtype in self.variants:
             if dtype not in DTYPES:
                 return describe_unknown("variants: dtype", dtype, DTYPES)

@@ -33,12 +33,8 @@ class StaticClassifier(LoadedModel):
         manifest: what the artifact holds and where it came from.
     """
 
-    def __init__(
-        self, artifact: Artifact, options: ModelOptions, source: str | os.PathLike[str], head: Head
-    ) -> None:
-        super().__init__(artifact, options, source, output=fmt.LOGITS, width=head.outputs)
-        self._head = head
-        self.classes: npt.NDArray[Any] | None = None if head.classes is None else np.asarray(head.classes)
+    classes: npt.NDArray[Any] | None
+    _head: Head
 
     @classmethod
     def _open(
@@ -50,7 +46,11 @@ class StaticClassifier(LoadedModel):
                 f"{artifact.folder}: an embedding model without a classifier or regressor head; "
                 "load it with StaticEmbedder"
             )
-        return cls(artifact, options, source, head)
+        classifier = cls.__new__(cls)
+        classifier._start(artifact, options, source, output=fmt.LOGITS, width=head.outputs)
+        classifier._head = head
+        classifier.classes = None if head.classes is None else np.asarray(head.classes)
+        return classifier
 
     def predict(self, texts: str | Iterable[str], *, threshold: float = 0.5) -> Any:
         """Return what model2vec's pipeline predicts.

@@ -13,6 +13,7 @@ from portvec._artifact.folder import Artifact
 from portvec._model import LoadedModel
 from portvec._options import ModelOptions
 from portvec._tokenization.token_ids import TokenIds
+from portvec.errors import SourceError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,7 +32,15 @@ class StaticEmbedder(LoadedModel):
     def _open(
         cls, artifact: Artifact, options: ModelOptions, source: str | os.PathLike[str]
     ) -> StaticEmbedder:
-        return cls(artifact, options, source, output=fmt.SENTENCE_EMBEDDING, width=artifact.manifest.dim)
+        head = artifact.manifest.head
+        if head is not None and head.activation == "identity" and options.semantics is None:
+            raise SourceError(
+                f"{source}: a projector or regressor, whose outputs StaticClassifier.load(...) predicts; "
+                "pass semantics='model2vec' for the embedding before its head, as in model2vec's StaticModel"
+            )
+        embedder = cls.__new__(cls)
+        embedder._start(artifact, options, source, output=fmt.SENTENCE_EMBEDDING, width=artifact.manifest.dim)
+        return embedder
 
     @property
     def dim(self) -> int:

@@ -11,16 +11,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from portvec._artifact import format as fmt
+from portvec._artifact.dtypes import DTYPES
 from portvec._artifact.fingerprint import WHOLE, fingerprint
 from portvec._artifact.folder import Artifact, check_hashes, open_artifact
 from portvec._artifact.layouts import expected_files, kind_of, known_files
 from portvec._artifact.manifest import Manifest
 from portvec._artifact.paths import printable
 from portvec._hub.ids import HubId, locate
-from portvec._messages import install, no_such_folder, not_converted
+from portvec._messages import describe_unknown, install, no_such_folder, not_converted
 from portvec._options import ModelOptions
 from portvec._version import __version__
-from portvec.errors import ArtifactError, MissingExtraError, PortvecError, SourceError
+from portvec.errors import ArtifactError, MissingExtraError, OptionError, PortvecError, SourceError
 
 # Modules that an artifact in a folder does not need are imported where they are used.
 
@@ -45,8 +46,11 @@ def load_artifact(
             that was exported with other options.
         MissingExtraError: the source must be converted, and the extra `export` is not installed.
         ExportError: what was fetched or converted cannot be written to the cache.
+        OptionError: the dtype is unknown.
         ArtifactError: the artifact is damaged.
     """
+    if options.dtype not in (None, *DTYPES):
+        raise OptionError(describe_unknown("dtype", options.dtype, DTYPES))
     located = locate(source, options.revision, options.subfolder)
     if isinstance(located, Path):
         return _load_folder(located, options, convert, damage)
@@ -142,7 +146,7 @@ def _cache_key(name: str, identity: str, state: object, options: ModelOptions) -
 
     That is the source, the options, and the version of portvec, which also bounds the version of model2vec.
     """
-    made_with = [__version__, options.subfolder, options.conversion]
+    made_with = [__version__, options.subfolder, options.conversion, options.semantics]
     text = json.dumps([fmt.FORMAT_VERSION, identity, state, made_with], sort_keys=True)
     return f"{printable(name)[:_NAME]}--{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -188,7 +192,11 @@ def _convert(source: str | Path, target: Path, options: ModelOptions) -> Artifac
             f"'portvec export {source} -o DIR' on another machine and copy DIR here"
         ) from error
     export_options = _options.ExportOptions(
-        token=options.token, subfolder=options.subfolder, overwrite=True, **options.conversion
+        token=options.token,
+        subfolder=options.subfolder,
+        semantics=options.semantics,
+        overwrite=True,
+        **options.conversion,
     )
     return _export.export_artifact(source, target, export_options)
 

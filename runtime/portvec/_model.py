@@ -14,7 +14,7 @@ from portvec._cores import available_cores
 from portvec._inference.pipeline import Pipeline
 from portvec._inference.session import Target
 from portvec._loading import is_damaged_conversion, load_artifact
-from portvec._options import ModelOptions, accepts
+from portvec._options import ModelOptions, accepts, check_path
 from portvec.errors import ArtifactError
 
 _M = TypeVar("_M", bound="LoadedModel")
@@ -31,9 +31,14 @@ class LoadedModel(ABC):
         manifest: what the artifact holds and where it came from.
     """
 
-    def __init__(
+    def __init__(self, *_: object, **__: object) -> None:
+        name = type(self).__name__
+        raise TypeError(f"{name} has no constructor; use {name}.load(source)")
+
+    def _start(
         self, artifact: Artifact, options: ModelOptions, source: _Source, *, output: str, width: int
     ) -> None:
+        """Load what `open_artifact` has checked; `_open` calls this in place of a constructor."""
         self.manifest: Manifest = artifact.manifest
         self._source = source
         self._options = options
@@ -75,16 +80,15 @@ class LoadedModel(ABC):
         return self._pipeline.tokenizer
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({str(self._source)!r}, dim={self.manifest.dim}, "
-            f"dtype={self.manifest.dtype!r}, tokenizer={self.tokenizer!r})"
-        )
+        manifest = self.manifest
+        return f"{type(self).__name__}({str(self._source)!r}, dim={manifest.dim}, dtype={manifest.dtype!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _load, (type(self), self._source, replace(self._options, token=None))
 
 
 def _load(cls: type[_M], source: _Source, options: ModelOptions) -> _M:
+    check_path("the source", source)
     artifact = load_artifact(source, options)
     # A pickle may be loaded in another folder.
     path = Path(source).expanduser()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
+from portvec._messages import describe_unknown
 from portvec.errors import OptionError
 
 P = ParamSpec("P")
@@ -16,6 +18,12 @@ Options = TypeVar("Options")
 First = TypeVar("First")
 Second = TypeVar("Second")
 Result = TypeVar("Result")
+
+# Counts of tokens and dimensions, and token ids, are int32 in the graphs.
+_LARGEST = 2**31 - 1
+# More threads than any machine has cores are a mistake, and each holds texts.
+_MOST_THREADS = 4096
+_SEMANTICS = ("model2vec",)
 
 # The line of a docstring that stands for the fields of an options class.
 _PLACEHOLDER = "options: "
@@ -35,7 +43,7 @@ class ConversionOptions:
     """Where a model is, and what to convert it to: the options that loading and exporting share.
 
     Raises:
-        OptionError: `dim`, `vocabulary_size` or `max_length` is not a whole number of 1 or more.
+        OptionError: an option has a value of another type, that is unknown, or that is out of range.
     """
 
     revision: str | None = option(None, "branch, tag or commit on the Hub; the main branch if None")
@@ -59,7 +67,19 @@ class ConversionOptions:
         manifest="max_length",
     )
 
+    semantics: Literal["model2vec"] | None = option(
+        None,
+        "how to read a model that other libraries read differently: a projector, or a sentence-transformers "
+        'folder with further modules or prompts. "model2vec" is what its `StaticModel` does, which ignores '
+        "them; such a model is refused if None",
+    )
+
     def __post_init__(self) -> None:
+        if self.semantics not in (None, *_SEMANTICS):
+            raise OptionError(describe_unknown("semantics", self.semantics, _SEMANTICS))
+        check_types(self, str, "revision", "subfolder", optional=True)
+        check_types(self, (str, bool), "token", optional=True)
+        check_types(self, bool, "normalize", optional=True)
         if self.subfolder is not None:
             object.__setattr__(self, "subfolder", self.subfolder.strip("/") or None)
         _check_positive("dim", self.dim)
@@ -68,11 +88,49 @@ class ConversionOptions:
             _check_positive("max_length", self.max_length)
 
 
-def _check_positive(name: str, value: object) -> None:
+def check_types(options: object, kind: type | tuple[type, ...], *names: str, optional: bool = False) -> None:
+    """Check that the options of these names are a `kind`, or None if they are `optional`.
+
+    Raises:
+        OptionError: one is not; the message names it.
+    """
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    for name in names:
+        value = getattr(options, name)
+        if not isinstance(value, kinds) and not (optional and value is None):
+            expected = " or ".join([*(each.__name__ for each in kinds), *(["None"] if optional else [])])
+            raise OptionError(f"{name} is {value!r}, expected {expected}")
+
+
+def check_names(name: str, value: object, example: str) -> None:
+    """Check that an option is a list of str; `example` is one that it may hold.
+
+    Raises:
+        OptionError: it is not.
+    """
+    if isinstance(value, (str, bytes)):
+        raise OptionError(f"{name} is {value!r}, expected a list of names, such as [{value!r}]")
+    if not isinstance(value, Sequence) or not all(isinstance(each, str) for each in value):
+        raise OptionError(f"{name} is {value!r}, expected a list of names, such as [{example!r}]")
+
+
+def check_path(name: str, value: object) -> None:
+    """Check that an argument can be a path.
+
+    Raises:
+        OptionError: it is neither a str nor a path, or has a NUL in it.
+    """
+    if not isinstance(value, (str, os.PathLike)) or "\0" in str(value):
+        raise OptionError(f"{name} is {value!r}, expected the path of a folder, or a Hub id owner/name")
+
+
+def _check_positive(name: str, value: object, most: int = _LARGEST) -> None:
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise OptionError(f"{name} is {value!r}, expected a whole number of 1 or more, or None")
+    if value > most:
+        raise OptionError(f"{name} is {value}, expected at most {most}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +138,7 @@ class ModelOptions(ConversionOptions):
     """How to fetch a model, how to convert it if that is needed, and how to run it.
 
     Raises:
-        OptionError: a number is not a whole number of 1 or more, or `providers` is a str.
+        OptionError: an option has a value of another type, that is unknown, or that is out of range.
     """
 
     dtype: str | None = option(
@@ -97,14 +155,14 @@ class ModelOptions(ConversionOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_positive("threads", self.threads)
-        providers = self.providers
-        if isinstance(providers, str):
-            raise OptionError(
-                f"providers is {providers!r}, expected a list of names, such as [{providers!r}]"
-            )
-        if providers is not None:  # a tuple, so that options can be hashed
-            object.__setattr__(self, "providers", tuple(providers))
+        _check_positive("threads", self.threads, _MOST_THREADS)
+        check_types(self, bool, "force_download")
+        check_types(self, str, "tokenizer")
+        check_types(self, str, "dtype", optional=True)
+        if self.providers is not None:
+            check_names("providers", self.providers, "CPUExecutionProvider")
+            # A tuple, so that options can be hashed.
+            object.__setattr__(self, "providers", tuple(self.providers))
 
     @property
     def conversion(self) -> dict[str, Any]:

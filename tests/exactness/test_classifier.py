@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from command_line import RunPortvec
 from consumer_inputs import consumer_inputs
 from corpus import paragraphs
 from damage import replace_file
-from portvec import StaticClassifier, StaticEmbedder, verify
+from portvec import Model2VecEmbeddingFunction, StaticClassifier, StaticEmbedder, verify
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec.errors import ArtifactError, InputError, OptionError, SourceError
 from portvec_export import export_model
@@ -64,7 +65,8 @@ def test_graph_gives_consumers_logits_and_what_they_mean(kind: str, tmp_path: Pa
     np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(embedding, theirs.model.encode(texts), rtol=0, atol=1e-6)
     np.testing.assert_allclose(StaticClassifier.load(folder).logits(texts), logits, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(StaticEmbedder.load(folder).encode(texts), embedding, rtol=0, atol=1e-6)
+    embedder = StaticEmbedder.load(folder, semantics="model2vec")
+    np.testing.assert_allclose(embedder.encode(texts), embedding, rtol=0, atol=1e-6)
 
 
 def test_configuration_names_the_labels(tmp_path: Path) -> None:
@@ -120,6 +122,56 @@ def test_embedding_model_is_no_classifier(tiny: Path) -> None:
         StaticClassifier.load(tiny)
 
 
+PROJECTOR = (
+    "a projector or regressor, whose outputs StaticClassifier.load(...) predicts; pass "
+    "semantics='model2vec' for the embedding before its head, as in model2vec's StaticModel"
+)
+
+
+class TestProjectors:
+    """The output of a projector is that of its head. The vector before it must be asked for."""
+
+    @pytest.fixture(params=["model", "artifact"])
+    def folder(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+        model = tmp_path / "model"
+        pipeline("regressor").save_pretrained(str(model))
+        return model if request.param == "model" else export_model(model, tmp_path / "artifact")
+
+    @pytest.mark.parametrize("load", [StaticEmbedder.load, Model2VecEmbeddingFunction])
+    def test_is_no_embedder(self, load: Any, folder: Path) -> None:
+        StaticEmbedder.load(folder, semantics="model2vec")  # which may be in the cache now
+        with pytest.raises(SourceError, match=rf"^{re.escape(str(folder))}: {re.escape(PROJECTOR)}$"):
+            load(folder)
+
+    def test_embeds_as_model2vec_does_if_told_so(self, folder: Path) -> None:
+        expected = pipeline("regressor").model.encode(TEXTS)
+        got = StaticEmbedder.load(folder, semantics="model2vec").encode(TEXTS)
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+        embed = Model2VecEmbeddingFunction(folder, semantics="model2vec")
+        np.testing.assert_array_equal(embed.encode_documents(TEXTS), got)
+
+    def test_on_the_command_line(self, folder: Path, portvec: RunPortvec, tmp_path: Path) -> None:
+        (tmp_path / "texts.txt").write_text("a text\n")
+        for command in (("embed", folder, "a text"), ("search", folder, "text", "-i", "texts.txt")):
+            refused = portvec(*command)
+            assert refused.returncode == 1
+            assert "pass --semantics 'model2vec' for the embedding before its head" in refused.stderr
+            assert portvec(*command, "--semantics", "model2vec").returncode == 0
+
+    def test_card_shows_how_to_predict(self, tmp_path: Path) -> None:
+        pipeline("regressor").save_pretrained(str(tmp_path / "model"))
+        card = (export_model(tmp_path / "model", tmp_path / "a") / "README.md").read_text(encoding="utf-8")
+        assert "StaticClassifier.load(" in card
+        assert "StaticEmbedder" not in card
+
+
+def test_a_classifier_embeds_what_its_head_receives(tmp_path: Path) -> None:
+    theirs = pipeline("softmax")
+    theirs.save_pretrained(str(tmp_path / "pipeline"))
+    got = StaticEmbedder.load(tmp_path / "pipeline").encode(TEXTS)
+    np.testing.assert_allclose(got, theirs.model.encode(TEXTS), rtol=0, atol=1e-6)
+
+
 def break_pipeline(folder: Path, fault: str) -> None:
     config = json.loads((folder / "config.json").read_text())
     if fault == "classes":
@@ -128,6 +180,10 @@ def break_pipeline(folder: Path, fault: str) -> None:
         config["head_config"]["activation"] = "tanh"
     elif fault == "layers":
         config["head_config"]["n_layers"] = 3
+    elif fault == "layers as text":
+        config["head_config"]["n_layers"] = "2"
+    elif fault == "classes as text":
+        config["head_config"]["classes"] = "abc"
     elif fault == "config":
         del config["head_config"]
     elif fault == "corrupt":
@@ -162,6 +218,8 @@ def break_pipeline(folder: Path, fault: str) -> None:
             "shape",
             r"layer 0 has weight \(16, 5\) and bias \(16,\), expected \(outputs, 24\) and \(outputs,\)",
         ),
+        ("layers as text", r"config\.json: n_layers is '2', expected a whole number of 0 or more"),
+        ("classes as text", r"config\.json: classes is 'abc', expected a list or null"),
         ("legacy", r"pipeline\.skops: a head in the old scikit-learn format; convert it once with model2vec"),
     ],
 )

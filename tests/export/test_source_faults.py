@@ -143,11 +143,11 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "short weights": (
         tensors(lambda content: content.update(weights=np.ones(799, np.float32))),
-        r"expected 800 finite token weights, got \(799,\); repair the model",
+        r"expected 800 finite token weights, got float32 \(799,\); repair the model",
     ),
     "NaN weight": (
         tensors(lambda content: content.update(weights=np.full(800, np.nan, np.float32))),
-        r"expected 800 finite token weights, got \(800,\)",
+        r"expected 800 finite token weights, got float32 \(800,\)",
     ),
     "gap in the vocabulary": (
         vocabulary(lambda vocab: vocab.update({max(vocab, key=lambda token: vocab[token]): 900})),
@@ -192,11 +192,27 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut configuration": (cut("config.json", 0.5), r"config\.json: not valid JSON"),
     "max_length as text": (
         config(max_length="512"),
-        r"config\.json: max_length is '512', expected a whole number of 0 or more, or null;",
+        r"config\.json: max_length is '512', expected a whole number from 1 to 2147483647, or",
     ),
     "max_length below zero": (
         config(max_length=-5),
-        r"config\.json: max_length is -5, expected a whole number of 0",
+        r"config\.json: max_length is -5, expected a whole number from",
+    ),
+    "max_length of zero": (
+        config(max_length=0),
+        r"config\.json: max_length is 0, expected a whole number from 1",
+    ),
+    "max_length beyond int32": (
+        config(max_length=2**31),
+        r"config\.json: max_length is 2147483648, expected a whole number from 1 to 2147483647",
+    ),
+    "max_length beyond any integer": (
+        config(max_length=10**30),
+        r"config\.json: max_length is 1000000000000000000000000000000, expected a whole number",
+    ),
+    "max_length as a float": (
+        config(max_length=1e30),
+        r"config\.json: max_length is 1e\+30, expected a whole number",
     ),
     "normalize as text": (
         config(normalize="yes"),
@@ -219,6 +235,38 @@ def test_fault(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
     assert contents(target) == before
     assert names(tmp_path) == ["artifact", "model", "portvec-cache"]
+
+
+def test_table_larger_than_memory(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tiny_model / "model.safetensors"
+    size = path.stat().st_size
+    monkeypatch.setattr("portvec_export._source.files._total_memory", lambda: size - 1)
+    message = (
+        rf"model\.safetensors: {size:,} bytes, but this machine has {size - 1:,} bytes of memory; export on"
+    )
+    with pytest.raises(SourceError, match=message):
+        export_model(tiny_model, tmp_path / "artifact")
+
+
+def test_memory_that_runs_out(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("portvec_export._source.files.safe_open", fail)
+    with pytest.raises(
+        SourceError, match=r"model\.safetensors: [\d,]+ bytes, which do not fit in memory; export"
+    ):
+        export_model(tiny_model, tmp_path / "artifact")
+
+
+def test_header_that_claims_more_than_the_file_has(tiny_model: Path, tmp_path: Path) -> None:
+    path = tiny_model / "model.safetensors"
+    shape = [2**40, 2**10]
+    tensor = {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * shape[0] * shape[1]]}
+    header = json.dumps({"embeddings": tensor}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + b"0123")
+    with pytest.raises(SourceError, match=r"model\.safetensors: not a complete safetensors file \("):
+        export_model(tiny_model, tmp_path / "artifact")
 
 
 def test_files_of_two_models(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import os
 from dataclasses import replace
 from typing import ClassVar
 
+import numpy as np
+
 from portvec_export._source.rows import Rows
 from portvec_export._source.vectors import TokenVectors
 from portvec_export._table.floats import Float32Codec
@@ -20,7 +22,10 @@ class LyingCodec:
 
     def encode(self, vectors: TokenVectors, max_length: int | None) -> UpcastTable:
         table = Float32Codec().encode(vectors, max_length)
-        others = Rows((len(vectors.rows), vectors.dim), "float32", lambda index: 1 - vectors.rows[index])
+        factors = np.linspace(0.8, 1.2, vectors.dim, dtype=np.float32)
+        others = Rows(
+            (len(vectors.rows), vectors.dim), "float32", lambda index: vectors.rows[index] * factors
+        )
         return replace(table, dequantized=others)
 
 

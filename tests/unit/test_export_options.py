@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import FrozenInstanceError, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,20 @@ def test_further_dtypes_are_in_the_order_of_the_format_and_each_once() -> None:
         ({"vocabulary_size": -3}, "^vocabulary_size is -3, expected a whole number"),
         ({"vocabulary_size": 2.5}, r"^vocabulary_size is 2\.5, expected a whole number"),
         ({"vocabulary_size": True}, "^vocabulary_size is True, expected a whole number"),
-        ({"variants": "int8"}, r"^variants is 'int8', expected a list of dtypes, such as \['int8'\]$"),
+        ({"dim": 2**63}, "^dim is 9223372036854775808, expected at most 2147483647$"),
+        ({"max_length": 2**31}, "^max_length is 2147483648, expected at most 2147483647$"),
+        ({"vocabulary_size": 2**31}, "^vocabulary_size is 2147483648, expected at most"),
+        ({"dtype": ["int8"]}, r"^dtype \['int8'\] is unknown, expected one of"),
+        ({"dtype": None}, "^dtype None is unknown, expected one of"),
+        ({"single_file": "no"}, "^single_file is 'no', expected bool$"),
+        ({"overwrite": 1}, "^overwrite is 1, expected bool$"),
+        ({"token_type_ids": None}, "^token_type_ids is None, expected bool$"),
+        ({"revision": 5}, "^revision is 5, expected str or None$"),
+        ({"normalize": 0}, "^normalize is 0, expected bool or None$"),
+        ({"variants": 5}, r"^variants is 5, expected a list of names, such as \['int8'\]$"),
+        ({"variants": None}, "^variants is None, expected a list"),
+        ({"variants": [["int8"]]}, r"^variants is \[\['int8'\]\], expected a list"),
+        ({"variants": "int8"}, r"^variants is 'int8', expected a list of names, such as \['int8'\]$"),
         ({"variants": ["int8", "q4"]}, "^variants: dtype 'q4' is unknown, expected one of float32, "),
         (
             {"variants": ["float32"], "dtype": "int4"},
@@ -94,3 +108,13 @@ def test_refused(values: dict[str, Any], message: str, tmp_path: Path) -> None:
         ExportOptions(**values)
     with pytest.raises(OptionError, match=message):  # before anything is read
         export_model(tmp_path / "missing", tmp_path / "artifact", **values)
+
+
+@pytest.mark.parametrize("value", [None, 5, b"model", "a\0b"])
+def test_what_cannot_be_a_path(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(
+        OptionError, match=rf"^the source is {re.escape(repr(value))}, expected the path of a"
+    ):
+        export_model(value, tmp_path / "artifact")
+    with pytest.raises(OptionError, match=rf"^output is {re.escape(repr(value))}, expected the path of a"):
+        export_model(tmp_path, value)

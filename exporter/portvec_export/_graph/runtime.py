@@ -1,7 +1,8 @@
 """The graphs for portvec's runtime, which feeds token ids in the layout in which they are summed.
 
 The ids hold no UNK, are padded with the id of the zero row, and have a column for each text. The numbers of
-tokens are an input only where they matter: the unit vector of a sum is that of the mean.
+tokens are an input only where they matter: the unit vector of a sum is that of the mean, unless float32
+cannot hold the sum's square.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ def build_tiled_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Gr
 
     def sum_tile(body: Graph, tile: Value) -> Value:
         start, end = body.nodes("Split", 2, tile, axis=0)
-        ids = body.slice(token_ids, start, end, axis=0)
-        return table.add_sum(body, PaddedIds(ids, position_first=True))
+        return _add_sum(body, body.slice(token_ids, start, end, axis=0), table, rules)
 
     totals = graph.scan(bounds, sum_tile, item=(np.int64, [2]), result=(np.float32, ["texts", table.dim]))
     _finish(graph, graph.reshape(totals, -1, table.dim), table, rules, head)
@@ -40,13 +40,23 @@ def build_tiled_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Gr
 def build_single_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Graph:
     """Return the graph for single texts. A Scan would cost 4 us more for each text."""
     graph = Graph()
-    total = table.add_sum(graph, PaddedIds(_token_ids(graph), position_first=True))
+    total = _add_sum(graph, _token_ids(graph), table, rules)
     _finish(graph, total, table, rules, head)
     return graph
 
 
 def _token_ids(graph: Graph) -> Value:
     return graph.input(fmt.TOKEN_IDS, np.int32, ["positions", "texts"])
+
+
+def _add_sum(graph: Graph, ids: Value, table: Table, rules: Rules) -> Value:
+    """Add the sum of each text's vectors, divided by their number if its squares might not fit float32."""
+    total = table.add_sum(graph, PaddedIds(ids, position_first=True))
+    if not rules.normalizes_means:
+        return total
+    is_token = graph.node("Not", graph.equal(ids, np.int32(table.vocabulary.zero_id)))
+    count = graph.reduce_sum(graph.cast(is_token, np.float32), axis=0)
+    return graph.div(total, graph.unsqueeze(graph.maximum(count, np.float32(1)), 1))
 
 
 def _finish(graph: Graph, total: Value, table: Table, rules: Rules, head: HeadLayers | None) -> None:

@@ -13,7 +13,9 @@ def compare_directions(source: npt.NDArray[np.float32], artifact: npt.NDArray[np
 
     Texts without known tokens have no direction, and do not count.
     """
-    kept = np.linalg.norm(source, axis=1) > 0
+    kept = source.any(axis=1)
+    if not kept.any():
+        return Cosine(texts=0, min=1.0, mean=1.0)
     a, b = source[kept].astype(np.float64), artifact[kept].astype(np.float64)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cosines = np.divide((a * b).sum(axis=1), norms, out=np.zeros(len(a)), where=norms > 0)

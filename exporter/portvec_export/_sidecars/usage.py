@@ -18,9 +18,21 @@ def render_sections(manifest: Manifest) -> str:
 
 def _portvec(manifest: Manifest) -> str:
     shape = f"float32 (2, {manifest.dim})"
-    head = ""
-    if manifest.head is not None:
-        head = f"""
+    embedder = f"""from portvec import StaticEmbedder
+
+embedder = StaticEmbedder.load("owner/name")
+vectors = embedder.encode({_TEXTS})  # {shape}
+"""
+    if manifest.head is None:
+        code = embedder
+    elif manifest.head.activation == "identity":
+        code = f"""from portvec import StaticClassifier
+
+projector = StaticClassifier.load("owner/name")
+outputs = projector.predict({_TEXTS})  # float32 (2, {manifest.head.outputs})
+"""
+    else:
+        code = f"""{embedder}
 from portvec import StaticClassifier
 
 classifier = StaticClassifier.load("owner/name")
@@ -31,11 +43,7 @@ labels = classifier.predict({_TEXTS})
 `owner/name` stands for this repository. The path of a folder with its files works too.
 
 ```python
-from portvec import StaticEmbedder
-
-embedder = StaticEmbedder.load("owner/name")
-vectors = embedder.encode({_TEXTS})  # {shape}
-{head}```"""
+{code}```"""
 
 
 def _milvus(manifest: Manifest) -> str:

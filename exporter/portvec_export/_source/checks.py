@@ -10,7 +10,10 @@ from tokenizers import Tokenizer
 
 from portvec._failures import failures_become
 from portvec.errors import SourceError
-from portvec_export._source.rows import chunks, upcast
+from portvec_export._source.rows import chunks
+
+# Types in which model2vec computes embeddings. It makes float32 of int8.
+_TABLES = ("float16", "float32", "float64", "int8")
 
 # Characters and a word that few vocabularies have, so that most tokenizers need their unknown token.
 _RARE = f"\u6f22 \u2603 \U0002a6d6 \U0001f9ff {'x' * 300}"
@@ -22,6 +25,11 @@ def check_model(model: StaticModel, tensors: Path, tokenizer: Path) -> None:
     Raises:
         SourceError: names the file at fault, `tensors` or `tokenizer`.
     """
+    if model.embedding.dtype not in _TABLES:
+        raise SourceError(
+            f"{tensors}: the embeddings are {model.embedding.dtype}, expected {', '.join(_TABLES)}, because "
+            "model2vec cuts means of other types to whole numbers; convert them to float32"
+        )
     _check_rows(model, tensors)
     row_count, mapping, weights = len(model.embedding), model.token_mapping, model.weights
     if mapping is not None and (mapping.ndim != 1 or not np.issubdtype(mapping.dtype, np.integer)):
@@ -34,9 +42,12 @@ def check_model(model: StaticModel, tensors: Path, tokenizer: Path) -> None:
             f"but the table has rows 0 to {row_count - 1}; repair the model"
         )
     ids = row_count if mapping is None else len(mapping)
-    if weights is not None and (weights.shape != (ids,) or not np.isfinite(weights).all()):
+    if weights is not None and (
+        weights.shape != (ids,) or weights.dtype.kind not in "fiub" or not np.isfinite(weights).all()
+    ):
         raise SourceError(
-            f"{tensors}: expected {ids} finite token weights, got {weights.shape}; repair the model"
+            f"{tensors}: expected {ids} finite token weights, got {weights.dtype} {weights.shape}; "
+            "repair the model"
         )
     largest = max(model.tokenizer.get_vocab().values())
     if largest >= ids:
@@ -76,7 +87,7 @@ def check_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
 
 
 def _check_rows(model: StaticModel, tensors: Path) -> None:
-    values = upcast(model.embedding)
+    values = model.embedding
     finite = np.concatenate([np.isfinite(values[part]).all(axis=1) for part in chunks(len(values))])
     if not finite.all():
         rows = ", ".join(map(str, np.flatnonzero(~finite)[:5]))

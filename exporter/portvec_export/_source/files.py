@@ -6,6 +6,7 @@ model2vec's own loader is not used: its imports take longer than the rest of an 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,14 +82,20 @@ def _check_config(config: dict[str, Any], path: Path) -> None:
     normalize, length = config.get("normalize", False), config.get("max_length")
     if not isinstance(normalize, bool):
         raise SourceError(f"{path}: normalize is {normalize!r}, expected true or false; correct the file")
-    if length is not None and (not isinstance(length, int) or isinstance(length, bool) or length < 0):
+    whole = isinstance(length, int) and not isinstance(length, bool)
+    if length is not None and not (whole and 1 <= length < 2**31):
         raise SourceError(
-            f"{path}: max_length is {length!r}, expected a whole number of 0 or more, or "
-            "null; correct the file"
+            f"{path}: max_length is {length!r}, expected a whole number from 1 to 2147483647, or null; "
+            "correct the file"
         )
 
 
 def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
+    memory, size = _total_memory(), path.stat().st_size
+    if memory is not None and size > memory:
+        raise SourceError(
+            f"{path}: {size:,} bytes, but this machine has {memory:,} bytes of memory; export on a larger one"
+        )
     try:
         path.open("rb").close()  # safetensors would say of a file that it may not read that there is none
     except OSError as error:
@@ -100,6 +107,10 @@ def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
             names = set(file.keys())
             wanted = {"table": expected, "weights": "weights", "mapping": "mapping"}
             tensors = {key: file.get_tensor(name) if name in names else None for key, name in wanted.items()}
+    except MemoryError as error:
+        raise SourceError(
+            f"{path}: {size:,} bytes, which do not fit in memory; export on a larger machine"
+        ) from error
     except (SafetensorError, OSError) as error:
         raise SourceError(f"{path}: not a complete safetensors file ({error}); {_AGAIN}") from error
     except (TypeError, AttributeError, KeyError) as error:  # a type that numpy lacks, such as bfloat16
@@ -121,6 +132,14 @@ def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
     raise SourceError(
         f"{path}: expected the tensor {expected!r}, has {has or 'none'}; is it a Model2Vec model?"
     )
+
+
+def _total_memory() -> int | None:
+    """Return this machine's memory in bytes; None if the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
 
 
 def _build_tokenizer(text: str, path: Path) -> Tokenizer:

@@ -67,7 +67,14 @@ def load_head(folder: Path, config: Mapping[str, Any], config_name: str, dim: in
     activation, classes = head_config.get("activation", "identity"), head_config.get("classes")
     if activation not in fmt.ACTIVATIONS:
         raise SourceError(f"{folder}: {describe_unknown('head activation', activation, fmt.ACTIVATIONS)}")
-    layers = _load_layers(path, head_config.get("n_layers", 0))
+    count = head_config.get("n_layers", 0)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise SourceError(
+            f"{folder / config_name}: n_layers is {count!r}, expected a whole number of 0 or more"
+        )
+    if classes is not None and not isinstance(classes, list):
+        raise SourceError(f"{folder / config_name}: classes is {classes!r}, expected a list or null")
+    layers = _load_layers(path, count)
     outputs = dim
     for index, (weight, bias) in enumerate(layers):
         if weight.ndim != 2 or weight.shape[1] != outputs or bias.shape != weight.shape[:1]:
@@ -98,7 +105,8 @@ def _load_layers(path: Path, count: int) -> tuple[Layer, ...]:
                 f"{path}: expected tensors {' and '.join(names)} for {count} layers, has "
                 f"{', '.join(sorted(tensors)) or 'none'}; save the pipeline again"
             )
-        weight, bias = (tensors[name].astype(np.float32) for name in names)
+        with np.errstate(over="ignore"):
+            weight, bias = (tensors[name].astype(np.float32) for name in names)
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise SourceError(f"{path}: NaN or infinity in layer {index}; repair the model")
         layers.append((weight, bias))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from model2vec import StaticModel
 from model2vec.version import __version__ as model2vec_version
 
+from portvec._artifact.layouts import HEAD
 from portvec._artifact.manifest import Source
 from portvec._failures import failures_become
 from portvec.errors import OptionError, SourceError
@@ -21,6 +22,8 @@ from portvec_export._source.checks import check_model
 from portvec_export._source.files import SourceFiles, read_files
 from portvec_export._source.head import HeadLayers, load_head
 from portvec_export._source.location import find_model
+from portvec_export._source.magnitudes import check_head, check_vectors, needs_means
+from portvec_export._source.modules import check_modules
 from portvec_export._source.rows import RowReader
 from portvec_export._source.rules import Rules
 from portvec_export._source.vectors import TokenVectors, vectors_of, with_vectors
@@ -89,17 +92,23 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     location = find_model(source, options)
     folder, layout = location.folder, location.layout
     files = read_files(folder, layout)
+    if layout.is_sentence_transformers and options.semantics is None:
+        check_modules(folder, layout, files.config, may_normalize=options.normalize is not None)
     with _blame(folder / layout.tokenizer):
         stored = _static_model(files, options)
     head = load_head(folder, files.config, layout.config, stored.dim)
     _check_options(options, files, head, where=str(folder))
     check_model(stored, folder / layout.embeddings, folder / layout.tokenizer)
-    original = vectors_of(stored, options.dim)
+    original = _vectors(stored, options.dim, folder / layout.embeddings)
+    vectors = _cluster(stored, options, folder / layout.embeddings) or original
+    if head is not None:
+        check_head(head, stored, vectors, folder / HEAD)
+    rules = _rules(stored)
     origin = location.origin()
     return SourceModel(
-        vectors=_cluster(stored, options, where=str(folder)) or original,
+        vectors=vectors,
         original=with_vectors(stored, original),
-        rules=_rules(stored),
+        rules=replace(rules, normalizes_means=rules.normalize and needs_means(vectors, rules)),
         head=head,
         tokenizer_json=files.tokenizer_json,
         tokenizer_path=folder / layout.tokenizer,
@@ -148,14 +157,22 @@ def _check_options(options: ExportOptions, files: SourceFiles, head: HeadLayers 
         )
 
 
-def _cluster(model: StaticModel, options: ExportOptions, where: str) -> TokenVectors | None:
+def _vectors(model: StaticModel, dim: int | None, tensors: Path) -> TokenVectors:
+    """Return a model's vectors, checked."""
+    vectors = vectors_of(model, dim)
+    check_vectors(model, vectors, tensors)
+    return vectors
+
+
+def _cluster(model: StaticModel, options: ExportOptions, tensors: Path) -> TokenVectors | None:
     """Return shared vectors if they are asked for.
 
     As in model2vec, those of the source are clustered in the type that is stored and in all dimensions.
     """
     if options.vocabulary_size is None:
         return None
-    return vectors_of(cluster_vocabulary(model, options.vocabulary_size, where), options.dim)
+    clustered = cluster_vocabulary(model, options.vocabulary_size, str(tensors.parent))
+    return _vectors(clustered, options.dim, tensors)
 
 
 def _rules(model: StaticModel) -> Rules:

@@ -55,7 +55,12 @@ def upcast(table: npt.NDArray[Any]) -> RowReader:
     """Return a table in float32: itself if that is its type, else rows that are converted when read."""
     if table.dtype == np.float32:
         return table
-    return Rows(table.shape, np.float32, lambda index: table[index].astype(np.float32))
+
+    def read(index: Any) -> npt.NDArray[np.float32]:
+        with np.errstate(over="ignore"):  # `check_vectors` refuses what is beyond float32
+            return np.asarray(table[index].astype(np.float32))
+
+    return Rows(table.shape, np.float32, read)
 
 
 def chunks(count: int) -> Iterator[slice]:

@@ -43,8 +43,12 @@ def vectors_of(model: StaticModel, dim: int | None = None) -> TokenVectors:
     mapping = None if model.token_mapping is None else model.token_mapping.astype(np.int64, copy=False)
     if weights is not None and mapping is None:
         # Each id has a row of its own, of which the weight can be a part.
-        return TokenVectors((rows[:] * weights[:, None]).astype(np.float32))
-    return TokenVectors(rows, mapping, None if weights is None else weights.astype(np.float32, copy=False))
+        with np.errstate(over="ignore"):  # `check_vectors` refuses what is beyond float32
+            return TokenVectors((rows[:] * weights[:, None]).astype(np.float32))
+    with np.errstate(over="ignore"):
+        return TokenVectors(
+            rows, mapping, None if weights is None else weights.astype(np.float32, copy=False)
+        )
 
 
 def with_vectors(model: StaticModel, vectors: TokenVectors) -> StaticModel:

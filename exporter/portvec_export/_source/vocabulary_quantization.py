@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from model2vec import StaticModel, quantize_model
 
 from portvec._messages import install
@@ -36,8 +38,7 @@ def cluster_vocabulary(model: StaticModel, size: int, where: str) -> StaticModel
     if find_spec("sklearn") is None:
         raise MissingExtraError(f"vocabulary_size=... needs scikit-learn; {install('vocabulary')}")
     if model.weights is None and model.embedding.dtype == np.float16:
-        with np.errstate(over="ignore"):
-            norms = np.linalg.norm(model.embedding, axis=1)
+        norms = _norms(model)
         if not (np.isfinite(norms) & (norms > 0)).all():
             model = StaticModel(
                 model.embedding.astype(np.float32),
@@ -47,4 +48,15 @@ def cluster_vocabulary(model: StaticModel, size: int, where: str) -> StaticModel
                 language=model.language,
                 max_length=model.max_length,
             )
+    if model.weights is None and not np.isfinite(_norms(model)).all():
+        raise OptionError(
+            f"{where}: the norm of a vector is beyond {model.embedding.dtype}, so the vectors cannot be "
+            f"clustered; multiply the table by a power of 2, or leave out vocabulary_size={size}"
+        )
     return quantize_model(model, vocabulary_quantization=size)
+
+
+def _norms(model: StaticModel) -> npt.NDArray[Any]:
+    """Return the norms of the rows (rows,), as model2vec computes them."""
+    with np.errstate(over="ignore"):
+        return np.asarray(np.linalg.norm(model.embedding, axis=1))

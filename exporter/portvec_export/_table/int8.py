@@ -112,7 +112,8 @@ def _with_float_scales(vectors: TokenVectors, largest: npt.NDArray[np.float32]) 
     The scale of a row is part of the weight of each token id that leads to it.
     """
     count, dim = vectors.rows.shape
-    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    scales = (largest / 127).astype(np.float32)
+    scales[scales == 0] = 1
     values = np.zeros((count + 1, dim), dtype=np.int8)
     for part in chunks(count):
         values[part] = np.clip(np.rint(vectors.rows[part] / scales[part, None]), -127, 127)

@@ -22,6 +22,11 @@ class Layout(NamedTuple):
     tensor: str
 
     @property
+    def is_sentence_transformers(self) -> bool:
+        """Whether the folder is one of sentence-transformers, which has more than model2vec reads."""
+        return self.config != LAYOUTS[0].config
+
+    @property
     def files(self) -> tuple[str, str, str]:
         """The three files without which there is no model."""
         return self.embeddings, self.config, self.tokenizer
@@ -39,6 +44,9 @@ LAYOUTS: Final = (
         "embedding.weight",
     ),
 )
+
+# What sentence-transformers does after the static embedding. Its own folders have it, and so may model2vec's.
+MODULES: Final = "modules.json"
 
 # The head of a pipeline is a file beside the model. One in the legacy format must be converted first.
 HEAD: Final = "head.safetensors"
@@ -59,7 +67,7 @@ def kind_of(files: Collection[str]) -> Kind | None:
 
 def model2vec_files() -> set[str]:
     """Return every file name that a Model2Vec model may have, in any layout."""
-    return {HEAD, LEGACY_HEAD, *(name for layout in LAYOUTS for name in layout.files)}
+    return {HEAD, LEGACY_HEAD, MODULES, *(name for layout in LAYOUTS for name in layout.files)}
 
 
 def known_files(folder: Path) -> set[str]:

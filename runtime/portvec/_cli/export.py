@@ -17,6 +17,7 @@ from portvec._cli.options import (
     output_folder_option,
     overwrite_option,
     quiet_option,
+    semantics_option,
 )
 from portvec._cli.output import inform
 from portvec._messages import install
@@ -63,6 +64,7 @@ def _parse_max_length(_ctx: click.Context, _param: click.Parameter, value: str |
     help="Whether embeddings have unit length. [default: the model's setting]",
 )
 @hub_options
+@semantics_option
 @click.option("--single-file", is_flag=True, help="Put the table inside model.onnx.")
 @overwrite_option
 @click.option(

@@ -95,6 +95,11 @@ output_folder_option = click.option(
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it is an artifact.")
 token_option = click.option("--token", help="Hub access token. [default: the one huggingface_hub finds]")
+semantics_option = click.option(
+    "--semantics",
+    type=click.Choice(["model2vec"]),
+    help="Read a model as model2vec does where other libraries read it differently. [default: refuse it]",
+)
 quiet_option = click.option(
     "-q",
     "--quiet",
@@ -117,8 +122,9 @@ def hub_options(command: Function) -> Function:
 
 
 def run_options(command: Function) -> Function:
-    """Declare how a model is run."""
+    """Declare how a model is read and run."""
     for option in (
+        semantics_option,
         click.option(
             "--tokenizer",
             type=click.Choice([AUTO, NAME, *ACCELERATORS]),

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from portvec._artifact import format as fmt
-from portvec._artifact.layouts import HEAD, Kind, expected_files, kind_of, known_files, model2vec_files
+from portvec._artifact.layouts import (
+    HEAD,
+    MODULES,
+    Kind,
+    expected_files,
+    kind_of,
+    known_files,
+    layout_of,
+    model2vec_files,
+)
 from portvec._hub.failures import explain
 from portvec._hub.ids import HubId
 from portvec._messages import not_converted
@@ -156,8 +165,8 @@ def _find_cached(hub_id: HubId) -> Snapshot | None:
     # The cache may hold only some of the files, for example a README that another tool asked for.
     model = root / hub_id.prefix
     files = known_files(model)
-    kind = kind_of(files)
-    if kind is None:
+    kind, layout = kind_of(files), layout_of(files)
+    if kind is None or (layout and layout.is_sentence_transformers and MODULES not in files):
         return None
     if kind == "model2vec" and HEAD not in files and not constants.HF_HUB_OFFLINE:
         return None  # Only the Hub knows whether it is a pipeline, whose head nobody has asked for so far.

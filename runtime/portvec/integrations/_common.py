@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from portvec._embedder import StaticEmbedder
 from portvec._messages import install
-from portvec._options import ModelOptions
+from portvec._options import ModelOptions, check_path
 from portvec._tokenization.texts import refuse_single_text
 from portvec.errors import MissingExtraError
 
@@ -49,6 +49,7 @@ class LazyEmbedder:
     """
 
     def __init__(self, source: str | os.PathLike[str], options: dict[str, Any]) -> None:
+        check_path("the source", source)
         self._options = ModelOptions(**options)
         self.source = os.fspath(source)
         self.options = drop_token(options)
