@@ -22,9 +22,8 @@ def embedder(tiny: Path) -> StaticEmbedder:
 
 
 def test_what_an_embedder_shows_of_itself(tiny: Path) -> None:
-    embedder = StaticEmbedder.load(str(tiny), tokenizer="tokenizers", token="secret")
-    shown = f"StaticEmbedder({str(tiny)!r}, dim=24, dtype='float32', tokenizer={embedder.tokenizer!r})"
-    assert repr(embedder) == shown
+    shown = f"StaticEmbedder({str(tiny)!r}, dim=24, dtype='float32')"
+    assert repr(StaticEmbedder.load(str(tiny), token="secret")) == shown
     function = Model2VecEmbeddingFunction(str(tiny), tokenizer="tokenizers")
     assert repr(function) == f"Model2VecEmbeddingFunction({shown})"
 
