@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 import unicodedata
@@ -199,6 +200,23 @@ def test_names_of_folders_and_files(portvec: RunPortvec, tiny: Path, tmp_path: P
         check_harmless(result)
         shown += r"\x1b" in result.stdout + result.stderr
     assert shown > len(every) / 2
+
+
+@posix_names
+def test_what_the_library_logs(portvec_process: RunPortvec, tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("nanotoken")
+    path = tiny / "conformance.json"
+    content = re.sub(r'("token_ids": \[\d)', r"\g<1>1", path.read_text(encoding="utf-8")).encode()
+    path.write_bytes(content)
+    manifest = json.loads((tiny / "portvec.json").read_text(encoding="utf-8"))
+    manifest["files"][path.name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (tiny / "portvec.json").write_text(json.dumps(manifest), encoding="utf-8")
+    artifact = tiny.rename(tmp_path / HOSTILE.replace("/", ""))
+    result = portvec_process("info", artifact)
+    check_harmless(result)
+    assert result.returncode == 0
+    assert "nanotoken is not used, its ids differ from the recorded ones" in result.stderr
+    assert r"a\x1b]0;t" in result.stderr
 
 
 def test_texts_that_are_found(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:

@@ -248,5 +248,5 @@ class TestCommandLine:
 
     def test_unknown_type(self, portvec: RunPortvec, model: Path) -> None:
         done = portvec("export", model, "-o", "a", "--variants", "float32,q8")
-        assert done.returncode == 1
-        assert done.stderr.startswith("portvec: error: variants: dtype 'q8' is unknown, expected one of")
+        assert done.returncode == 2
+        assert done.stderr.startswith("portvec: error: Invalid value for '--variants': 'q8' is not one of ")

@@ -142,7 +142,7 @@ def test_quiet_hides_progress_bars_of_downloads(quiet: bool, tmp_path: Path) -> 
 SHELLS = ("bash", "zsh", "fish")
 
 
-def ask(shell: str, words: list[str]) -> dict[str, str]:
+def ask(shell: str, words: list[str]) -> dict[str, Any]:
     """Return the variables with which a shell asks what may follow these words."""
     if shell == "fish":
         return {"COMP_WORDS": " ".join(words[:-1]), "COMP_CWORD": words[-1]}
