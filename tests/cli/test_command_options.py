@@ -107,6 +107,7 @@ def test_options_reach_the_model(
 
     monkeypatch.setattr(StaticEmbedder, "load", record)
     options = {"revision": "r", "subfolder": tiny.name, "token": "t", "tokenizer": "tokenizers"}
+    options["semantics"] = "model2vec"
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
     for command in (["embed", tmp_path, "x"], ["search", tmp_path, "x", "-i", "texts"]):
         given.clear()
