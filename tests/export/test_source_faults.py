@@ -179,7 +179,7 @@ def test_fault(name: str, tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "new").exists()
     assert contents(target) == before
-    assert names(tmp_path) == ["artifact", "model", "portvec-cache"]
+    assert names(tmp_path) == ["artifact", "model"]
 
 
 def test_files_of_two_models(tmp_path: Path) -> None:
