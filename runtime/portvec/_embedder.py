@@ -51,14 +51,16 @@ class StaticEmbedder(LoadedModel):
         """Embed one text, or any iterable of texts.
 
         Args:
-            texts: a str, or an iterable of str.
+            texts: a str, or an iterable of str with an order: a list, a generator, a column of pandas, polars
+                or pyarrow, a numpy array of one dimension.
 
         Returns:
             float32 (dim,) for a str, (n, dim) for n texts, in input order. A text that is empty or has only
             unknown tokens gets the zero vector.
 
         Raises:
-            InputError: an element is not a str, or has a lone surrogate.
+            InputError: `texts` has no order or is a table, an element is missing or not a str, or has a lone
+                surrogate.
             ArtifactError: the artifact's tokenizer and graph do not fit each other.
         """
         return self._pipeline.run(texts)
@@ -70,6 +72,7 @@ class StaticEmbedder(LoadedModel):
             texts: an iterable of str.
 
         Raises:
-            InputError: `texts` is a str, an element is not a str, or has a lone surrogate.
+            InputError: `texts` is a str, has no order or is a table, an element is missing or not a str, or
+                has a lone surrogate.
         """
         return self._pipeline.tokenize(texts)

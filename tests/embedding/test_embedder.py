@@ -12,6 +12,7 @@ import pytest
 
 from corpus import paragraphs
 from portvec import Model2VecEmbeddingFunction, StaticEmbedder
+from portvec._bulk.search import search
 from portvec.errors import InputError, OptionError, SourceError
 from project import BATCH_ROUNDING
 
@@ -79,10 +80,9 @@ def test_tokenize_gives_flat_ids_and_offsets(embedder: StaticEmbedder) -> None:
 
 
 BAD_ELEMENTS: list[tuple[Any, str]] = [
-    (None, "NoneType"),
     (b"bytes", "bytes"),
     (3, "int"),
-    (float("nan"), "float"),
+    (1.5, "float"),
     (["nested"], "list"),
 ]
 
@@ -94,6 +94,26 @@ def test_elements_that_are_no_str(embedder: StaticEmbedder, element: Any, name: 
             InputError, match=rf"texts\[1\] is an? {name}, expected str; drop it or convert it"
         ):
             method(["fine", element])
+
+
+@pytest.mark.parametrize(
+    ("library", "table", "column"),
+    [("pandas", "DataFrame", "Series"), ("polars", "DataFrame", "Series"), ("pyarrow", "table", "array")],
+)
+def test_a_table_is_refused_and_its_columns_embedded(
+    embedder: StaticEmbedder, library: str, table: str, column: str
+) -> None:
+    module = pytest.importorskip(library)
+    texts = ["one", "two words"]
+    frame = getattr(module, table)({"text": texts, "the value": [1, 2]})
+    gap = getattr(module, column)([*["fine"] * 5000, None])
+    for method in (embedder.encode, embedder.tokenize):
+        with pytest.raises(InputError, match=r"; pass one column, such as texts\['text'\]$"):
+            method(frame)
+        with pytest.raises(InputError, match=r"^texts\[5000\] is \w+, a missing value; drop it"):
+            method(gap)
+    np.testing.assert_array_equal(embedder.encode(frame["text"]), embedder.encode(texts))
+    assert embedder.tokenize(frame["text"]).lists() == embedder.tokenize(texts).lists()
 
 
 @pytest.mark.parametrize(("texts", "name"), [(None, "NoneType"), (b"x", "bytes"), (3, "int"), ({}, "dict")])
@@ -115,7 +135,10 @@ def test_lone_surrogates(embedder: StaticEmbedder) -> None:
 
 
 def test_errors_count_from_the_start_of_the_input(tiny: Path) -> None:
-    faults: list[tuple[Any, str]] = [(None, "is a NoneType"), ("\ud83d", "holds the lone surrogate")]
+    faults: list[tuple[Any, str]] = [
+        (None, "is None, a missing value"),
+        ("\ud83d", "holds the lone surrogate"),
+    ]
     for threads in (1, 2):
         embedder = StaticEmbedder.load(tiny, threads=threads)
         for bad, message in faults:
@@ -158,3 +181,11 @@ def test_artifacts_cannot_follow_other_export_options(
     with pytest.raises(SourceError, match=message):
         StaticEmbedder.load(tiny, **options)
     StaticEmbedder.load(tiny, dim=24, normalize=True, max_length=512, dtype="float32")
+
+
+def test_bulk_search_takes_texts_in_order_only(embedder: StaticEmbedder) -> None:
+    texts = ["the value", "another text"]
+    assert [hit.position for hit in search(embedder, pd.Series(texts), "the value", 1)] == [0]
+    for refused in (set(texts), pd.DataFrame({"text": texts}), "the value"):
+        with pytest.raises(InputError, match=r"^texts is a (set|DataFrame|str), expected"):
+            search(embedder, refused, "the value", 1)

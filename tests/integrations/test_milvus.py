@@ -47,6 +47,10 @@ def test_a_bare_str_is_refused(ef: Model2VecEmbeddingFunction, name: str) -> Non
         InputError, match=rf"^{argument} is a str, expected a list of str; wrap it as \[text\]"
     ):
         getattr(ef, name)("text")
+    with pytest.raises(
+        InputError, match=rf"^{argument} is a set, .*; a set has none, pass sorted\({argument}\)$"
+    ):
+        getattr(ef, name)({"one", "two"})
 
 
 def test_options_by_the_names_that_model2vec_gives_them(tiny_model: Path) -> None:

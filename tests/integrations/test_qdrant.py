@@ -131,7 +131,7 @@ def test_errors_name_what_was_got(encoder: PortvecEncoder, bundled: Path) -> Non
     with pytest.raises(InputError, match=r"^texts is a str, expected a list of str; wrap it as \[text\]$"):
         encoder.points(wrong)
     wrong = ["a text", None]
-    with pytest.raises(InputError, match=r"^texts\[1\] is a NoneType, expected str"):
+    with pytest.raises(InputError, match=r"^texts\[1\] is None, a missing value"):
         encoder.points(wrong)
     with pytest.raises(OptionError, match=r"^ids has 1 entries, expected 2, one for each text$"):
         encoder.points(["x", "y"], ids=[1])

@@ -91,17 +91,24 @@ def test_sessions_are_kept(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) 
     ((_, batch),) = lay_out(flatten([[5, 6]]), tiling)
     single = lay_out_one(np.array([5, 6]), tiling)
     graphs.run(single)
-    (session,) = graphs._idle
+    kept = [*graphs._tiled._idle, *graphs._single._idle]
+    assert len(kept) == 2
     monkeypatch.setattr(Session, "__init__", None)  # no other is loaded
     for _ in range(3):
         graphs.run(batch)
         graphs.run(single)
-    assert graphs._idle == [session]
+    assert [*graphs._tiled._idle, *graphs._single._idle] == kept
 
 
-def test_each_thread_gets_a_session(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sessions", ["_tiled", "_single"])
+def test_each_thread_gets_a_session(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch, sessions: str
+) -> None:
     graphs = OptimizedGraphs(artifact, target_of(artifact))
-    ((_, batch),) = lay_out(flatten([[5, 6]]), Tiling(artifact.manifest.vocabulary_size, 100))
+    tiling = Tiling(artifact.manifest.vocabulary_size, 100)
+    batch = next(iter(lay_out(flatten([[5, 6]]), tiling)))[1]
+    if sessions == "_single":
+        batch = lay_out_one(np.array([5, 6]), tiling)
     expected = graphs.run(batch)
     barrier = threading.Barrier(3)
     run = Session.run
@@ -115,7 +122,8 @@ def test_each_thread_gets_a_session(artifact: Artifact, monkeypatch: pytest.Monk
         for _ in range(2):
             for future in [executor.submit(graphs.run, batch) for _ in range(3)]:
                 np.testing.assert_array_equal(future.result(), expected)
-    assert len(set(map(id, graphs._idle))) == len(graphs._idle) == 3
+    idle = getattr(graphs, sessions)._idle
+    assert len(set(map(id, idle))) == len(idle) == 3
 
 
 def test_a_session_is_kept_after_an_error(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,4 +137,4 @@ def test_a_session_is_kept_after_an_error(artifact: Artifact, monkeypatch: pytes
         patch.setattr(Session, "run", fail)
         with pytest.raises(KeyError):
             graphs.run(batch)
-    assert len(graphs._idle) == 1
+    assert len(graphs._tiled._idle) == 1

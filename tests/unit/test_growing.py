@@ -89,20 +89,40 @@ def test_an_error_while_loading_is_not_the_end() -> None:
     assert encoder.encode(["a"]).lists() == [[2]]
 
 
-def test_threads_load_once() -> None:
+def test_threads_load_once_and_use_the_first_meanwhile() -> None:
     loader = Loader()
     barrier = threading.Barrier(8)
+    others = threading.Event()
+    ids: list[int] = []
 
     def load() -> FakeEncoder:
-        threading.Event().wait(0.05)  # long enough for the other threads to come here too
+        assert others.wait(10)
         return loader()
 
     encoder = GrowingEncoder(FakeEncoder("first", 1), load)
 
-    def encode(_: int) -> list[list[int]]:
+    def encode(_: int) -> None:
         barrier.wait(10)
-        return encoder.encode(["x" * LIMIT + "y"]).lists()
+        ids.append(encoder.encode(["x" * LIMIT + "y"]).ids[-1])
+        if len(ids) == 7:
+            others.set()
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(lists == [[2] * (LIMIT + 1)] for lists in pool.map(encode, range(8)))
+        list(pool.map(encode, range(8)))
+    assert ids == [1] * 7 + [2]
     assert loader.calls == 1
+    assert encoder.encode(["a"]).lists() == [[2]]
+
+
+def test_a_signal_handler_in_the_thread_that_loads_uses_the_first() -> None:
+    inside: list[list[list[int]]] = []
+
+    def load() -> FakeEncoder:  # as if a handler ran here
+        inside.append(encoder.encode(["ab"]).lists())
+        inside.append(encoder.encode(["x" * (LIMIT + 1)]).lists())
+        return FakeEncoder(encoder.name, 2)
+
+    encoder = GrowingEncoder(FakeEncoder("first", 1), load)
+    assert encoder.encode(["x" * (LIMIT + 1)]).ids[0] == 2
+    assert inside == [[[1, 1]], [[1] * (LIMIT + 1)]]
+    assert encoder.name == "first"  # what the handler was told

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from portvec._tokenization.locks import ForkSafeLock
+from portvec._tokenization import locks as module
+from portvec._tokenization.locks import ForkSafeLock, begin_loading, end_loading, holds_a_lock
 
 
 def is_free(lock: ForkSafeLock) -> bool:
@@ -49,31 +50,120 @@ def test_an_error_frees_it_and_is_passed_on() -> None:
     assert is_free(lock)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_every_lock_is_free_in_a_forked_child() -> None:
-    locks = [ForkSafeLock() for _ in range(3)]
-    held, done = threading.Event(), threading.Event()
+def test_a_thread_knows_whether_it_holds_one() -> None:
+    lock = ForkSafeLock()
+    seen: list[bool] = []
 
-    def hold() -> None:
-        with locks[0], locks[2]:
+    def look() -> None:
+        thread = threading.Thread(target=lambda: seen.append(holds_a_lock()))
+        thread.start()
+        thread.join()
+        seen.append(holds_a_lock())
+
+    look()
+    with lock:
+        look()
+    look()
+    assert seen == [False, False, False, True, False, False]
+
+
+def test_one_thread_at_a_time_may_load_and_only_once() -> None:
+    seen: list[bool] = []
+    assert begin_loading()
+    assert not begin_loading()  # as a signal handler would ask
+    thread = threading.Thread(target=lambda: seen.append(begin_loading(0.01)))
+    thread.start()
+    thread.join()
+    end_loading()
+    assert seen == [False]
+    assert begin_loading()
+    end_loading()
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+fork_warning = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
+
+def hold(lock: ForkSafeLock, held: threading.Event, done: threading.Event) -> threading.Thread:
+    """Hold a lock in another thread, from now until `done` is set."""
+
+    def run() -> None:
+        with lock:
             held.set()
             done.wait(30)
 
-    thread = threading.Thread(target=hold)
+    thread = threading.Thread(target=run)
     thread.start()
-    try:
-        assert held.wait(10)
-        child = os.fork()
-        if child == 0:  # no assertion may leave the child, which would run the rest of the tests
-            signal.alarm(10)
-            for lock in locks:
+    assert held.wait(10)
+    return thread
+
+
+def exit_code_of_child(*, alarm: int = 10) -> int:
+    """Fork, and return how the child ends, in which every lock must be free."""
+    locks = [lock for reference in module._locks.valuerefs() if (lock := reference())]
+    child = os.fork()
+    if child == 0:  # no assertion may leave the child, which would run the rest of the tests
+        signal.alarm(alarm)
+        for lock in locks:
+            if lock is not module._loading:
                 with lock:
                     pass
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        assert not is_free(locks[0])  # still held in the parent
+        os._exit(int(holds_a_lock()))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@needs_fork
+@fork_warning
+def test_a_fork_waits_until_the_locks_are_free() -> None:
+    lock, held, done = ForkSafeLock(), threading.Event(), threading.Event()
+    thread = hold(lock, held, done)
+    threading.Timer(0.3, done.set).start()
+    assert exit_code_of_child() == 0
+    assert done.is_set()
+    thread.join()
+    assert is_free(lock)
+
+
+@needs_fork
+@fork_warning
+def test_a_fork_does_not_wait_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    lock, held, done = ForkSafeLock(), threading.Event(), threading.Event()
+    thread = hold(lock, held, done)
+    try:
+        assert exit_code_of_child() == 0
+        assert not is_free(lock)  # still held in the parent
     finally:
         done.set()
         thread.join()
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert is_free(lock)
+
+
+@needs_fork
+@fork_warning
+def test_a_child_whose_fork_could_not_wait_never_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.1)
+    held, done = threading.Event(), threading.Event()
+    thread = hold(module._loading, held, done)
+    try:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            os._exit(int(begin_loading()))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        done.set()
+        thread.join()
+
+
+@needs_fork
+def test_a_thread_may_fork_while_it_holds_one() -> None:
+    lock = ForkSafeLock()
+    with lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            os._exit(int(not lock.is_mine()))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert lock.is_mine()
+    assert is_free(lock)

@@ -9,6 +9,7 @@ import numpy as np
 
 from portvec._embedder import StaticEmbedder
 from portvec._itertools import batched
+from portvec._tokenization.texts import check_iterable
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -38,7 +39,7 @@ def search(embedder: StaticEmbedder, texts: Iterable[str], query: str, k: int) -
     direction = _normalize(embedder.encode([query]))[0]
     best: list[Hit] = []
     start = 0
-    for batch in batched(texts, _BATCH):
+    for batch in batched(check_iterable(texts), _BATCH):
         scores = _normalize(embedder.encode(batch)) @ direction
         top = np.argsort(-scores, kind="stable")[:k]
         best += [Hit(float(scores[row]), start + int(row), batch[row]) for row in top]

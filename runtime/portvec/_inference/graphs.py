@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,6 +14,7 @@ from portvec._artifact.folder import Artifact
 from portvec._inference.batching import Batch
 from portvec._inference.graph_validation import check_graph
 from portvec._inference.session import Session, Target
+from portvec._tokenization.forks import Shared
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -57,12 +60,10 @@ class OptimizedGraphs:
             check_graph(artifact, name, fmt.data_of(fmt.GRAPH))
             for name in (fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH)
         )
-        self._load = partial(Session, tiled, target, inputs={**inputs, fmt.TILE_BOUNDS: _INT64})
-        self._load_single = partial(Session, single, target, inputs=inputs)
-        self._single: Session | None = None
-        # Each thread that runs at the same time gets a session. onnxruntime would pass the buffers of a
-        # shared one, which are in a core's cache, from core to core: a sixth slower with two threads.
-        self._idle = [self._load()]
+        tiled_inputs = {**inputs, fmt.TILE_BOUNDS: _INT64}
+        self._tiled = _Sessions(partial(Session, tiled, target, inputs=tiled_inputs))
+        self._single = _Sessions(partial(Session, single, target, inputs=inputs))
+        self._tiled.load()  # finds out whether the artifact works; the other one can wait
 
     def run(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return float32 (tiles * texts, width), tile after tile."""
@@ -70,14 +71,33 @@ class OptimizedGraphs:
         if self._needs_counts:
             feeds[fmt.TOKEN_COUNTS] = np.maximum(batch.counts, 1).reshape(-1, 1).astype(np.float32)
         if batch.bounds is None:
-            if self._single is None:
-                self._single = self._load_single()
             return self._single.run(feeds)
         feeds[fmt.TILE_BOUNDS] = batch.bounds
+        return self._tiled.run(feeds)
+
+
+class _Sessions:
+    """Sessions of a graph, one for each thread that runs it at the same time.
+
+    onnxruntime would pass the buffers of a shared one, which are in a core's cache, from core to core: a
+    sixth slower with two threads. And after a fork, a session that another thread was running would hang: its
+    locks stay locked.
+    """
+
+    def __init__(self, make: Callable[[], Session]) -> None:
+        self._make = make
+        self._idle: list[Session] = []
+
+    def load(self) -> None:
+        """Load a session, for the first run."""
+        self._idle.append(self._make())
+
+    def run(self, feeds: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        """Return the output of a session that no other thread runs now."""
         try:
             session = self._idle.pop()
         except IndexError:
-            session = self._load()
+            session = self._make()
         try:
             return session.run(feeds)
         finally:
@@ -90,8 +110,9 @@ class ConsumerGraph:
     def __init__(self, artifact: Artifact, target: Target) -> None:
         graph = target.graph or fmt.GRAPH
         path = check_graph(artifact, graph, fmt.data_of(graph))
+        inputs = {fmt.INPUT_IDS: _INT64, fmt.ATTENTION_MASK: _INT64}
         # Threads share one session, because the table may be in its memory.
-        self._session = Session(path, target, inputs={fmt.INPUT_IDS: _INT64, fmt.ATTENTION_MASK: _INT64})
+        self._session = Shared(partial(Session, path, target, inputs=inputs))
 
     def run(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return float32 (tiles * texts, width), tile after tile."""
@@ -101,5 +122,5 @@ class ConsumerGraph:
             mask = np.arange(stop - start) < counts[:, None]
             input_ids = np.where(mask, batch.token_ids[start:stop].T, 0).astype(np.int64)
             feeds = {fmt.INPUT_IDS: input_ids, fmt.ATTENTION_MASK: mask.astype(np.int64)}
-            tiles.append(self._session.run(feeds))
+            tiles.append(self._session.use(methodcaller("run", feeds)))
         return np.concatenate(tiles)

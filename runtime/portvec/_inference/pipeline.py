@@ -17,7 +17,7 @@ from portvec._inference.session import Target
 from portvec._inference.threads import Threads
 from portvec._itertools import batched
 from portvec._tokenization.selection import choose_tokenizer
-from portvec._tokenization.texts import check_iterable, check_texts, refuse_single_text
+from portvec._tokenization.texts import check_iterable, check_texts
 from portvec._tokenization.token_ids import Ids, TokenIds
 from portvec._tokenization.tokenizer import Tokenizer
 
@@ -89,7 +89,6 @@ class Pipeline:
 
     def tokenize(self, texts: Iterable[str]) -> TokenIds:
         """Return the token ids of texts, truncated and without UNK."""
-        refuse_single_text(texts)
         return self._tokenizer.tokenize(check_texts(list(check_iterable(texts))))
 
     def run(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:

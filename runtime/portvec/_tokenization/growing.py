@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from portvec._tokenization.locks import ForkSafeLock
+from portvec._tokenization.locks import begin_loading, end_loading
 from portvec._tokenization.token_ids import TokenIds
 from portvec._tokenization.tokenizer import Encoder
 
@@ -15,7 +15,8 @@ _FIRST_CHARACTERS = 20_000
 class GrowingEncoder:
     """Uses one encoder for the first texts, and then one that is faster but takes longer to load.
 
-    Loading the faster one at the start would delay a program's first vector by about 100 ms.
+    Loading the faster one at the start would delay a program's first vector by about 100 ms. While one thread
+    loads it, the others go on with the first, and so does a signal handler in the thread that loads.
     """
 
     def __init__(self, first: Encoder, load_faster: Callable[[], Encoder]) -> None:
@@ -23,11 +24,10 @@ class GrowingEncoder:
         self._load_faster: Callable[[], Encoder] | None = load_faster
         self._faster: Encoder | None = None
         self._characters = 0
-        self._lock = ForkSafeLock()
 
     @property
     def name(self) -> str:
-        """Name of the encoder for many texts, which this loads."""
+        """Name of the encoder for many texts, which this loads unless another thread does so now."""
         return self._grow().name
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
@@ -37,17 +37,22 @@ class GrowingEncoder:
 
     def _choose(self, characters: int) -> Encoder:
         """Count more characters, and return the encoder to use for them."""
-        with self._lock:
-            self._characters += characters
-            if self._first is not None and self._characters <= _FIRST_CHARACTERS:
-                return self._first
-            return self._grow()
+        # Two threads may count at once, so that one number is lost. Loading is then a little later.
+        self._characters += characters
+        first = self._first
+        return self._grow() if first is None or self._characters > _FIRST_CHARACTERS else first
 
     def _grow(self) -> Encoder:
-        """Return the faster encoder, and use it from now on."""
-        with self._lock:
-            if self._load_faster is not None:
-                self._faster = self._load_faster()
-                self._first = self._load_faster = None  # both hold the vocabulary
-            assert self._faster is not None
-            return self._faster
+        """Return the faster encoder, and use it from now on; the first if this thread may not load now."""
+        first = self._first
+        if first is not None:
+            if not begin_loading():
+                return first
+            try:
+                if self._load_faster is not None:  # no thread has loaded it meanwhile
+                    self._faster = self._load_faster()
+                    self._first = self._load_faster = None  # both hold the vocabulary
+            finally:
+                end_loading()
+        assert self._faster is not None
+        return self._faster

@@ -1,25 +1,29 @@
-"""A lock that survives a fork."""
+"""Locks that threads, signal handlers and forked children share."""
 
 from __future__ import annotations
 
 import os
-from threading import RLock
+import threading
+from time import monotonic
 from types import TracebackType
-from weakref import WeakSet
+from weakref import WeakValueDictionary
+
+# How many seconds a fork waits at most. The thread that it waits for may itself wait for the one that forks.
+_PATIENCE = 10.0
 
 
 class ForkSafeLock:
     """A reentrant lock that is free in a forked child.
 
-    It is reentrant because a signal handler may run in the thread that holds it.
+    A fork waits until other threads have released it. A plain lock that another thread holds at the fork
+    stays locked in the child, where that thread does not exist, and what it protects stays half done.
 
-    A plain lock that some thread of the parent holds at the fork stays locked forever in the child, where
-    that thread does not exist.
+    It is reentrant because a signal handler may run in the thread that holds it.
     """
 
     def __init__(self) -> None:
-        self._lock = RLock()
-        _locks.add(self)
+        self._lock = threading.RLock()
+        _locks[id(self)] = self
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -29,18 +33,79 @@ class ForkSafeLock:
     ) -> None:
         self._lock.release()
 
+    def acquire(self, seconds: float = 0.0) -> bool:
+        """Return whether this thread gets the lock in that time."""
+        return self._lock.acquire(timeout=seconds)
+
+    def release(self) -> None:
+        """Release it once."""
+        self._lock.release()
+
+    def is_mine(self) -> bool:
+        """Return whether this thread holds it."""
+        mine: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # as threading.Condition does
+        return mine
+
     def renew(self) -> None:
         """Replace the lock with a free one."""
-        self._lock = RLock()
+        self._lock = threading.RLock()
 
 
-_locks: WeakSet[ForkSafeLock] = WeakSet()
+# A list of its references is made in one step, whatever other threads add or drop meanwhile.
+_locks: WeakValueDictionary[int, ForkSafeLock] = WeakValueDictionary()
+_loading = ForkSafeLock()
+# The locks that each forking thread has taken.
+_taken = threading.local()
 
 
-def _renew_all() -> None:
-    for lock in _locks:
-        lock.renew()
+def begin_loading(seconds: float = 0.0) -> bool:
+    """Return whether this thread may import modules and load libraries now. It must then call `end_loading`.
+
+    It may not while another thread does, which it waits for so many seconds, nor in a signal handler that has
+    interrupted its own loading, where a module may be half imported. In a forked child, Python's own locks of
+    imports stay locked, so a fork waits until loading ends.
+    """
+    return not _loading.is_mine() and _loading.acquire(seconds)
+
+
+def end_loading() -> None:
+    """Let other threads load."""
+    _loading.release()
+
+
+def holds_a_lock() -> bool:
+    """Return whether this thread holds any of these locks, and so must not wait for another thread.
+
+    That is so in a signal handler that has interrupted a call of portvec.
+    """
+    return any(lock.is_mine() for lock in _list_locks())
+
+
+def _list_locks() -> list[ForkSafeLock]:
+    return [lock for reference in _locks.valuerefs() if (lock := reference()) is not None]
+
+
+def _take_all() -> None:
+    _taken.locks = taken = []
+    end = monotonic() + _PATIENCE
+    # The oldest first, which is _loading. No thread takes an older one while it holds a newer one.
+    for lock in _list_locks():
+        if lock.acquire(max(0.0, end - monotonic())):
+            taken.append(lock)
+
+
+def _release_all() -> None:
+    for lock in _taken.locks:
+        lock.release()
+
+
+def _renew_others() -> None:
+    for lock in _list_locks():
+        # If loading was not waited for, the child never loads anything, rather than hang in an import.
+        if lock not in _taken.locks and lock is not _loading:
+            lock.renew()
+    _release_all()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(before=_take_all, after_in_parent=_release_all, after_in_child=_renew_others)

@@ -2,37 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Reversible, Sequence, Set
+from itertools import chain
+from typing import Any
+
+import numpy as np
 
 from portvec.errors import InputError
 
-_T = TypeVar("_T")
+# Elements of a pyarrow array that become Python objects together.
+_SLICE = 2048
 
 
-def refuse_single_text(texts: object, name: str = "texts") -> None:
-    """Refuse a str where a list of texts belongs: it would be taken for a list of characters.
+def check_iterable(texts: Any, name: str = "texts") -> Iterable[Any]:
+    """Return an iterable of what may be texts, in their order. `name` is the argument's, for errors.
+
+    That is `texts` itself, or the values of a pyarrow array in place of its scalars.
 
     Raises:
-        InputError: `texts` is a str.
+        InputError: `texts` is a str, or not iterable, or it has no order, or iterating over it would give
+            something else than its texts.
     """
+    if isinstance(texts, (list, tuple)):
+        return texts
     if isinstance(texts, str):
         raise InputError(f"{name} is a str, expected a list of str; wrap it as [text]")
+    remedy = _find_remedy(texts, name)
+    if remedy is not None:
+        raise InputError(
+            f"{name} is {_name_type(texts)}, expected a str or an iterable of str in order; {remedy}"
+        )
+    return _read_slices(texts) if hasattr(texts, "to_pylist") else texts
 
 
-def check_iterable(texts: Iterable[_T]) -> Iterable[_T]:
-    """Return `texts` if it is an iterable that can hold texts.
+def _find_remedy(texts: Any, name: str) -> str | None:
+    """Return what to pass instead of `texts`; None if they may be texts in order.
 
-    Raises:
-        InputError: it is bytes, a dict, or not iterable.
+    Libraries are told by what their types have, because importing them would be slow.
     """
-    if isinstance(texts, (bytes, bytearray, dict)) or not isinstance(texts, Iterable):
-        raise InputError(f"texts is {_name_type(texts)}, expected a str or an iterable of str")
-    return texts
+    kind = type(texts)
+    if hasattr(kind, "columns") or hasattr(kind, "column_names"):  # a table: most iterate over their columns
+        return f"pass one column, such as {name}['text']"
+    if isinstance(texts, Mapping):
+        return f"pass list({name}.values())"
+    if isinstance(texts, Set) and not isinstance(texts, Reversible):  # views of a dict have an order
+        return f"a set has none, pass sorted({name})"
+    if hasattr(kind, "readline"):  # the line ends would change token ids
+        return f"a file gives lines with their ends, pass (line.rstrip('\\n') for line in {name})"
+    if isinstance(texts, (bytes, bytearray, memoryview)):
+        return "decode it to a str"
+    if not isinstance(texts, Iterable):
+        return "pass a list of str"
+    dimensions = getattr(texts, "ndim", 1)
+    if dimensions != 1:
+        return f"it has {dimensions} dimensions, pass one with a single dimension, such as {name}.ravel()"
+    return None
+
+
+def _read_slices(texts: Any) -> Iterator[Any]:
+    """Yield the values of a pyarrow array, of which few are Python objects at a time."""
+    starts = range(0, len(texts), _SLICE)
+    return chain.from_iterable(texts[start : start + _SLICE].to_pylist() for start in starts)
 
 
 def check_texts(texts: Sequence[object], first: int = 0) -> list[str]:
-    """Return `texts` as a list of str. Errors count the texts from `first`.
+    """Return `texts` as a list of str, without subclasses of it. Errors count the texts from `first`.
 
     Raises:
         InputError: an element is not a str; the message names its index and type.
@@ -40,11 +74,14 @@ def check_texts(texts: Sequence[object], first: int = 0) -> list[str]:
     if set(map(type, texts)) <= {str}:  # fast; the loop below also finds subclasses of str
         return list(texts)  # type: ignore[arg-type]
     for index, text in enumerate(texts, first):
-        if not isinstance(text, str):
-            raise InputError(
-                f"texts[{index}] is {_name_type(text)}, expected str; drop it or convert it before encoding"
-            )
-    return list(texts)  # type: ignore[arg-type]
+        if isinstance(text, str):
+            continue
+        if _is_missing(text):
+            raise InputError(f"texts[{index}] is {text}, a missing value; drop it, or replace it with ''")
+        raise InputError(
+            f"texts[{index}] is {_name_type(text)}, expected str; drop it or convert it before encoding"
+        )
+    return [str.__str__(text) for text in texts]
 
 
 def refuse_surrogates(texts: Sequence[str], first: int = 0) -> None:
@@ -61,6 +98,13 @@ def refuse_surrogates(texts: Sequence[str], first: int = 0) -> None:
                 f"texts[{index}] holds the lone surrogate U+{ord(text[error.start]):04X} at character "
                 f"{error.start}, which is not text; decode the source with errors='replace'"
             ) from error
+
+
+def _is_missing(value: object) -> bool:
+    """Return whether an element stands for a missing value, as None, NaN, and pandas' NA and NaT do."""
+    if isinstance(value, (float, np.floating)):
+        return bool(np.isnan(value))
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def _name_type(value: object) -> str:

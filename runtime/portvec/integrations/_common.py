@@ -13,7 +13,7 @@ import numpy.typing as npt
 from portvec._embedder import StaticEmbedder
 from portvec._messages import install
 from portvec._options import ModelOptions, check_path
-from portvec._tokenization.texts import refuse_single_text
+from portvec._tokenization.texts import check_iterable
 from portvec.errors import MissingExtraError
 
 
@@ -27,8 +27,7 @@ def missing_extra(extra: str, package: str, error: ImportError) -> MissingExtraE
 
 def encode_documents(embedder: StaticEmbedder, texts: Iterable[str]) -> npt.NDArray[np.float32]:
     """Embed a list of texts: float32 (n, dim). A str, which is easily passed by mistake, is refused."""
-    refuse_single_text(texts)
-    return embedder.encode(texts)
+    return embedder.encode(check_iterable(texts))
 
 
 def encode_query(embedder: StaticEmbedder, text: str) -> npt.NDArray[np.float32]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from portvec._tokenization.texts import check_iterable
 from portvec.integrations._common import LazyEmbedder, encode_documents, missing_extra
 
 try:
@@ -51,6 +52,7 @@ class PortvecEmbeddings(TextEmbeddingFunction):
         Raises:
             InputError: an element is neither a str nor None.
         """
+        texts = list(check_iterable(texts))
         rows = iter(encode_documents(self._model.embedder, [text for text in texts if text is not None]))
         return [None if text is None else next(rows) for text in texts]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from portvec._embedder import StaticEmbedder
 from portvec._options import ModelOptions, show_fields
-from portvec._tokenization.texts import refuse_single_text
+from portvec._tokenization.texts import check_iterable
 from portvec.errors import OptionError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Model2VecEmbeddingFunction:
         """Embed documents: a list of float32 (dim,) arrays in input order.
 
         Raises:
-            InputError: `documents` is a single str, or an element is not a str.
+            InputError: `documents` is a str, has no order or is a table, or an element is not a str.
         """
         return self._encode(documents, "documents")
 
@@ -84,7 +84,7 @@ class Model2VecEmbeddingFunction:
         """Embed queries: a list of float32 (dim,) arrays in input order.
 
         Raises:
-            InputError: `queries` is a single str, or an element is not a str.
+            InputError: `queries` is a str, has no order or is a table, or an element is not a str.
         """
         return self._encode(queries, "queries")
 
@@ -92,13 +92,12 @@ class Model2VecEmbeddingFunction:
         """Embed texts: a list of float32 (dim,) arrays in input order.
 
         Raises:
-            InputError: `texts` is a single str, or an element is not a str.
+            InputError: `texts` is a str, has no order or is a table, or an element is not a str.
         """
         return self._encode(texts, "texts")
 
     def _encode(self, texts: Iterable[str], name: str) -> list[npt.NDArray[np.float32]]:
-        refuse_single_text(texts, name)
-        return list(self._embedder.encode(texts))
+        return list(self._embedder.encode(check_iterable(texts, name)))
 
 
 show_fields(

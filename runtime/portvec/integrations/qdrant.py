@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from portvec._embedder import StaticEmbedder
 from portvec._itertools import batched
-from portvec._tokenization.texts import check_texts, refuse_single_text
+from portvec._tokenization.texts import check_iterable, check_texts
 from portvec.errors import OptionError
 from portvec.integrations._common import encode_query, missing_extra
 
@@ -71,8 +71,7 @@ class PortvecEncoder:
             InputError: `texts` is a str, or an element is not one.
             OptionError: `ids` or `payloads` differ from the texts in number.
         """
-        refuse_single_text(texts)
-        check_texts(texts)
+        texts = check_texts(list(check_iterable(texts)))
         for name, given in (("ids", ids), ("payloads", payloads)):
             if given is not None and len(given) != len(texts):
                 raise OptionError(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from portvec._tokenization.forks import Shared
 from portvec._tokenization.token_ids import TokenIds
 
 
@@ -21,11 +23,16 @@ class NanotokenEncoder:
     def __init__(self, path: Path, *, parallel: bool = True) -> None:
         import nanotoken
 
-        self._tokenizer = nanotoken.Tokenizer(str(path))
+        content = path.read_bytes()
+        self._tokenizer = Shared(lambda: nanotoken.Tokenizer.from_json(content))
         # None lets the library decide: it runs in parallel, but not in a forked child.
         self._parallel = None if parallel else False
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return ids without special tokens, padding or truncation."""
-        found = self._tokenizer.encode_batch(texts, add_special_tokens=False, parallel=self._parallel)
+
+        def encode(tokenizer: Any) -> Any:
+            return tokenizer.encode_batch(texts, add_special_tokens=False, parallel=self._parallel)
+
+        found = self._tokenizer.use(encode)
         return TokenIds(found.ids.astype(np.int64), found.offsets)

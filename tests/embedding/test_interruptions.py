@@ -1,0 +1,250 @@
+"""Forks, signal handlers and the end of the interpreter, at the worst moments: nothing hangs or fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="no fork, and no signals to oneself")
+
+START = """
+import os, signal, sys, threading, warnings
+import numpy as np
+from portvec import StaticEmbedder
+from portvec._inference.session import Session
+from portvec._tokenization.backends import ACCELERATORS
+from portvec._tokenization.backends.nanotoken import NanotokenEncoder
+from portvec._tokenization.word_table import WordTable
+
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+folder, batch = sys.argv[1], sys.argv[2]
+TEXTS = {
+    "str": "the value of a function",
+    "chunk": [f"text number {i} of the value" for i in range(1500)],
+    "chunks": [f"text number {i} of the value" for i in range(5000)],
+}
+texts = TEXTS[batch]
+many = TEXTS["chunks"]
+reference = StaticEmbedder.load(folder, threads=1, tokenizer="tokenizers")
+expected = {name: reference.encode(value) for name, value in TEXTS.items()}
+
+def is_right(rows, name):
+    return rows.shape == expected[name].shape and bool(np.abs(rows - expected[name]).max() < 1e-6)
+
+def finish_child():
+    code = 3
+    try:
+        signal.alarm(15)
+        code = 0 if is_right(embedder.encode(texts), batch) else 4
+    finally:
+        os._exit(code)
+
+def wait_for(child):
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print("child", code)
+
+seen = []
+def handle(number, frame):
+    seen.append(is_right(embedder.encode(texts), batch))
+
+if hasattr(signal, "SIGUSR1"):
+    signal.signal(signal.SIGUSR1, handle)
+
+class Slow:
+    name, package, extra = "slow", "slow_module", "fast"
+    models = frozenset({"WordPiece"})
+    def __init__(self, *args, **kwargs):
+        import slow_module
+        raise NotImplementedError  # the word cache is used instead
+
+def use_slow():
+    ACCELERATORS.clear()
+    ACCELERATORS["slow"] = Slow
+"""
+
+# The time-out is for a hang. The scripts themselves need a second or two.
+TIMEOUT = 60
+
+
+def run(tmp_path: Path, artifact: Path, batch: str, script: str, slow_module: str = "") -> str:
+    (tmp_path / "slow_module.py").write_text(slow_module)
+    (tmp_path / "script.py").write_text(START + script)
+    result = subprocess.run(
+        [sys.executable, tmp_path / "script.py", artifact, batch],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert result.stderr == ""
+    assert result.returncode == 0
+    return result.stdout
+
+
+every_batch = pytest.mark.parametrize("batch", ["str", "chunk", "chunks"])
+
+FORK_WHILE_LOADING = """
+use_slow()
+sys.importing = threading.Event()
+embedder = StaticEmbedder.load(folder, threads=2)
+thread = threading.Thread(target=embedder.encode, args=(TEXTS["chunk"],))
+thread.start()
+assert sys.importing.wait(20)
+child = os.fork()
+if child == 0:
+    finish_child()
+wait_for(child)
+thread.join()
+"""
+
+
+@posix
+@every_batch
+def test_fork_while_a_thread_imports_a_faster_tokenizer(tmp_path: Path, tiny: Path, batch: str) -> None:
+    importing = "import sys, time; sys.importing.set(); time.sleep(0.5)"
+    assert run(tmp_path, tiny, batch, FORK_WHILE_LOADING, importing) == "child 0\n"
+
+
+FORK_WHILE_RUNNING = """
+embedder = StaticEmbedder.load(folder, threads=1)
+embedder.encode(many)
+embedder.encode("a")
+inside = threading.Event()
+
+def with_lock(run):
+    '''As in the libraries: an object has a lock, which no fork unlocks.'''
+    locks = {}
+    def locked(self, *args, **kwargs):
+        with locks.setdefault(self, threading.Lock()):
+            if threading.current_thread() is thread:
+                inside.set()
+                threading.Event().wait()
+            return run(self, *args, **kwargs)
+    return locked
+
+OWNER.METHOD = with_lock(OWNER.METHOD)
+thread = threading.Thread(target=embedder.encode, args=(texts,), daemon=True)
+thread.start()
+assert inside.wait(20)
+child = os.fork()
+if child == 0:
+    finish_child()
+wait_for(child)
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@posix
+@every_batch
+@pytest.mark.parametrize(
+    ("owner", "method"), [("Session", "run"), ("Tokenizer", "encode_batch")], ids=["onnxruntime", "nanotoken"]
+)
+def test_fork_while_a_thread_is_inside_a_library(
+    tmp_path: Path, tiny: Path, batch: str, owner: str, method: str
+) -> None:
+    if owner == "Tokenizer":
+        pytest.importorskip("nanotoken")
+    script = FORK_WHILE_RUNNING.replace("OWNER", owner).replace("METHOD", method)
+    if owner == "Tokenizer":
+        script = "from nanotoken import Tokenizer\n" + script
+    assert run(tmp_path, tiny, batch, script) == "child 0\n"
+
+
+@posix
+def test_fork_while_a_thread_runs_a_graph_for_consumers(tmp_path: Path, tiny_model: Path) -> None:
+    from portvec_export import export_model
+
+    artifact = export_model(tiny_model, tmp_path / "artifact", single_file=True)
+    script = FORK_WHILE_RUNNING.replace("OWNER", "Session").replace("METHOD", "run")
+    assert run(tmp_path, artifact, "str", script) == "child 0\n"
+
+
+SIGNAL_WHILE_LOADING = """
+use_slow()
+embedder = StaticEmbedder.load(folder, threads=2)
+assert is_right(embedder.encode(TEXTS["chunk"]), "chunk")
+assert is_right(embedder.encode(many), "chunks")
+print(seen)
+"""
+
+
+@posix
+@every_batch
+def test_signal_while_a_faster_tokenizer_is_imported(tmp_path: Path, tiny: Path, batch: str) -> None:
+    raising = "import signal; signal.raise_signal(signal.SIGUSR1)"
+    assert run(tmp_path, tiny, batch, SIGNAL_WHILE_LOADING, raising) == "[True]\n"
+
+
+SIGNAL_WHILE_ADDING = """
+ACCELERATORS.clear()
+embedder = StaticEmbedder.load(folder, threads=2)
+add = WordTable._add
+raised = []
+def interrupted(*args):
+    if threading.current_thread() is threading.main_thread() and len(raised) < 3:
+        raised.append(True)
+        signal.raise_signal(signal.SIGUSR1)
+    return add(*args)
+WordTable._add = interrupted
+for _ in range(2):
+    assert is_right(embedder.encode(TEXTS["chunk"]), "chunk")
+    assert is_right(embedder.encode(many), "chunks")
+print(set(seen))
+"""
+
+
+@posix
+@every_batch
+def test_signal_while_the_word_cache_learns(tmp_path: Path, tiny: Path, batch: str) -> None:
+    assert run(tmp_path, tiny, batch, SIGNAL_WHILE_ADDING) == "{True}\n"
+
+
+SIGNAL_WHILE_SUBMITTING = """
+from concurrent.futures import ThreadPoolExecutor
+embedder = StaticEmbedder.load(folder, threads=2)
+adjust = ThreadPoolExecutor._adjust_thread_count
+raised = []
+def interrupted(self):  # called with the locks of the pool held
+    if not raised:
+        raised.append(True)
+        signal.raise_signal(signal.SIGUSR1)
+    return adjust(self)
+ThreadPoolExecutor._adjust_thread_count = interrupted
+assert is_right(embedder.encode(many), "chunks")
+print(seen)
+"""
+
+
+@posix
+@every_batch
+def test_signal_while_work_is_submitted_to_the_threads(tmp_path: Path, tiny: Path, batch: str) -> None:
+    assert run(tmp_path, tiny, batch, SIGNAL_WHILE_SUBMITTING) == "[True]\n"
+
+
+THREAD_AFTER_MAIN = """
+embedder = StaticEmbedder.load(folder, threads=2)
+WARM
+def work():
+    threading.main_thread().join()
+    print(is_right(embedder.encode(texts), batch), flush=True)
+threading.Thread(target=work).start()
+"""
+
+AT_EXIT = """
+import atexit
+embedder = StaticEmbedder.load(folder, threads=2)
+WARM
+atexit.register(lambda: print(is_right(embedder.encode(texts), batch)))
+"""
+
+
+@every_batch
+@pytest.mark.parametrize("script", [THREAD_AFTER_MAIN, AT_EXIT], ids=["thread", "atexit"])
+@pytest.mark.parametrize("warm", ["", "embedder.encode(many)"], ids=["first call", "later call"])
+def test_embedding_while_python_shuts_down(
+    tmp_path: Path, tiny: Path, batch: str, script: str, warm: str
+) -> None:
+    assert run(tmp_path, tiny, batch, script.replace("WARM", warm)) == "True\n"
