@@ -5,7 +5,6 @@ model2vec's own loader is not used: its imports take longer than the rest of an 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from model2vec.model import DEFAULT_MAX_LENGTH
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
+from portvec._artifact.files import parse_json, read_file
 from portvec._artifact.layouts import Layout
 from portvec.errors import SourceError
 
@@ -123,14 +123,18 @@ def _build_tokenizer(text: str, path: Path) -> Tokenizer:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+        return read_file(path).decode()
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
+        ) from error
+    except UnicodeDecodeError as error:
         raise SourceError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
 
 
 def _parse_object(text: str, path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise SourceError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
     if not isinstance(value, dict):

@@ -89,9 +89,8 @@ class ConsumerGraph:
 
     def __init__(self, artifact: Artifact, target: Target) -> None:
         graph = target.graph or fmt.GRAPH
-        path = check_graph(artifact, graph, fmt.data_of(graph))
-        # Threads share one session, because the table may be in its memory.
-        self._session = Session(path, target, inputs={fmt.INPUT_IDS: _INT64, fmt.ATTENTION_MASK: _INT64})
+        checked = check_graph(artifact, graph, fmt.data_of(graph))
+        self._session = Session(checked, target, inputs={fmt.INPUT_IDS: _INT64, fmt.ATTENTION_MASK: _INT64})
 
     def run(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return float32 (tiles * texts, width), tile after tile."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from portvec._artifact import format as fmt
 from portvec._artifact.conformance import Conformance
@@ -16,6 +17,9 @@ from portvec._tokenization.growing import GrowingEncoder
 from portvec._tokenization.tokenizer import Encoder, Tokenizer
 from portvec._tokenization.word_cache import WordEncoder
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 AUTO = "auto"
 
@@ -48,12 +52,13 @@ def choose_tokenizer(
     """
     if choice not in (AUTO, NAME, *accelerators):
         raise OptionError(describe_unknown("tokenizer", choice, [AUTO, NAME, *accelerators]))
+    candidates = _Candidates(artifact, parallel)
     if choice in accelerators:
-        return Tokenizer(_require(artifact, accelerators[choice], parallel), artifact.manifest)
-    plain = PlainEncoder(artifact.path(fmt.TOKENIZER), parallel=parallel)
+        return Tokenizer(candidates.require(accelerators[choice]), artifact.manifest)
+    plain = PlainEncoder(artifact.path(fmt.TOKENIZER), candidates.tokenizer_json, parallel=parallel)
 
     def load_faster() -> Encoder:
-        accelerated = _find(artifact, accelerators.values(), parallel) if choice == AUTO else None
+        accelerated = candidates.find(accelerators.values()) if choice == AUTO else None
         if accelerated is not None:
             return accelerated
         rules = find_cutting_rules(plain.tokenizer)
@@ -63,44 +68,65 @@ def choose_tokenizer(
     return Tokenizer(encoder, artifact.manifest)
 
 
-def _require(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encoder:
-    """Return the encoder of one accelerator."""
-    name = accelerator.name
-    if find_spec(accelerator.package) is None:
-        raise MissingExtraError(f"tokenizer {name!r} is not installed; {install(accelerator.extra)}")
-    encoder = _load(artifact, accelerator, parallel)
-    if encoder is None:
-        raise ArtifactError(
-            f"{artifact.folder}: {name} does not give this model's token ids; use tokenizer='auto'"
-        )
-    return encoder
+class _Candidates:
+    """Accelerators for an artifact. It holds what loading them takes, because that may happen much later."""
 
+    def __init__(self, artifact: Artifact, parallel: bool) -> None:
+        self.tokenizer_json = artifact.read(fmt.TOKENIZER)
+        self._recorded = artifact.read(fmt.CONFORMANCE)
+        self._folder = artifact.folder
+        self._manifest = artifact.manifest
+        self._parallel = parallel
 
-def _find(artifact: Artifact, accelerators: Iterable[Accelerator], parallel: bool) -> Encoder | None:
-    """Return the encoder of the first accelerator that supports the model and is installed and exact."""
-    for accelerator in accelerators:
-        if artifact.manifest.tokenizer.model in accelerator.models and find_spec(accelerator.package):
-            encoder = _load(artifact, accelerator, parallel)
-            if encoder is not None:
-                return encoder
-    return None
+    def require(self, accelerator: Accelerator) -> Encoder:
+        """Return the encoder of one accelerator.
 
-
-def _load(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encoder | None:
-    """Return the encoder if it reproduces the recorded ids, else None."""
-    import logging
-
-    log = logging.getLogger("portvec")
-    recorded = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
-    try:
-        encoder = accelerator(artifact.path(fmt.TOKENIZER), parallel=parallel)
-        token_ids = Tokenizer(encoder, artifact.manifest).tokenize(recorded.texts).lists()
-    except Exception as error:  # a tokenizer that the library does not support, or a fault in the library
-        log.info("%s: %s is not used (%s)", artifact.folder, accelerator.name, error)
-        return None
-    if token_ids == recorded.token_ids:
+        Raises:
+            MissingExtraError: it is not installed.
+            ArtifactError: it does not give the recorded ids, or these cannot be read.
+        """
+        name = accelerator.name
+        if find_spec(accelerator.package) is None:
+            raise MissingExtraError(f"tokenizer {name!r} is not installed; {install(accelerator.extra)}")
+        encoder = self._load(accelerator)
+        if encoder is None:
+            raise ArtifactError(
+                f"{self._folder}: {name} does not give this model's token ids; use tokenizer='auto'"
+            )
         return encoder
-    log.warning(
-        "%s: %s is not used, its ids differ from the recorded ones", artifact.folder, accelerator.name
-    )
-    return None
+
+    def find(self, accelerators: Iterable[Accelerator]) -> Encoder | None:
+        """Return the encoder of the first accelerator that supports the model and is installed and exact."""
+        for accelerator in accelerators:
+            if self._manifest.tokenizer.model in accelerator.models and find_spec(accelerator.package):
+                try:
+                    encoder = self._load(accelerator)
+                except ArtifactError as error:  # without recorded ids, none can be trusted
+                    _log().warning("%s is not used: %s", accelerator.name, error)
+                    return None
+                if encoder is not None:
+                    return encoder
+        return None
+
+    def _load(self, accelerator: Accelerator) -> Encoder | None:
+        """Return the encoder if it reproduces the recorded ids, else None."""
+        path = self._folder / fmt.CONFORMANCE
+        recorded = Conformance.read(self._recorded, path, self._manifest)
+        try:
+            encoder = accelerator(self.tokenizer_json, parallel=self._parallel)
+            token_ids = Tokenizer(encoder, self._manifest).tokenize(recorded.texts).lists()
+        except Exception as error:  # a tokenizer that the library does not support, or a fault in the library
+            _log().info("%s: %s is not used (%s)", self._folder, accelerator.name, error)
+            return None
+        if token_ids == recorded.token_ids:
+            return encoder
+        _log().warning(
+            "%s: %s is not used, its ids differ from the recorded ones", self._folder, accelerator.name
+        )
+        return None
+
+
+def _log() -> Logger:
+    import logging  # slow to import, and seldom needed
+
+    return logging.getLogger("portvec")

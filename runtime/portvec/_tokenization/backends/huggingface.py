@@ -33,15 +33,17 @@ disable_pool_after_fork()
 class PlainEncoder:
     """`tokenizers` on whole texts.
 
-    `parallel` allows its own pool of one thread per core.
+    `content` is that of tokenizer.json at `path`, which is read if it is not given. `parallel` allows its own
+    pool of one thread per core.
     """
 
     name = NAME
 
-    def __init__(self, path: Path, *, parallel: bool = True) -> None:
+    def __init__(self, path: Path, content: bytes | None = None, *, parallel: bool = True) -> None:
         self._path = path
+        self._content = path.read_bytes() if content is None else content
         self._parallel = parallel
-        self.tokenizer = load_tokenizer(path)
+        self.tokenizer = load_tokenizer(self._content, path)
         self._without_separator: Tokenizer | None = None
         self._begins: npt.NDArray[np.bool_] | None = None
         self._is_joinable = not depends_on_position(self.tokenizer)
@@ -52,7 +54,7 @@ class PlainEncoder:
         if self._is_joinable and not any(SEPARATOR in text for text in texts):
             return self.encode_separated(texts, SEPARATOR)
         if self._without_separator is None:
-            self._without_separator = load_tokenizer(self._path)
+            self._without_separator = load_tokenizer(self._content, self._path)
         return flatten(list(self._ids(self._without_separator, texts)))
 
     def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
@@ -90,14 +92,16 @@ class PlainEncoder:
         return (tokenizer.encode(text, add_special_tokens=False).ids for text in texts)
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
+def load_tokenizer(content: bytes, path: Path) -> Tokenizer:
     """Load tokenizer.json without its truncation and its padding, which would change the mean.
+
+    `path` names it in errors.
 
     Raises:
         ArtifactError: the file is not a tokenizer.
     """
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_buffer(content)
     except Exception as error:  # the library raises bare Exception
         raise ArtifactError(f"{path}: not a tokenizer that can be loaded ({error})") from error
     tokenizer.no_padding()

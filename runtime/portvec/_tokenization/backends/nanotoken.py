@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -18,10 +17,10 @@ class NanotokenEncoder:
     extra = "fast"
     models = frozenset({"WordPiece"})
 
-    def __init__(self, path: Path, *, parallel: bool = True) -> None:
+    def __init__(self, content: bytes, *, parallel: bool = True) -> None:
         import nanotoken
 
-        self._tokenizer = nanotoken.Tokenizer(str(path))
+        self._tokenizer = nanotoken.Tokenizer.from_json(content)
         # None lets the library decide: it runs in parallel, but not in a forked child.
         self._parallel = None if parallel else False
 
