@@ -87,6 +87,7 @@ class CheckedGraph:
             elif table is not None:
                 location = {"key": b"location", "value": self._data.encode()}
                 tensor = {**tensor, "external_data": [location], "data_location": _EXTERNAL}
+                del tensor["raw_data"]
             tensors.append(tensor)
         graph = {**self._model["graph"], "initializer": tensors}
         return encode({**self._model, "graph": graph}, MODEL)
@@ -136,11 +137,11 @@ def _check_model(model: Message, tensors: _Tensors, dim: int, where: str) -> Che
     columns = min(dim, _MAX_COLUMNS)
     for batch in _BATCHES:
         work = _Sizes(arrays, *batch).of_model(graph)
-        # int4 multiplies the weights of all blocks of a vector by all of its values.
+        # Seven times what the exporter's graphs need for a token, or more. Squares are for int4, which
+        # multiplies the weights of all blocks of a vector by all of its values.
         elements = (1 << 12) + 64 * columns + columns**2 // 16 + 8 * stored
-        if work.elements > math.prod(batch) * elements or work.products > math.prod(batch) * (
-            columns**2 + 8 * stored
-        ):
+        products = columns**2 + 8 * stored
+        if work.elements > elements * math.prod(batch) or work.products > products * math.prod(batch):
             raise UnknownContentError("results whose size is out of proportion to the texts")
     for tensor in graph["initializer"]:
         name = tensor["name"].decode()

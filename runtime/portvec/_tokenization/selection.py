@@ -52,13 +52,17 @@ def choose_tokenizer(
     """
     if choice not in (AUTO, NAME, *accelerators):
         raise OptionError(describe_unknown("tokenizer", choice, [AUTO, NAME, *accelerators]))
-    candidates = _Candidates(artifact, parallel)
+    content = artifact.read(fmt.TOKENIZER)
     if choice in accelerators:
-        return Tokenizer(candidates.require(accelerators[choice]), artifact.manifest)
-    plain = PlainEncoder(artifact.path(fmt.TOKENIZER), candidates.tokenizer_json, parallel=parallel)
+        encoder = _require(accelerators[choice], _Trial(artifact, content, parallel))
+        return Tokenizer(encoder, artifact.manifest)
+    plain = PlainEncoder(artifact.path(fmt.TOKENIZER), content, parallel=parallel)
+    model = artifact.manifest.tokenizer.model
+    candidates = [each for each in accelerators.values() if choice == AUTO and model in each.models]
+    trial = _Trial(artifact, content, parallel) if candidates else None
 
     def load_faster() -> Encoder:
-        accelerated = candidates.find(accelerators.values()) if choice == AUTO else None
+        accelerated = _find(candidates, trial) if trial else None
         if accelerated is not None:
             return accelerated
         rules = find_cutting_rules(plain.tokenizer)
@@ -68,60 +72,63 @@ def choose_tokenizer(
     return Tokenizer(encoder, artifact.manifest)
 
 
-class _Candidates:
-    """Accelerators for an artifact. It holds what loading them takes, because that may happen much later."""
+def _require(accelerator: Accelerator, trial: _Trial) -> Encoder:
+    """Return the encoder of one accelerator."""
+    name = accelerator.name
+    if find_spec(accelerator.package) is None:
+        raise MissingExtraError(f"tokenizer {name!r} is not installed; {install(accelerator.extra)}")
+    encoder = trial.load(accelerator)
+    if encoder is None:
+        raise ArtifactError(
+            f"{trial.folder}: {name} does not give this model's token ids; use tokenizer='auto'"
+        )
+    return encoder
 
-    def __init__(self, artifact: Artifact, parallel: bool) -> None:
-        self.tokenizer_json = artifact.read(fmt.TOKENIZER)
-        self._recorded = artifact.read(fmt.CONFORMANCE)
-        self._folder = artifact.folder
+
+def _find(accelerators: Iterable[Accelerator], trial: _Trial) -> Encoder | None:
+    """Return the encoder of the first accelerator that is installed and exact."""
+    for accelerator in accelerators:
+        if find_spec(accelerator.package):
+            try:
+                encoder = trial.load(accelerator)
+            except ArtifactError as error:  # without recorded ids, none can be trusted
+                _log().warning("%s is not used: %s", accelerator.name, error)
+                return None
+            if encoder is not None:
+                return encoder
+    return None
+
+
+class _Trial:
+    """Compares accelerators with the ids that an artifact recorded.
+
+    It holds what that takes, because accelerators may be loaded much later than the artifact.
+    """
+
+    def __init__(self, artifact: Artifact, tokenizer_json: bytes, parallel: bool) -> None:
+        self.folder = artifact.folder
         self._manifest = artifact.manifest
+        self._tokenizer_json = tokenizer_json
+        self._recorded = artifact.read(fmt.CONFORMANCE)
         self._parallel = parallel
 
-    def require(self, accelerator: Accelerator) -> Encoder:
-        """Return the encoder of one accelerator.
+    def load(self, accelerator: Accelerator) -> Encoder | None:
+        """Return the encoder if it reproduces the recorded ids, else None.
 
         Raises:
-            MissingExtraError: it is not installed.
-            ArtifactError: it does not give the recorded ids, or these cannot be read.
+            ArtifactError: the recorded ids cannot be read.
         """
-        name = accelerator.name
-        if find_spec(accelerator.package) is None:
-            raise MissingExtraError(f"tokenizer {name!r} is not installed; {install(accelerator.extra)}")
-        encoder = self._load(accelerator)
-        if encoder is None:
-            raise ArtifactError(
-                f"{self._folder}: {name} does not give this model's token ids; use tokenizer='auto'"
-            )
-        return encoder
-
-    def find(self, accelerators: Iterable[Accelerator]) -> Encoder | None:
-        """Return the encoder of the first accelerator that supports the model and is installed and exact."""
-        for accelerator in accelerators:
-            if self._manifest.tokenizer.model in accelerator.models and find_spec(accelerator.package):
-                try:
-                    encoder = self._load(accelerator)
-                except ArtifactError as error:  # without recorded ids, none can be trusted
-                    _log().warning("%s is not used: %s", accelerator.name, error)
-                    return None
-                if encoder is not None:
-                    return encoder
-        return None
-
-    def _load(self, accelerator: Accelerator) -> Encoder | None:
-        """Return the encoder if it reproduces the recorded ids, else None."""
-        path = self._folder / fmt.CONFORMANCE
-        recorded = Conformance.read(self._recorded, path, self._manifest)
+        recorded = Conformance.read(self._recorded, self.folder / fmt.CONFORMANCE, self._manifest)
         try:
-            encoder = accelerator(self.tokenizer_json, parallel=self._parallel)
+            encoder = accelerator(self._tokenizer_json, parallel=self._parallel)
             token_ids = Tokenizer(encoder, self._manifest).tokenize(recorded.texts).lists()
         except Exception as error:  # a tokenizer that the library does not support, or a fault in the library
-            _log().info("%s: %s is not used (%s)", self._folder, accelerator.name, error)
+            _log().info("%s: %s is not used (%s)", self.folder, accelerator.name, error)
             return None
         if token_ids == recorded.token_ids:
             return encoder
         _log().warning(
-            "%s: %s is not used, its ids differ from the recorded ones", self._folder, accelerator.name
+            "%s: %s is not used, its ids differ from the recorded ones", self.folder, accelerator.name
         )
         return None
 
