@@ -71,7 +71,7 @@ def export_artifact(
             step()
             card = render_model_card(manifest, checked, front_matter)
             (staging / fmt.CARD).write_text(card, encoding="utf-8")
-    return Artifact(Path(output).expanduser(), manifest)
+    return open_artifact(Path(output).expanduser())
 
 
 def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -> Manifest:

@@ -215,7 +215,7 @@ def _copy(artifact: Artifact, target: Path) -> Artifact:
                 os.link(real, staging / name)  # saves a second copy on the disk where it works
             except OSError:
                 shutil.copyfile(real, staging / name)
-    return replace(artifact, folder=target)
+    return open_artifact(target)
 
 
 def _check_options(manifest: Manifest, options: ModelOptions, where: str) -> None:

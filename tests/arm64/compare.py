@@ -115,7 +115,8 @@ def _make_artifacts(work: Path, corpora: list[str]) -> None:
     for name, sample in SAMPLES.items():
         export_model(sample.build(work / "models" / name), work / "artifacts" / name, **sample.export)
     bundled = StaticEmbedder.load(work / "artifacts" / "float32").manifest
-    recorded = Conformance.read(work / "artifacts" / "float32" / "conformance.json", bundled)
+    path = work / "artifacts" / "float32" / "conformance.json"
+    recorded = Conformance.read(path.read_bytes(), path, bundled)
     everything = [
         *paragraphs(DOCSTRINGS),
         *recorded.texts,

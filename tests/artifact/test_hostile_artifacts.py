@@ -1,28 +1,22 @@
-"""Artifacts made to do harm: nothing outside the folder is read, nothing runs that should not."""
+"""Artifacts made to do harm: links, hidden files, ids beyond the table, damaged manifests and tokenizers."""
 
 from __future__ import annotations
 
 import json
-import random
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
 
 from damage import edit, replace_file
 from folders import contents
 from portvec import StaticEmbedder, verify
-from portvec._artifact.folder import Artifact, open_artifact
 from portvec._artifact.manifest import Manifest
-from portvec._inference.graph_validation import check_graph
 from portvec.errors import ArtifactError
 from portvec_export import export_model
 from project import FUZZ
@@ -31,118 +25,6 @@ FIELDS = ["format", "format_version", "source", "files", "dim", "dtype", "head",
 
 
 GRAPHS = ["portvec.graph", "portvec.single.graph", "onnx/model.onnx"]
-
-
-def rewrite_graph(folder: Path, name: str, change: Callable[[onnx.ModelProto], object]) -> None:
-    """Change a graph and fix the manifest, as an attacker would."""
-    model = onnx.load_model_from_string((folder / name).read_bytes())
-    change(model)
-    replace_file(folder, name, model.SerializeToString())
-
-
-def set_external(name: str, value: str) -> Callable[[onnx.ModelProto], object]:
-    def change(model: onnx.ModelProto) -> None:
-        tensor = next(t for t in model.graph.initializer if t.external_data)
-        next(entry for entry in tensor.external_data if entry.key == name).value = value
-
-    return change
-
-
-def set_domain(model: onnx.ModelProto) -> None:
-    model.graph.node[0].domain = "com.microsoft"
-
-
-def add_opset(model: onnx.ModelProto) -> None:
-    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-
-
-def add_branch(model: onnx.ModelProto) -> None:
-    body = helper.make_graph([], "body", [], [])
-    model.graph.node.append(helper.make_node("If", ["masked"], ["x"], then_branch=body, else_branch=body))
-
-
-def add_loop(model: onnx.ModelProto) -> None:
-    body = helper.make_graph([], "body", [], [])
-    model.graph.node.append(helper.make_node("Loop", ["masked"], ["x"], body=body))
-
-
-def add_scan(*nodes: onnx.NodeProto) -> Callable[[onnx.ModelProto], object]:
-    """A Scan is allowed; what it repeats is checked like the rest."""
-
-    def change(model: onnx.ModelProto) -> None:
-        body = helper.make_graph(nodes, "body", [], [])
-        model.graph.node.append(helper.make_node("Scan", ["x"], ["y"], body=body, num_scan_inputs=1))
-
-    return change
-
-
-INNER_SCAN = helper.make_node(
-    "Scan", ["x"], ["y"], body=helper.make_graph([], "body", [], []), num_scan_inputs=1
-)
-
-
-def add_function(model: onnx.ModelProto) -> None:
-    model.functions.append(helper.make_function("x", "F", [], [], [], [helper.make_opsetid("", 14)]))
-
-
-def add_sparse(model: onnx.ModelProto) -> None:
-    values = numpy_helper.from_array(np.ones(1, np.float32), "s")
-    indices = numpy_helper.from_array(np.zeros(1, np.int64))
-    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [2]))
-
-
-def add_constant_with_external_data(model: onnx.ModelProto) -> None:
-    tensor = TensorProto(name="c", data_type=1, dims=[1], data_location=TensorProto.EXTERNAL)
-    tensor.external_data.add(key="location", value="/etc/passwd")
-    model.graph.node.append(helper.make_node("Constant", [], ["c"], value=tensor))
-
-
-HOSTILE: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
-    "absolute external data": (set_external("location", "/etc/passwd"), "external data in b'/etc/passwd'"),
-    "external data above": (
-        set_external("location", "../../secret"),
-        r"external data in b'\.\./\.\./secret'",
-    ),
-    "external data in another file": (
-        set_external("location", "model.onnx"),
-        "external data in b'model.onnx'",
-    ),
-    "external data in a constant": (add_constant_with_external_data, "external data in b'/etc/passwd'"),
-    "operator of another domain": (set_domain, "operators of the domain b'com.microsoft'"),
-    "operator set of another domain": (add_opset, "operators of the domain b'com.microsoft'"),
-    "branch": (add_branch, r"a subgraph \(a loop or condition\)"),
-    "loop": (add_loop, r"a subgraph \(a loop or condition\)"),
-    "scan within a scan": (add_scan(INNER_SCAN), r"a subgraph \(a loop or condition\)"),
-    "operator of another domain in a scan": (
-        add_scan(helper.make_node("F", ["x"], ["y"], domain="com.microsoft")),
-        "operators of the domain b'com.microsoft'",
-    ),
-    "function": (add_function, "functions or training information"),
-    "sparse tensor": (add_sparse, "sparse tensors"),
-}
-
-
-@pytest.mark.parametrize("graph", GRAPHS)
-@pytest.mark.parametrize("name", HOSTILE)
-def test_graph_is_refused_before_onnxruntime_sees_it(name: str, graph: str, tiny: Path) -> None:
-    change, message = HOSTILE[name]
-    rewrite_graph(tiny, graph, change)
-    with pytest.raises(
-        ArtifactError, match=f"{graph}: holds {message}, which no portvec artifact has; do not"
-    ):
-        verify(tiny)
-    if graph != "onnx/model.onnx":
-        with pytest.raises(ArtifactError, match=f"holds {message}, which"):
-            StaticEmbedder.load(tiny).encode("a text")
-
-
-@pytest.mark.parametrize(
-    ("key", "value"), [("offset", "99999999"), ("length", "99999999999"), ("offset", "-8")]
-)
-def test_external_data_beyond_its_file(tiny: Path, key: str, value: str) -> None:
-    rewrite_graph(tiny, "portvec.graph", set_external(key, value))
-    with pytest.raises(ArtifactError, match=r"onnxruntime cannot load this graph \("):
-        StaticEmbedder.load(tiny)
 
 
 def test_graph_that_the_manifest_does_not_list_is_not_used(tiny: Path) -> None:
@@ -256,18 +138,6 @@ def test_a_flipped_bit_in_any_byte_of_the_graph_is_refused_at_load(tiny: Path) -
             StaticEmbedder.load(tiny)
 
 
-def test_damaged_graphs_with_a_fitting_manifest_never_crash(tiny: Path) -> None:
-    original = (tiny / "portvec.graph").read_bytes()
-    rng = random.Random(3)
-    for _ in range(300):
-        damaged = bytearray(original)
-        for _ in range(rng.randint(1, 4)):
-            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
-        replace_file(tiny, "portvec.graph", bytes(damaged))
-        with suppress(ArtifactError):
-            StaticEmbedder.load(tiny).encode(["the value", ""])
-
-
 @pytest.mark.fuzz
 class TestFuzz:
     @settings(max_examples=300 * FUZZ, deadline=None)
@@ -305,19 +175,6 @@ class TestFuzz:
                 assert field.replace("format_version", "format version") in problem
 
         replace()
-
-    def test_graph_reader(self, tiny: Path, tmp_path: Path) -> None:
-        original = (tiny / "onnx" / "model.onnx").read_bytes()
-        artifact = Artifact(tmp_path, open_artifact(tiny).manifest)
-
-        @settings(max_examples=500 * FUZZ, deadline=None)
-        @given(st.binary(max_size=200), st.integers(0, len(original)), st.integers(0, 50))
-        def read(inserted: bytes, position: int, removed: int) -> None:
-            (tmp_path / "graph").write_bytes(original[:position] + inserted + original[position + removed :])
-            with suppress(ArtifactError):
-                check_graph(artifact, "graph", "model.onnx_data")
-
-        read()
 
     def test_damaged_tokenizer(self, tiny: Path) -> None:
         original = (tiny / "tokenizer.json").read_bytes()

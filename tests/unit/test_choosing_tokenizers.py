@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from damage import replace_file
 from portvec._artifact.folder import Artifact, open_artifact
 from portvec._tokenization.backends.huggingface import PlainEncoder
 from portvec._tokenization.selection import choose_tokenizer
@@ -30,11 +32,11 @@ class FakeAccelerator:
     shift = 0
     loaded: list[bool]  # what each was told about threads
 
-    def __init__(self, path: Path, *, parallel: bool) -> None:
+    def __init__(self, content: bytes, *, parallel: bool) -> None:
         self.loaded.append(parallel)
         if self.error is not None:
             raise self.error
-        self._plain = PlainEncoder(path)
+        self._plain = PlainEncoder(Path("tokenizer.json"), content)
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         return flatten(
@@ -135,12 +137,11 @@ def test_nothing_is_loaded_before_it_is_needed(artifact: Artifact) -> None:
     assert len(accelerators["fake"].loaded) == 1
 
 
-def test_models_that_cannot_be_cut_run_on_tokenizers(artifact: Artifact) -> None:
-    path = artifact.path("tokenizer.json")
-    text = path.read_text(encoding="utf-8")
-    assert '"clean_text":true' in text
-    path.write_text(text.replace('"clean_text":true', '"clean_text":false'), encoding="utf-8")
-    assert name_of(artifact, "tokenizers", {}) == "tokenizers"
+def test_models_that_cannot_be_cut_run_on_tokenizers(tiny: Path) -> None:
+    text = (tiny / "tokenizer.json").read_bytes()
+    assert b'"clean_text":true' in text
+    replace_file(tiny, "tokenizer.json", text.replace(b'"clean_text":true', b'"clean_text":false'))
+    assert name_of(open_artifact(tiny), "tokenizers", {}) == "tokenizers"
 
 
 @pytest.mark.parametrize("parallel", [True, False])
@@ -153,7 +154,19 @@ def test_accelerators_are_told_whether_they_may_use_threads(
     assert accelerators["fake"].loaded == [parallel]
 
 
-def test_errors_of_an_artifact_are_not_blamed_on_texts(artifact: Artifact) -> None:
-    artifact.path("conformance.json").write_text("{}")
-    with pytest.raises(ArtifactError, match=r"conformance\.json: not a list of recorded texts"):
-        choose_tokenizer(artifact, accelerators=fake()).tokenize(LONG)
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"texts": []}', b"[" * 100_000, b"\xff"])
+def test_damaged_recorded_texts_cost_the_accelerator_only(
+    tiny: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = choose_tokenizer(open_artifact(tiny), "tokenizers").tokenize(LONG).lists()
+    replace_file(tiny, "conformance.json", content)
+    artifact = open_artifact(tiny)
+    problem = f"{tiny / 'conformance.json'}: (not a list of|has no) recorded text.*; export the model again"
+    tokenizer = choose_tokenizer(artifact, accelerators=fake())
+    with caplog.at_level(logging.WARNING, "portvec"):
+        assert tokenizer.tokenize(LONG).lists() == expected
+    assert tokenizer.name == CACHING
+    (record,) = caplog.records
+    assert re.fullmatch(f"fake is not used: {problem}", record.getMessage())
+    with pytest.raises(ArtifactError, match=f"^{problem}$"):
+        choose_tokenizer(artifact, "fake", accelerators=fake())

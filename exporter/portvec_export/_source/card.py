@@ -9,8 +9,11 @@ from typing import Any
 import yaml
 
 from portvec._artifact import format as fmt
+from portvec._artifact.files import read_file
 from portvec._artifact.manifest import Source
 
+# The longest cards on the Hub have a few MiB.
+_LIMIT = 1 << 24
 _KEPT = ("license", "license_name", "license_link", "language")
 
 
@@ -32,9 +35,9 @@ def _parse(card: Path) -> dict[str, Any]:
     A card is optional, so one that is missing or cannot be read counts as empty.
     """
     try:
-        text = card.read_text(encoding="utf-8")
+        text = read_file(card, _LIMIT).decode()
         matter = re.match(r"\s*---\s*?\n(.*?)\n---\s*?\n", text, re.DOTALL)
         values = yaml.safe_load(matter[1]) if matter else None
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -5,7 +5,6 @@ model2vec's own loader is not used: its imports take longer than the rest of an 
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from model2vec.model import DEFAULT_MAX_LENGTH
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
+from portvec._artifact.files import parse_json, read_file
 from portvec._artifact.layouts import Layout
 from portvec._failures import failures_become
 from portvec.errors import SourceError
@@ -151,14 +151,18 @@ def _build_tokenizer(text: str, path: Path) -> Tokenizer:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
+        return read_file(path).decode()
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
+        ) from error
+    except UnicodeDecodeError as error:
         raise SourceError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
 
 
 def _parse_object(text: str, path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise SourceError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
     if not isinstance(value, dict):

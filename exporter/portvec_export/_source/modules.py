@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from portvec._artifact.files import parse_json, read_file
 from portvec._artifact.layouts import MODULES, Layout
 from portvec.errors import SourceError
 
@@ -54,7 +54,7 @@ def check_modules(folder: Path, layout: Layout, config: Mapping[str, Any], *, ma
 def _read(path: Path) -> list[tuple[str, str]]:
     """Return the class name and the folder of each module."""
     try:
-        modules = json.loads(path.read_text(encoding="utf-8"))
+        modules = parse_json(read_file(path))
         return [(str(module["type"]).rsplit(".", 1)[-1], str(module.get("path", ""))) for module in modules]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise SourceError(f"{path}: not a list of modules ({error}); fetch the model again") from error

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from portvec._artifact import format as fmt
+from portvec._artifact.files import Content, parse_json
 from portvec._artifact.manifest import Manifest
 from portvec.errors import ArtifactError
 
@@ -47,21 +48,21 @@ class Conformance:
         return head + ",\n".join(lines) + "\n]}\n"
 
     @classmethod
-    def read(cls, path: Path, manifest: Manifest) -> Conformance:
-        """Read conformance.json.
+    def read(cls, content: Content, path: Path, manifest: Manifest) -> Conformance:
+        """Read the content of conformance.json; `path` names it in errors.
 
         Raises:
-            ArtifactError: the file cannot be read, or is not a list of recorded texts.
+            ArtifactError: it is not a list of recorded texts.
         """
         try:
-            cases: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["texts"]
+            cases: list[dict[str, Any]] = parse_json(content)["texts"]
             read = cls(
                 texts=[str(case["text"]) for case in cases],
                 token_ids=[[int(token_id) for token_id in case["token_ids"]] for case in cases],
                 embeddings=_column(cases, "embedding", manifest.dim),
                 logits=_column(cases, "logits", manifest.head.outputs) if manifest.head else None,
             )
-        except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise ArtifactError(
                 f"{path}: not a list of recorded texts ({error}); export the model again"
             ) from error

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from portvec._artifact import format as fmt
+from portvec._artifact.files import JSON_LIMIT, MANIFEST_LIMIT, Content, hold_file, read_file
 from portvec._artifact.manifest import FileRecord, Manifest
 from portvec._messages import no_such_folder
 from portvec.errors import ArtifactError
@@ -15,23 +18,44 @@ from portvec.errors import ArtifactError
 _HASH_CHUNK = 1 << 20  # bytes
 # A graph of up to this many bytes has no table in it, so hashing it at every load is cheap.
 _SMALL = 1 << 16
+# How often, and how many seconds apart, an artifact is opened that another process replaces meanwhile.
+_ATTEMPTS, _PAUSE = 20, 0.01
 
 
 @dataclass(frozen=True)
 class Artifact:
     """An artifact folder whose manifest is valid and whose files have the recorded sizes.
 
+    The contents of its files are those of one moment. They stay the same if the folder is replaced or
+    deleted. On Windows, the folder cannot be while they are held.
+
     Attributes:
         folder: path of the folder.
         manifest: what it holds and where it came from.
+        contents: content of each file that the manifest lists, by its path in the folder.
     """
 
     folder: Path
     manifest: Manifest
+    contents: Mapping[str, Content] = field(repr=False, compare=False)
 
     def path(self, name: str) -> Path:
         """Return the path of one of the artifact's files."""
         return self.folder / name
+
+    def read(self, name: str) -> Content:
+        """Return the content of one of the artifact's JSON files, which may be mapped.
+
+        Raises:
+            ArtifactError: it is too large.
+        """
+        content = self.contents[name]
+        if len(content) > JSON_LIMIT:
+            raise ArtifactError(
+                f"{self.path(name)}: {len(content):,} bytes, and such a file has at most {JSON_LIMIT:,}; "
+                "do not use this artifact"
+            )
+        return content
 
     def list_files(self) -> list[str]:
         """Return paths in the folder: the manifest, the files that it lists, and the model card if any."""
@@ -40,39 +64,96 @@ class Artifact:
 
 
 def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
-    """Read the manifest of `folder`, check the sizes of its files, and hash its small graphs.
+    """Read the manifest of `folder`, open the files that it lists, and hash the small graphs.
 
     `check_hashes` reads the rest. With `links`, files may be links, as they are in huggingface_hub's cache.
 
     Raises:
-        ArtifactError: the manifest is missing or invalid, or a listed file is missing, is a link, or has
-            another size or hash.
+        ArtifactError: the manifest is missing or invalid, or a listed file is missing, cannot be read, is a
+            link, or has another size or hash.
     """
-    manifest_path = folder / fmt.MANIFEST
+    for _ in range(_ATTEMPTS):
+        text = _read_manifest(folder)
+        try:
+            artifact = _open(folder, text, links)
+        except ArtifactError:
+            if _has_manifest(folder, text):
+                raise
+        else:
+            if _has_manifest(folder, text):
+                return artifact
+        # The files may be those of two artifacts, because another process replaced the folder meanwhile.
+        time.sleep(_PAUSE)
+    raise ArtifactError(f"{folder}: replaced again and again while it was opened; load it again later")
+
+
+def _read_manifest(folder: Path) -> bytes:
+    path = folder / fmt.MANIFEST
     try:
-        text = manifest_path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+        return read_file(path, MANIFEST_LIMIT)
+    except (FileNotFoundError, NotADirectoryError) as error:
         if not os.path.lexists(folder):
             raise ArtifactError(no_such_folder(folder, "artifact folder")) from error
         raise ArtifactError(
             f"{folder}: no {fmt.MANIFEST}, so this is not a portvec artifact; make one with 'portvec export'"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{manifest_path}: cannot be read ({error})") from error
-    artifact = Artifact(folder, Manifest.from_json(text, str(manifest_path)))
-    files = artifact.manifest.files
-    for graph in (fmt.GRAPH, *(variant.graph for variant in artifact.manifest.variants.values())):
+    except OSError as error:
+        raise ArtifactError(_unreadable(path, error)) from error
+
+
+def _has_manifest(folder: Path, text: bytes) -> bool:
+    """Return whether the manifest still is what it was."""
+    try:
+        return read_file(folder / fmt.MANIFEST, MANIFEST_LIMIT) == text
+    except OSError:
+        return False
+
+
+def _open(folder: Path, text: bytes, links: bool) -> Artifact:
+    manifest = Manifest.from_json(text, str(folder / fmt.MANIFEST))
+    files = manifest.files
+    for graph in (fmt.GRAPH, *(variant.graph for variant in manifest.variants.values())):
         data = fmt.data_of(graph)
         if data not in files and os.path.lexists(folder / data):
             raise ArtifactError(
                 f"{folder / data}: not listed in {fmt.MANIFEST}; copy the folder again, or export again"
             )
-    for name, record in files.items():
-        _check_file(folder, name, record, links)
+    root = None if links else folder.resolve()
+    artifact = Artifact(
+        folder, manifest, {name: _hold(folder, name, record, root) for name, record in files.items()}
+    )
     for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH):
         if name in files and files[name].size <= _SMALL:
             _check_hash(artifact, name)
     return artifact
+
+
+def _hold(folder: Path, name: str, record: FileRecord, root: Path | None) -> Content:
+    """Return the content of a file, which must not be a link out of `root` if that is given."""
+    path = folder / name
+    try:
+        content = hold_file(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ArtifactError(
+            f"{path}: missing, but listed in {fmt.MANIFEST}; copy the whole folder, or export again"
+        ) from error
+    except OSError as error:
+        raise ArtifactError(_unreadable(path, error)) from error
+    if root is not None and path.resolve() != root / name:
+        raise ArtifactError(
+            f"{path}: a link, which may lead out of the artifact; copy the folder with links followed "
+            "(cp -rL), or load a model of the Hub by its id"
+        )
+    if len(content) != record.size:
+        raise ArtifactError(
+            f"{path}: {len(content):,} bytes, but {fmt.MANIFEST} lists {record.size:,}; "
+            "copy the folder again, or export again"
+        )
+    return content
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
 
 
 def check_hashes(artifact: Artifact) -> None:
@@ -85,27 +166,8 @@ def check_hashes(artifact: Artifact) -> None:
         _check_hash(artifact, name)
 
 
-def _check_file(folder: Path, name: str, record: FileRecord, links: bool) -> None:
-    path = folder / name
-    if not path.is_file():
-        raise ArtifactError(
-            f"{path}: missing, but listed in {fmt.MANIFEST}; copy the whole folder, or export again"
-        )
-    if not links and path.resolve() != folder.resolve() / name:
-        raise ArtifactError(
-            f"{path}: a link, which may lead out of the artifact; copy the folder with links followed "
-            "(cp -rL), or load a model of the Hub by its id"
-        )
-    size = path.stat().st_size
-    if size != record.size:
-        raise ArtifactError(
-            f"{path}: {size:,} bytes, but {fmt.MANIFEST} lists {record.size:,}; "
-            "copy the folder again, or export again"
-        )
-
-
 def _check_hash(artifact: Artifact, name: str) -> None:
-    if sha256_of(artifact.path(name)) != artifact.manifest.files[name].sha256:
+    if hashlib.sha256(artifact.contents[name]).hexdigest() != artifact.manifest.files[name].sha256:
         raise ArtifactError(
             f"{artifact.path(name)}: content differs from what was exported (SHA-256); "
             "copy the folder again, or export again"

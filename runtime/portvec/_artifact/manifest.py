@@ -9,6 +9,7 @@ from typing import Any
 
 from portvec._artifact import format as fmt
 from portvec._artifact.dtypes import DTYPES
+from portvec._artifact.files import parse_json
 from portvec._artifact.json_fields import JsonFields
 from portvec._messages import describe_unknown
 from portvec.errors import ArtifactError
@@ -172,7 +173,7 @@ class Manifest:
         return json.dumps(document, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: str) -> Manifest:
+    def from_json(cls, text: str | bytes, where: str) -> Manifest:
         """Parse the text of portvec.json; `where` names it in errors.
 
         Raises:
@@ -180,7 +181,7 @@ class Manifest:
                 has the wrong type or an impossible value.
         """
         try:
-            document = json.loads(text)
+            document = parse_json(text)
         except ValueError as error:
             raise ArtifactError(f"{where}: not valid JSON ({error}); export the model again") from error
         if not isinstance(document, dict) or document.get("format") != fmt.FORMAT_NAME:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from portvec._artifact import format as fmt
+from portvec._artifact.files import MANIFEST_LIMIT, parse_json, read_file
 from portvec._artifact.layouts import (
     HEAD,
     MODULES,
@@ -180,7 +180,7 @@ def _find_cached(hub_id: HubId) -> Snapshot | None:
 def _read_listed_files(manifest: Path) -> list[str]:
     """Return the names that a manifest lists, before it is validated; none if it cannot be read."""
     try:
-        files: Any = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+        files: Any = parse_json(read_file(manifest, MANIFEST_LIMIT))["files"]
         return [str(name) for name in files]
     except (OSError, ValueError, LookupError, TypeError):
         return []

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from portvec._artifact import format as fmt
+from portvec._artifact.files import MANIFEST_LIMIT, read_file
 from portvec._artifact.folder import check_hashes, open_artifact
 from portvec._artifact.manifest import Manifest
 from portvec._artifact.staging import check_target, new_folder
@@ -93,7 +94,11 @@ def _fetch(hub_id: HubId, found: Listing, token: str | None, staging: Path) -> t
                 raise
             raise explain(error, hub_id) from error
 
-    manifest = (get([fmt.MANIFEST]) / fmt.MANIFEST).read_bytes().decode("utf-8", errors="replace")
+    path = get([fmt.MANIFEST]) / fmt.MANIFEST
+    try:
+        manifest = read_file(path, MANIFEST_LIMIT)
+    except OSError as error:
+        raise ArtifactError(f"{hub_id}: {fmt.MANIFEST} cannot be read ({error.strerror or error})") from error
     listed = Manifest.from_json(manifest, f"{hub_id}: {fmt.MANIFEST}").files
     missing = sorted(listed.keys() - found.files)
     if missing:

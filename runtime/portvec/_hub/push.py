@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from portvec._artifact import format as fmt
+from portvec._artifact.files import MANIFEST_LIMIT, read_file
 from portvec._artifact.folder import Artifact, open_artifact
 from portvec._artifact.manifest import Manifest
 from portvec._hub.client import Listing, download, list_files, require_network
@@ -147,8 +148,8 @@ def _previous_files(hub_id: HubId, present: Listing, token: str | None) -> set[s
     at_commit = replace(hub_id, revision=present.commit)
     path = download(at_commit, [fmt.MANIFEST], token) / fmt.MANIFEST
     try:
-        return set(Manifest.from_json(path.read_text(encoding="utf-8"), str(path)).files)
-    except (ArtifactError, UnicodeDecodeError):
+        return set(Manifest.from_json(read_file(path, MANIFEST_LIMIT), str(path)).files)
+    except (ArtifactError, OSError):
         return set()
 
 

@@ -109,10 +109,10 @@ class ConsumerGraph:
 
     def __init__(self, artifact: Artifact, target: Target) -> None:
         graph = target.graph or fmt.GRAPH
-        path = check_graph(artifact, graph, fmt.data_of(graph))
+        checked = check_graph(artifact, graph, fmt.data_of(graph))
         inputs = {fmt.INPUT_IDS: _INT64, fmt.ATTENTION_MASK: _INT64}
         # Threads share one session, because the table may be in its memory.
-        self._session = Shared(partial(Session, path, target, inputs=inputs))
+        self._session = Shared(partial(Session, checked, target, inputs=inputs))
 
     def run(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return float32 (tiles * texts, width), tile after tile."""

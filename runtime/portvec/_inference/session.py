@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from portvec._inference.graph_validation import CheckedGraph
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec._messages import fold_lines
 from portvec.errors import ArtifactError, OptionError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _SEVERITY_ERROR = 3
+_CPU = "CPUExecutionProvider"
 
 
 class Target(NamedTuple):
@@ -40,12 +41,12 @@ class Target(NamedTuple):
 class Session:
     """A loaded graph. Threads may call `run` at the same time.
 
-    onnxruntime maps a table in external data into memory, so loading takes the same time whatever its size,
-    and processes share its pages.
+    All sessions on the CPU use the same tables, which are mapped into memory. So loading takes the same time
+    whatever their size, and processes share their pages.
     """
 
-    def __init__(self, path: Path, target: Target, *, inputs: Mapping[str, str]) -> None:
-        """Load a graph that `check_graph` has passed.
+    def __init__(self, graph: CheckedGraph, target: Target, *, inputs: Mapping[str, str]) -> None:
+        """Load a graph.
 
         It must have these `inputs` (names and onnxruntime's types), and the target's output, float32 (n,
         width).
@@ -54,21 +55,25 @@ class Session:
             OptionError: onnxruntime does not have a provider of the target.
             ArtifactError: the graph cannot be loaded, or has other inputs or outputs.
         """
-        self._path = path
+        self._where = graph.where
         self._outputs = [target.output]
         providers = _check_providers(target.providers)
         try:
-            self._session = ort.InferenceSession(str(path), _options(target), providers=providers)
+            # onnxruntime does not keep what it shares alive.
+            self._tables = {
+                name: ort.OrtValue.ortvalue_from_numpy(table) for name, table in graph.tables.items()
+            }
+            self._session = _load(graph, self._tables, _options(target), providers)
             got_inputs = {i.name: i.type for i in self._session.get_inputs()}
             got_outputs = {o.name: (o.type, o.shape[-1]) for o in self._session.get_outputs()}
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise ArtifactError(
-                f"{path}: onnxruntime cannot load this graph ({fold_lines(error)})"
+                f"{graph.where}: onnxruntime cannot load this graph ({fold_lines(error)})"
             ) from error
         if got_inputs != inputs or got_outputs.get(target.output) != ("tensor(float)", target.width):
             described = " and ".join(f"{name} {kind}" for name, kind in inputs.items())
             raise ArtifactError(
-                f"{path}: not a portvec graph, expected inputs {described} and tensor(float) output "
+                f"{graph.where}: not a portvec graph, expected inputs {described} and tensor(float) output "
                 f"{target.output} of dimension {target.width}, got inputs {got_inputs} and outputs "
                 f"{got_outputs}"
             )
@@ -83,10 +88,27 @@ class Session:
             outputs: list[npt.NDArray[np.float32]] = self._session.run(self._outputs, feeds)
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise ArtifactError(
-                f"{self._path}: onnxruntime fails on this graph ({fold_lines(error)}); "
+                f"{self._where}: onnxruntime fails on this graph ({fold_lines(error)}); "
                 "run 'portvec verify' on the artifact, and export again if that fails too"
             ) from error
         return outputs[0]
+
+
+def _load(
+    graph: CheckedGraph, tables: Mapping[str, ort.OrtValue], options: ort.SessionOptions, providers: list[str]
+) -> ort.InferenceSession:
+    """Return a session.
+
+    The CPU computes with the memory of `tables`. Other devices need copies in their own.
+    `add_external_initializers` copies, and `add_initializer` does not.
+    """
+    shared = providers == [_CPU]
+    if shared:
+        for name, table in tables.items():
+            options.add_initializer(name, table)
+    elif tables:
+        options.add_external_initializers(list(tables), list(tables.values()))
+    return ort.InferenceSession(graph.to_bytes(shared=shared), options, providers=providers)
 
 
 def _options(target: Target) -> ort.SessionOptions:
@@ -105,7 +127,7 @@ def _options(target: Target) -> ort.SessionOptions:
 
 def _check_providers(providers: Sequence[str] | None) -> list[str]:
     if providers is None:
-        return ["CPUExecutionProvider"]
+        return [_CPU]
     available = ort.get_available_providers()
     for provider in providers:
         if provider not in available:

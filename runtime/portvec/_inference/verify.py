@@ -75,11 +75,11 @@ def check_results(artifact: Artifact) -> Verification:
             its norm.
     """
     own, plain = (choose_tokenizer(artifact, choice, at_once=True) for choice in (AUTO, NAME))
-    main = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
+    main = _read_recorded(artifact, fmt.CONFORMANCE)
     # Each graph (None for the runtime's own) with its recorded texts and the tokenizer to run it with.
     runs: list[tuple[str | None, Conformance, Tokenizer]] = [(None, main, own), (fmt.GRAPH, main, plain)]
     for variant in artifact.manifest.variants.values():
-        recorded = Conformance.read(artifact.path(variant.conformance), artifact.manifest)
+        recorded = _read_recorded(artifact, variant.conformance)
         runs.append((variant.graph, recorded, plain))
     largest = 0.0
     for graph, recorded, tokenizer in runs:
@@ -87,6 +87,10 @@ def check_results(artifact: Artifact) -> Verification:
         for optimize in (True, False):
             largest = max(largest, _check_vectors(artifact, recorded, tokenizer, graph, optimize))
     return Verification(len(main.texts), largest)
+
+
+def _read_recorded(artifact: Artifact, name: str) -> Conformance:
+    return Conformance.read(artifact.read(name), artifact.path(name), artifact.manifest)
 
 
 def _check_token_ids(artifact: Artifact, recorded: Conformance, tokenizer: Tokenizer) -> None:

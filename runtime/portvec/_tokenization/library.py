@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
@@ -17,9 +16,9 @@ from tokenizers.models import WordPiece
 __all__ = ["Tokenizer"]
 
 
-def load(path: Path) -> Tokenizer:
+def load(content: bytes) -> Tokenizer:
     """Load tokenizer.json without its truncation and its padding, which would change the mean."""
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_buffer(content)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

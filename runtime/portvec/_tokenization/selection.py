@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from itertools import chain
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portvec._artifact import format as fmt
 from portvec._artifact.conformance import Conformance
+from portvec._artifact.files import parse_json
 from portvec._artifact.folder import Artifact
 from portvec._failures import failures_become, is_failure
 from portvec._messages import describe_unknown, install
@@ -21,6 +20,9 @@ from portvec._tokenization.growing import GrowingEncoder
 from portvec._tokenization.tokenizer import Encoder, Tokenizer, check_id
 from portvec._tokenization.word_cache import WordEncoder
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
+
+if TYPE_CHECKING:
+    from logging import Logger
 
 AUTO = "auto"
 
@@ -54,12 +56,15 @@ def choose_tokenizer(
     if choice not in (AUTO, NAME, *accelerators):
         raise OptionError(describe_unknown("tokenizer", choice, [AUTO, NAME, *accelerators]))
     if choice in accelerators:
-        return Tokenizer(_require(artifact, accelerators[choice], parallel), artifact)
+        return Tokenizer(_require(accelerators[choice], _Trial(artifact, parallel)), artifact)
     path = artifact.path(fmt.TOKENIZER)
-    plain = PlainEncoder(path, parallel=parallel)
+    plain = PlainEncoder(path, artifact.read(fmt.TOKENIZER), parallel=parallel)
+    model = artifact.manifest.tokenizer.model
+    candidates = [each for each in accelerators.values() if choice == AUTO and model in each.models]
+    trial = _Trial(artifact, parallel) if candidates else None
 
     def load_faster() -> Encoder:
-        accelerated = _find(artifact, accelerators.values(), parallel) if choice == AUTO else None
+        accelerated = _find(candidates, trial) if trial else None
         if accelerated is not None:
             return accelerated
         with failures_become(lambda why: ArtifactError(f"{path}: not a tokenizer that can be run ({why})")):
@@ -70,56 +75,88 @@ def choose_tokenizer(
     return Tokenizer(encoder, artifact)
 
 
-def _require(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encoder:
+def _require(accelerator: Accelerator, trial: _Trial) -> Encoder:
     """Return the encoder of one accelerator."""
     name = accelerator.name
     if find_spec(accelerator.package) is None:
         raise MissingExtraError(f"tokenizer {name!r} is not installed; {install(accelerator.extra)}")
-    encoder = _load(artifact, accelerator, parallel)
+    encoder = trial.load(accelerator)
     if encoder is None:
         raise ArtifactError(
-            f"{artifact.folder}: {name} does not give this model's token ids; use tokenizer='auto'"
+            f"{trial.folder}: {name} does not give this model's token ids; use tokenizer='auto'"
         )
     return encoder
 
 
-def _find(artifact: Artifact, accelerators: Iterable[Accelerator], parallel: bool) -> Encoder | None:
-    """Return the encoder of the first accelerator that supports the model and is installed and exact."""
+def _find(accelerators: Iterable[Accelerator], trial: _Trial) -> Encoder | None:
+    """Return the encoder of the first accelerator that is installed and exact."""
     for accelerator in accelerators:
-        if artifact.manifest.tokenizer.model in accelerator.models and find_spec(accelerator.package):
-            encoder = _load(artifact, accelerator, parallel)
+        if find_spec(accelerator.package):
+            try:
+                encoder = trial.load(accelerator)
+            except ArtifactError as error:  # without recorded ids, none can be trusted
+                _log().warning("%s is not used: %s", accelerator.name, error)
+                return None
             if encoder is not None:
                 return encoder
     return None
 
 
-def _load(artifact: Artifact, accelerator: Accelerator, parallel: bool) -> Encoder | None:
-    """Return the encoder if it reproduces the recorded ids, else None."""
-    import logging
+class _Trial:
+    """Compares accelerators with the ids that an artifact recorded.
 
-    log = logging.getLogger("portvec")
-    recorded = Conformance.read(artifact.path(fmt.CONFORMANCE), artifact.manifest)
-    try:
-        path = artifact.path(fmt.TOKENIZER)
-        check_id(artifact, _largest_id(path))  # a library may allocate memory for every id up to it
-        encoder = accelerator(path, parallel=parallel)
-        token_ids = Tokenizer(encoder, artifact).tokenize(recorded.texts).lists()
-    except BaseException as error:  # a tokenizer that the library does not support, or a fault in the library
-        if not is_failure(error):
-            raise
-        log.info("%s: %s is not used (%s)", artifact.folder, accelerator.name, error)
+    It holds what that takes, because accelerators may be loaded much later than the artifact.
+    """
+
+    def __init__(self, artifact: Artifact, parallel: bool) -> None:
+        self.folder = artifact.folder
+        self._artifact = artifact
+        self._tokenizer_json = artifact.read(fmt.TOKENIZER)
+        self._recorded = artifact.read(fmt.CONFORMANCE)
+        self._parallel = parallel
+
+    def load(self, accelerator: Accelerator) -> Encoder | None:
+        """Return the encoder if it reproduces the recorded ids, else None.
+
+        Raises:
+            ArtifactError: the recorded ids cannot be read.
+        """
+        log = _log()  # before a fork waits for the rest: the import registers what a fork must run
+        where = self._artifact.path(fmt.CONFORMANCE)
+        recorded = Conformance.read(self._recorded, where, self._artifact.manifest)
+        content = bytes(self._tokenizer_json)
+        try:
+            self._check(parse_json(content))
+            encoder = accelerator(content, parallel=self._parallel)
+            token_ids = Tokenizer(encoder, self._artifact).tokenize(recorded.texts).lists()
+        except BaseException as error:  # a tokenizer that the library does not support, or a fault in it
+            if not is_failure(error):
+                raise
+            log.info("%s: %s is not used (%s)", self.folder, accelerator.name, error)
+            return None
+        if token_ids == recorded.token_ids:
+            return encoder
+        log.warning(
+            "%s: %s is not used, its ids differ from the recorded ones", self.folder, accelerator.name
+        )
         return None
-    if token_ids == recorded.token_ids:
-        return encoder
-    log.warning(
-        "%s: %s is not used, its ids differ from the recorded ones", artifact.folder, accelerator.name
-    )
-    return None
+
+    def _check(self, tokenizer: Any) -> None:
+        """Refuse a tokenizer.json that a library may read in another way than `tokenizers`.
+
+        Raises:
+            ArtifactError: an id is beyond the table. A library may allocate memory for every id up to it.
+            ValueError: an added token is white space, of which nanotoken finds more or fewer.
+        """
+        added, vocabulary = tokenizer["added_tokens"], tokenizer["model"]["vocab"]
+        ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+        check_id(self._artifact, max(chain(ids, (token["id"] for token in added))))
+        for token in added:
+            if token["content"].isspace():
+                raise ValueError(f"the added token {token['content']!r} is white space")
 
 
-def _largest_id(path: Path) -> int:
-    """Return the largest token id that is written in tokenizer.json."""
-    tokenizer: Any = json.loads(path.read_text(encoding="utf-8"))
-    vocabulary = tokenizer["model"]["vocab"]
-    ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
-    return int(max(chain(ids, (token["id"] for token in tokenizer["added_tokens"]))))
+def _log() -> Logger:
+    import logging  # slow to import, and seldom needed
+
+    return logging.getLogger("portvec")

@@ -6,7 +6,6 @@ ids that an artifact recorded.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final, Protocol
 
 from portvec._tokenization.backends.nanotoken import NanotokenEncoder
@@ -28,8 +27,8 @@ class Accelerator(Protocol):
     extra: str
     models: frozenset[str]
 
-    def __call__(self, path: Path, *, parallel: bool) -> Encoder:
-        """Load tokenizer.json at `path`; `parallel` allows a thread pool of its own."""
+    def __call__(self, content: bytes, *, parallel: bool) -> Encoder:
+        """Load the content of tokenizer.json; `parallel` allows a thread pool of its own."""
 
 
 ACCELERATORS: Final[dict[str, Accelerator]] = {

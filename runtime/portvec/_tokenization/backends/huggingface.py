@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from portvec._artifact.files import Content, hold_file
 from portvec._failures import failures_become
 from portvec._tokenization import library
 from portvec._tokenization.forks import disable_pool_after_fork
@@ -34,20 +35,21 @@ disable_pool_after_fork()
 class PlainEncoder:
     """`tokenizers` on whole texts.
 
-    `parallel` allows its own pool of one thread per core. Raises ArtifactError if `path` is not a tokenizer.
+    `content` is that of tokenizer.json at `path`, which is opened if it is not given. `parallel` allows its
+    own pool of one thread per core. Raises ArtifactError if it is not a tokenizer.
     """
 
     name = NAME
 
-    def __init__(self, path: Path, *, parallel: bool = True) -> None:
-        self._path = path
+    def __init__(self, path: Path, content: Content | None = None, *, parallel: bool = True) -> None:
+        self._content = hold_file(path) if content is None else content
         self._parallel = parallel
         self._without_separator: library.Tokenizer | None = None
         self._spelling: _Spelling | None = None
         with failures_become(
             lambda why: ArtifactError(f"{path}: not a tokenizer that can be loaded ({why})")
         ):
-            self.tokenizer = library.load(path)
+            self.tokenizer = library.load(bytes(self._content))
             self._is_joinable = not library.depends_on_position(self.tokenizer)
             library.add_separator(self.tokenizer, SEPARATOR)
 
@@ -106,7 +108,7 @@ class PlainEncoder:
     def _encode_each(self, texts: Sequence[str]) -> TokenIds:
         """Encode texts one by one, by the tokenizer that does not know the separator."""
         if self._without_separator is None:
-            self._without_separator = library.load(self._path)
+            self._without_separator = library.load(bytes(self._content))
         return flatten(list(self._ids(self._without_separator, texts)))
 
     def _ids(self, tokenizer: library.Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,9 @@ class NanotokenEncoder:
     extra = "fast"
     models = frozenset({"WordPiece"})
 
-    def __init__(self, path: Path, *, parallel: bool = True) -> None:
+    def __init__(self, content: bytes, *, parallel: bool = True) -> None:
         import nanotoken
 
-        content = path.read_bytes()
         self._tokenizer = Shared(lambda: nanotoken.Tokenizer.from_json(content))
         # None lets the library decide: it runs in parallel, but not in a forked child.
         self._parallel = None if parallel else False

@@ -1,0 +1,97 @@
+"""The messages of ONNX of which a portvec artifact's graphs consist.
+
+Field numbers are those of onnx.proto (github.com/onnx/onnx, onnx/onnx.proto). Fields that are not here are
+refused: that shuts out functions, training, sparse tensors, and every subgraph but the body of a Scan.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from portvec._inference.protobuf import Field, Schema
+
+_DOCUMENTATION = Field("doc_string")
+_SPARSE = "sparse tensors"
+_SUBGRAPH = "a subgraph (a loop or condition)"
+
+_ENTRY = Schema("an entry", {1: Field("key"), 2: Field("value")})
+_OPSET = Schema("an operator set", {1: Field("domain"), 2: Field("version", is_number=True)})
+_DIMENSION = Schema(
+    "a dimension", {1: Field("dim_value", is_number=True), 2: Field("dim_param"), 3: Field("denotation")}
+)
+_SHAPE = Schema("a shape", {1: Field("dim", repeated=True, schema=_DIMENSION)})
+_TENSOR_TYPE = Schema(
+    "a tensor's type", {1: Field("elem_type", is_number=True), 2: Field("shape", schema=_SHAPE)}
+)
+_TYPE = Schema("a type", {1: Field("tensor_type", schema=_TENSOR_TYPE), 6: Field("denotation")})
+_VALUE = Schema("an input or output", {1: Field("name"), 2: Field("type", schema=_TYPE), 3: _DOCUMENTATION})
+_TENSOR = Schema(
+    "a tensor",
+    {
+        1: Field("dims", is_number=True, repeated=True),
+        2: Field("data_type", is_number=True),
+        8: Field("name"),
+        9: Field("raw_data", is_data=True),
+        12: _DOCUMENTATION,
+        13: Field("external_data", repeated=True, schema=_ENTRY),
+        14: Field("data_location", is_number=True),
+    },
+)
+
+
+def _attribute(body: Schema | None) -> Schema:
+    fields = {
+        1: Field("name"),
+        3: Field("i", is_number=True),
+        4: Field("s"),
+        8: Field("ints", is_number=True, repeated=True),
+        13: _DOCUMENTATION,
+        20: Field("type", is_number=True),
+    }
+    refused = {6: _SUBGRAPH, 11: _SUBGRAPH, 22: _SPARSE, 23: _SPARSE}
+    if body is not None:
+        fields[6] = Field("g", schema=body)
+    return Schema("an attribute", fields, refused)
+
+
+def _graph(body: Schema | None) -> Schema:
+    node = Schema(
+        "a node",
+        {
+            1: Field("input", repeated=True),
+            2: Field("output", repeated=True),
+            3: Field("name"),
+            4: Field("op_type"),
+            5: Field("attribute", repeated=True, schema=_attribute(body)),
+            6: _DOCUMENTATION,
+            7: Field("domain"),
+        },
+    )
+    fields = {
+        1: Field("node", repeated=True, schema=node),
+        2: Field("name"),
+        10: _DOCUMENTATION,
+        11: Field("input", repeated=True, schema=_VALUE),
+        12: Field("output", repeated=True, schema=_VALUE),
+    }
+    if body is not None:
+        fields[5] = Field("initializer", repeated=True, schema=_TENSOR)
+    # onnxruntime computes with the shapes that a graph declares for values between nodes.
+    refused = {5: "tensors in a subgraph", 13: "shapes of values between nodes", 15: _SPARSE}
+    return Schema("a graph", fields, refused)
+
+
+MODEL: Final = Schema(
+    "a model",
+    {
+        1: Field("ir_version", is_number=True),
+        2: Field("producer_name"),
+        3: Field("producer_version"),
+        4: Field("domain"),
+        5: Field("model_version", is_number=True),
+        6: _DOCUMENTATION,
+        7: Field("graph", schema=_graph(_graph(None))),
+        8: Field("opset_import", repeated=True, schema=_OPSET),
+    },
+    {20: "training information", 25: "functions"},
+)
