@@ -118,7 +118,7 @@ def test_errors_count_from_the_first_text(
     artifact: Artifact, threads: int, form: Callable[[list[Any]], Iterable[str]], position: int
 ) -> None:
     pipeline = connect(artifact, threads=threads)
-    for wrong, error in [(None, "is a NoneType"), ("\ud800", "holds the lone surrogate")]:
+    for wrong, error in [(None, "is None, a missing value"), ("\ud800", "holds the lone surrogate")]:
         texts: list[Any] = [*TEXTS]
         texts[position] = wrong
         with pytest.raises(InputError, match=rf"^texts\[{position}\] {error}"):
