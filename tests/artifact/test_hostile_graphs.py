@@ -238,7 +238,7 @@ def test_external_data_beyond_its_file(
 ) -> None:
     model = read(tiny, "portvec.graph")
     set_external(key, value)(model)
-    message = r"(not an ONNX graph \(tensor vectors .*\)|holds 5,000 bytes as value of an entry, .*)"
+    message = r"(not an ONNX graph \(tensor 'vectors' .*\)|holds 5,000 bytes as value of an entry, .*)"
     refuse(tiny, "portvec.graph", model.SerializeToString(), message, monkeypatch)
 
 
@@ -269,6 +269,8 @@ NUMBERS: dict[str, Any] = {
     "bad_huge": np.array([1 << 40]),
     "bad_wide": np.array([1, 1 << 40]),
     "bad_indices": np.zeros(1000, np.int64),
+    "bad_repeated": np.zeros(10, np.int64),
+    "bad_excuse": np.zeros(1_000_000, np.int8),
     "bad_table": np.zeros((1, 1000), np.float32),
 }
 SIZE = holds("results whose size is out of proportion to the texts")
@@ -328,6 +330,16 @@ LARGE: dict[str, tuple[Sequence[onnx.NodeProto], str]] = {
             node("Gather", "bad_rows", "bad_indices", "bad_more", axis=1),
             node("Unsqueeze", "bad_more", "bad_zero", "bad_3"),
             node("Gather", "bad_3", "bad_indices", "x", axis=0),
+        ],
+        SIZE,
+    ),
+    "a large tensor as an excuse": (
+        [
+            node("Relu", "bad_excuse", "x"),
+            node("Gather", "bad_table", "bad_indices", "bad_rows", axis=0),
+            node("Gather", "bad_rows", "bad_indices", "bad_more", axis=1),
+            node("Unsqueeze", "bad_more", "bad_zero", "bad_3"),
+            node("Gather", "bad_3", "bad_repeated", "y", axis=0),
         ],
         SIZE,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
 import subprocess
@@ -237,3 +238,15 @@ def test_encode_survives_damaged_recorded_texts(tiny: Path) -> None:
         assert (StaticEmbedder.load(tiny).encode(texts) == expected).all()
         with pytest.raises(ArtifactError, match=r"conformance\.json: not a list of recorded texts"):
             StaticEmbedder.load(tiny, tokenizer="nanotoken")
+
+
+def test_file_system_that_cannot_map(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = StaticEmbedder.load(tiny).encode(["the value"])
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    embedder = StaticEmbedder.load(tiny)
+    (tiny / "onnx" / "model.onnx_data").unlink()
+    assert (embedder.encode(["the value"]) == expected).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec._inference.operators import OPERATORS, Node, Size
 from portvec._inference.protobuf import decode
 from portvec_export import export_model
+from project import ROOT
 
 
 def _means(folder: Path) -> None:
@@ -128,6 +130,13 @@ def test_nodes_without_bounds(
 )
 def test_bounds(kind: str, operands: list[Size | None], attributes: dict[str, Any], shape: Any) -> None:
     assert OPERATORS[kind].size(Node(operands, attributes, 1)).shape == shape
+
+
+def test_the_format_lists_the_operators() -> None:
+    page = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
+    listed = re.search(r"operators MUST be among these:\n\n((?:> .*\n)+)", page)
+    assert listed is not None
+    assert re.findall(r"\w+", listed[1]) == sorted([*OPERATORS, "Scan"])
 
 
 def test_a_product_counts_what_it_adds() -> None:

@@ -37,7 +37,8 @@ def read_file(path: Path, limit: int = JSON_LIMIT) -> bytes:
 def hold_file(path: Path) -> Content:
     """Return the content of a regular file, which stays what it is if another file takes its place.
 
-    A large file is mapped: that takes no memory of the process, and no time until its pages are used.
+    A large file is mapped: that takes no memory of the process, and no time until its pages are used. Where
+    the file system cannot map, it is read.
 
     Raises:
         OSError: the file cannot be opened, or is not a regular file.
@@ -46,7 +47,12 @@ def hold_file(path: Path) -> Content:
         size = os.fstat(file.fileno()).st_size
         if size <= _SMALL:
             return file.read(size)
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return file.read(size)
 
 
 def parse_json(content: str | Content) -> Any:

@@ -138,10 +138,11 @@ def _check_model(model: Message, tensors: _Tensors, dim: int, where: str) -> Che
     for batch in _BATCHES:
         work = _Sizes(arrays, *batch).of_model(graph)
         # Seven times what the exporter's graphs need for a token, or more. Squares are for int4, which
-        # multiplies the weights of all blocks of a vector by all of its values.
-        elements = (1 << 12) + 64 * columns + columns**2 // 16 + 8 * stored
-        products = columns**2 + 8 * stored
-        if work.elements > elements * math.prod(batch) or work.products > products * math.prod(batch):
+        # multiplies the weights of all blocks of a vector by all of its values; what is stored, for the
+        # layers of a head.
+        elements = math.prod(batch) * ((1 << 12) + 64 * columns + columns**2 // 16) + 8 * stored
+        products = math.prod(batch) * (columns**2 + stored)
+        if work.elements > elements or work.products > products:
             raise UnknownContentError("results whose size is out of proportion to the texts")
     for tensor in graph["initializer"]:
         name = tensor["name"].decode()
@@ -168,11 +169,11 @@ class _Tensors:
             raise UnknownContentError(f"a tensor of type {tensor.get('data_type')}")
         shape = tuple(tensor["dims"])
         if any(length < 0 for length in shape):
-            raise ValueError(f"tensor {name} has a negative length")
+            raise ValueError(f"tensor {name!r} has a negative length")
         size = math.prod(shape) * dtype.itemsize
         content, offset, length = self._find(tensor, name, size)
         if length != size or offset + size > len(content):
-            raise ValueError(f"tensor {name} needs {size:,} bytes, and there are others")
+            raise ValueError(f"tensor {name!r} needs {size:,} bytes, and there are others")
         array = np.frombuffer(content, dtype, math.prod(shape), offset) if size else np.empty(0, dtype)
         return np.require(array.reshape(shape), requirements=["C", "A"])
 
@@ -192,7 +193,7 @@ class _Tensors:
             raise UnknownContentError("a tensor that is in two places")
         offset, length = entries.get(b"offset", b"0"), entries.get(b"length", b"%d" % size)
         if not (offset.isdigit() and length.isdigit() and max(len(offset), len(length)) < 20):
-            raise ValueError(f"tensor {name} is at {offset!r} and has {length!r} bytes")
+            raise ValueError(f"tensor {name!r} is at {offset!r} and has {length!r} bytes")
         return self._data, int(offset), int(length)
 
 
