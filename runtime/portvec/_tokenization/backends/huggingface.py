@@ -55,9 +55,11 @@ class PlainEncoder:
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return ids without special tokens, padding or truncation."""
-        if self._is_joinable and not any(SEPARATOR in text for text in texts):
-            return self.encode_separated(texts, SEPARATOR)
-        return self._encode_each(texts)
+        if any(SEPARATOR in text for text in texts):
+            return self._encode_each(texts)
+        if len(texts) == 1 or not self._is_joinable:
+            return flatten(list(self._ids(self.tokenizer, texts)))
+        return self.encode_separated(texts, SEPARATOR)
 
     def encode_separated(self, texts: Sequence[str], separator: str) -> TokenIds:
         """Encode texts that are joined with `separator`.
