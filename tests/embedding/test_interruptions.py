@@ -108,10 +108,7 @@ def test_fork_while_a_thread_imports_a_faster_tokenizer(tmp_path: Path, tiny: Pa
 
 
 FORK_WHILE_RUNNING = """
-embedder = StaticEmbedder.load(folder, threads=1)
-embedder.encode(many)
-embedder.encode("a")
-inside = threading.Event()
+inside, thread = threading.Event(), None
 
 def with_lock(run):
     '''As in the libraries: an object has a lock, which no fork unlocks.'''
@@ -125,6 +122,9 @@ def with_lock(run):
     return locked
 
 OWNER.METHOD = with_lock(OWNER.METHOD)
+embedder = StaticEmbedder.load(folder, threads=1)
+embedder.encode(many)
+embedder.encode("a")
 thread = threading.Thread(target=embedder.encode, args=(texts,), daemon=True)
 thread.start()
 assert inside.wait(20)

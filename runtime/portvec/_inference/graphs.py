@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -112,7 +111,7 @@ class ConsumerGraph:
         checked = check_graph(artifact, graph, fmt.data_of(graph))
         inputs = {fmt.INPUT_IDS: _INT64, fmt.ATTENTION_MASK: _INT64}
         # Threads share one session, because the table may be in its memory.
-        self._session = Shared(partial(Session, checked, target, inputs=inputs))
+        self._run = Shared(lambda: Session(checked, target, inputs=inputs).run)
 
     def run(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return float32 (tiles * texts, width), tile after tile."""
@@ -122,5 +121,5 @@ class ConsumerGraph:
             mask = np.arange(stop - start) < counts[:, None]
             input_ids = np.where(mask, batch.token_ids[start:stop].T, 0).astype(np.int64)
             feeds = {fmt.INPUT_IDS: input_ids, fmt.ATTENTION_MASK: mask.astype(np.int64)}
-            tiles.append(self._session.use(methodcaller("run", feeds)))
+            tiles.append(self._run(feeds))
         return np.concatenate(tiles)

@@ -5,50 +5,50 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from threading import get_ident
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 from weakref import WeakSet
 
 _VARIABLE = "TOKENIZERS_PARALLELISM"
 
-_T = TypeVar("_T")
+_P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-class Shared(Generic[_T]):
-    """An object of a library that threads use at the same time, and that survives a fork.
+class Shared(Generic[_P, _R]):
+    """A method of a library's object, which threads call at the same time, and which survives a fork.
 
     What another thread had locked inside the library at the fork stays locked in the child. The child then
-    makes a new object at its next use.
+    makes a new object for its next call.
     """
 
-    def __init__(self, make: Callable[[], _T]) -> None:
+    def __init__(self, make: Callable[[], Callable[_P, _R]]) -> None:
+        """Keep what `make` returns: a method of a new object."""
         self._make = make
-        self._object: _T | None = make()
-        self._users: list[int] = []
+        self._method: Callable[_P, _R] | None = make()
+        self._callers: list[int] = []
         _all_shared.add(self)
 
-    def use(self, function: Callable[[_T], _R]) -> _R:
-        """Return what `function` returns for the object."""
-        shared = self._object
-        if shared is None:
-            self._object = shared = self._make()
-        me = get_ident()
-        self._users.append(me)
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Call the method."""
+        method = self._method
+        if method is None:
+            self._method = method = self._make()
+        caller = get_ident()
+        self._callers.append(caller)
         try:
-            return function(shared)
+            return method(*args, **kwargs)
         finally:
-            self._users.remove(me)
+            self._callers.remove(caller)
 
     def renew(self) -> None:
         """In a forked child, drop the object if a thread was using it that the child does not have."""
-        me = get_ident()
-        others = [user for user in self._users if user != me]
-        if others:
-            self._object = None
-        self._users = [user for user in self._users if user == me]
+        mine = [caller for caller in self._callers if caller == get_ident()]
+        if len(mine) < len(self._callers):
+            self._method = None
+        self._callers = mine
 
 
-_all_shared: WeakSet[Shared[Any]] = WeakSet()
+_all_shared: WeakSet[Shared[Any, Any]] = WeakSet()
 
 
 def _renew_shared() -> None:

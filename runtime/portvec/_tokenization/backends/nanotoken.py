@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -22,15 +21,11 @@ class NanotokenEncoder:
     def __init__(self, content: bytes, *, parallel: bool = True) -> None:
         import nanotoken
 
-        self._tokenizer = Shared(lambda: nanotoken.Tokenizer.from_json(content))
+        self._encode_batch = Shared(lambda: nanotoken.Tokenizer.from_json(content).encode_batch)
         # None lets the library decide: it runs in parallel, but not in a forked child.
         self._parallel = None if parallel else False
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return ids without special tokens, padding or truncation."""
-
-        def encode(tokenizer: Any) -> Any:
-            return tokenizer.encode_batch(texts, add_special_tokens=False, parallel=self._parallel)
-
-        found = self._tokenizer.use(encode)
+        found = self._encode_batch(texts, add_special_tokens=False, parallel=self._parallel)
         return TokenIds(found.ids.astype(np.int64), found.offsets)
