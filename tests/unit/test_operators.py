@@ -15,7 +15,7 @@ import classifiers
 import tiny_models
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import open_artifact
-from portvec._inference import graph_validation
+from portvec._inference import graph_work
 from portvec._inference.onnx_schema import MODEL
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec._inference.operators import OPERATORS, Node, Size
@@ -64,7 +64,7 @@ def test_bounds_of_exported_graphs(kind: str, dtype: str, tmp_path: Path) -> Non
         graph = decode(memoryview(artifact.contents[name]), MODEL)["graph"]
         for tokens, texts, tiles in BATCHES:
             tiles = tiles if name == fmt.RUNTIME_GRAPH else 1
-            sizes = graph_validation._Sizes(arrays, tokens, texts, tiles)
+            sizes = graph_work.Sizes(arrays, tokens, texts, tiles)
             known = {**sizes._known, **{name: Size(shape) for name, shape in sizes._inputs.items()}}
             sizes._of_graph(graph, known)
             feeds = _feeds([port.name for port in session.get_inputs()], tokens, texts, tiles)

@@ -6,9 +6,25 @@ refused: that shuts out functions, training, sparse tensors, and every subgraph 
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Container
+from typing import Any, Final
 
-from portvec._inference.protobuf import Field, Schema
+import numpy as np
+
+from portvec._inference.protobuf import Field, Message, Schema, UnknownContentError
+
+# The element types that tensors may have.
+DTYPES: Final[dict[int, np.dtype[Any]]] = {
+    1: np.dtype("<f4"),
+    2: np.dtype("u1"),
+    3: np.dtype("i1"),
+    6: np.dtype("<i4"),
+    7: np.dtype("<i8"),
+    10: np.dtype("<f2"),
+}
+BOOL = 9
+# Which field of an attribute holds its value, by its type.
+_VALUES: Final = {2: "i", 3: "s", 5: "g", 7: "ints"}
 
 _DOCUMENTATION = Field("doc_string")
 _SPARSE = "sparse tensors"
@@ -95,3 +111,24 @@ MODEL: Final = Schema(
     },
     {20: "training information", 25: "functions"},
 )
+
+
+def attributes_of(node: Message) -> dict[str, Any]:
+    """Return the attributes of a node by name."""
+    attributes: dict[str, Any] = {}
+    for attribute in node["attribute"]:
+        kind = _VALUES.get(attribute.get("type", 0))
+        if kind is None:
+            raise UnknownContentError(f"an attribute of type {attribute.get('type')}")
+        if {"i", "s", "g"} & attribute.keys() - {kind} or (kind != "ints" and attribute["ints"]):
+            raise UnknownContentError("an attribute with two values")
+        attributes[new_name(attribute["name"], attributes)] = attribute[kind]
+    return attributes
+
+
+def new_name(name: bytes, known: Container[str]) -> str:
+    """Return a name, which nothing else in the graph may have."""
+    text = name.decode()
+    if text in known or not text:
+        raise UnknownContentError(f"two things with the name {text!r}")
+    return text
