@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portvec._tokenization import word_table
+from portvec._tokenization import locks, word_table
 from portvec._tokenization.token_ids import flatten
 from portvec._tokenization.word_table import DEPENDS, IDS, LONGEST, PROBES, SLOTS, WIDTHS, WordTable
 from project import FUZZ
@@ -320,7 +320,8 @@ class TestInterruptions:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_fork_while_a_thread_holds_the_lock() -> None:
+def test_fork_while_a_thread_holds_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "_PATIENCE", 0.1)
     table = WordTable()
     assert add(table, {b"a": [1]}) is not None
     held, done = threading.Event(), threading.Event()

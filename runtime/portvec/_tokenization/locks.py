@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging  # noqa: F401  # hooks before a fork run in reverse order, so those below precede logging's
 import os
 import threading
 from time import monotonic

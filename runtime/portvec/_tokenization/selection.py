@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portvec._artifact import format as fmt
 from portvec._artifact.conformance import Conformance
@@ -21,10 +22,9 @@ from portvec._tokenization.tokenizer import Encoder, Tokenizer, check_id
 from portvec._tokenization.word_cache import WordEncoder
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
 
-if TYPE_CHECKING:
-    from logging import Logger
-
 AUTO = "auto"
+
+_log = logging.getLogger("portvec")
 
 
 def choose_tokenizer(
@@ -95,7 +95,7 @@ def _find(accelerators: Iterable[Accelerator], trial: _Trial) -> Encoder | None:
             try:
                 encoder = trial.load(accelerator)
             except ArtifactError as error:  # without recorded ids, none can be trusted
-                _log().warning("%s is not used: %s", accelerator.name, error)
+                _log.warning("%s is not used: %s", accelerator.name, error)
                 return None
             if encoder is not None:
                 return encoder
@@ -121,7 +121,6 @@ class _Trial:
         Raises:
             ArtifactError: the recorded ids cannot be read.
         """
-        log = _log()  # before a fork waits for the rest: the import registers what a fork must run
         where = self._artifact.path(fmt.CONFORMANCE)
         recorded = Conformance.read(self._recorded, where, self._artifact.manifest)
         content = bytes(self._tokenizer_json)
@@ -132,11 +131,11 @@ class _Trial:
         except BaseException as error:  # a tokenizer that the library does not support, or a fault in it
             if not is_failure(error):
                 raise
-            log.info("%s: %s is not used (%s)", self.folder, accelerator.name, error)
+            _log.info("%s: %s is not used (%s)", self.folder, accelerator.name, error)
             return None
         if token_ids == recorded.token_ids:
             return encoder
-        log.warning(
+        _log.warning(
             "%s: %s is not used, its ids differ from the recorded ones", self.folder, accelerator.name
         )
         return None
@@ -154,9 +153,3 @@ class _Trial:
         for token in added:
             if token["content"].isspace():
                 raise ValueError(f"the added token {token['content']!r} is white space")
-
-
-def _log() -> Logger:
-    import logging  # slow to import, and seldom needed
-
-    return logging.getLogger("portvec")
