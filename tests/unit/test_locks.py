@@ -9,7 +9,13 @@ import threading
 import pytest
 
 from portvec._tokenization import locks as module
-from portvec._tokenization.locks import ForkSafeLock, begin_loading, end_loading, holds_a_lock
+from portvec._tokenization.locks import (
+    ForkSafeLock,
+    begin_loading,
+    end_loading,
+    holds_a_lock,
+    watch_forks,
+)
 
 
 def is_free(lock: ForkSafeLock) -> bool:
@@ -24,6 +30,11 @@ def is_free(lock: ForkSafeLock) -> bool:
     thread.start()
     thread.join(0.1)
     return acquired.is_set()
+
+
+@pytest.fixture(autouse=True)
+def watched() -> None:
+    watch_forks()
 
 
 def test_one_thread_at_a_time() -> None:

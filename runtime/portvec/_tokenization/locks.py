@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging  # noqa: F401  # hooks before a fork run in reverse order, so those below precede logging's
 import os
 import threading
+from functools import cache
 from time import monotonic
 from types import TracebackType
 from weakref import WeakValueDictionary
@@ -19,7 +19,8 @@ class ForkSafeLock:
     A fork waits until other threads have released it. A plain lock that another thread holds at the fork
     stays locked in the child, where that thread does not exist, and what it protects stays half done.
 
-    It is reentrant because a signal handler may run in the thread that holds it.
+    It is reentrant because a signal handler may run in the thread that holds it. Call `watch_forks` before a
+    thread holds one.
     """
 
     def __init__(self) -> None:
@@ -66,6 +67,7 @@ def begin_loading(seconds: float = 0.0) -> bool:
     interrupted its own loading, where a module may be half imported. In a forked child, Python's own locks of
     imports stay locked, so a fork waits until loading ends.
     """
+    watch_forks()
     return not _loading.is_mine() and _loading.acquire(seconds)
 
 
@@ -108,5 +110,15 @@ def _renew_others() -> None:
     _release_all()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(before=_take_all, after_in_parent=_release_all, after_in_child=_renew_others)
+@cache
+def watch_forks() -> None:
+    """Have forks wait for these locks from now on.
+
+    Hooks for the moment before a fork run in reverse order. That of logging takes a lock which a thread that
+    loads something may need, so it must run after ours. Importing logging at the start would delay a program's
+    first vector.
+    """
+    import logging  # noqa: F401
+
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(before=_take_all, after_in_parent=_release_all, after_in_child=_renew_others)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from portvec._artifact import format as fmt
 from portvec._artifact.conformance import Conformance
@@ -22,9 +21,10 @@ from portvec._tokenization.tokenizer import Encoder, Tokenizer, check_id
 from portvec._tokenization.word_cache import WordEncoder
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
 
-AUTO = "auto"
+if TYPE_CHECKING:
+    from logging import Logger
 
-_log = logging.getLogger("portvec")
+AUTO = "auto"
 
 
 def choose_tokenizer(
@@ -95,7 +95,7 @@ def _find(accelerators: Iterable[Accelerator], trial: _Trial) -> Encoder | None:
             try:
                 encoder = trial.load(accelerator)
             except ArtifactError as error:  # without recorded ids, none can be trusted
-                _log.warning("%s is not used: %s", accelerator.name, error)
+                _log().warning("%s is not used: %s", accelerator.name, error)
                 return None
             if encoder is not None:
                 return encoder
@@ -131,11 +131,11 @@ class _Trial:
         except BaseException as error:  # a tokenizer that the library does not support, or a fault in it
             if not is_failure(error):
                 raise
-            _log.info("%s: %s is not used (%s)", self.folder, accelerator.name, error)
+            _log().info("%s: %s is not used (%s)", self.folder, accelerator.name, error)
             return None
         if token_ids == recorded.token_ids:
             return encoder
-        _log.warning(
+        _log().warning(
             "%s: %s is not used, its ids differ from the recorded ones", self.folder, accelerator.name
         )
         return None
@@ -153,3 +153,9 @@ class _Trial:
         for token in added:
             if token["content"].isspace():
                 raise ValueError(f"the added token {token['content']!r} is white space")
+
+
+def _log() -> Logger:
+    import logging  # slow to import, and seldom needed
+
+    return logging.getLogger("portvec")

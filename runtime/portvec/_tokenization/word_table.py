@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from portvec._tokenization.locks import ForkSafeLock
+from portvec._tokenization.locks import ForkSafeLock, watch_forks
 from portvec._tokenization.token_ids import Ids, TokenIds, offsets_of
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class WordTable:
         self._used = 1  # the place 0 means that a word is not known
         self._parts = {width: _Part(width, size) for width, size in slots.items()}
         self._lock = ForkSafeLock()
+        watch_forks()
         self._additions = 0
         self._is_adding = False
 
