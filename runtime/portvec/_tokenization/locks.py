@@ -115,8 +115,8 @@ def watch_forks() -> None:
     """Have forks wait for these locks from now on.
 
     Hooks for the moment before a fork run in reverse order. That of logging takes a lock which a thread that
-    loads something may need, so it must run after ours. Importing logging at the start would delay a program's
-    first vector.
+    loads something may need, so it must run after ours. Importing logging at the start would delay the first
+    vector.
     """
     import logging  # noqa: F401
 
