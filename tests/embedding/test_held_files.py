@@ -260,7 +260,7 @@ print(cost_of(sys.argv[2]) - cost_of(sys.argv[1]))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("int8", marks=pytest.mark.slow)])
 def test_sessions_share_the_mapped_table(dtype: str, tiny: Path, tmp_path: Path) -> None:
     """Ten sessions over a large table take no more memory than ten over a small one."""
     model = tiny_models.save(tmp_path / "large", vectors=tiny_models.vectors(800, 20_000))
