@@ -18,6 +18,9 @@ _LARGEST = float(np.finfo(np.float32).max)
 # A table that is smaller has few digits left once its vectors are multiplied, such as in a search, and a
 # vector that is smaller has few digits left at all.
 _SMALLEST_TABLE, _SMALLEST_VECTOR = 1e-30, 1e-35
+# Between these norms, float32 holds the square of a vector, or of a mean over few hundred tokens, with few
+# digits. onnxruntime 1.17 takes the root of such a number for zero.
+_DENORMAL_SQUARE = (1e-24, 1e-16)
 # Part of its largest value that a vector may lose when it is converted to float32.
 _ROUNDING = 1e-6
 # Without a limit, the tokens of a text still have this one: they are counted in int32.
@@ -50,11 +53,17 @@ def check_vectors(model: StaticModel, vectors: TokenVectors, tensors: Path) -> N
         problem = f"the largest vector has a norm of {largest:.1e}, and float32 cannot hold its square"
     elif largest < _SMALLEST_TABLE:
         problem = f"the largest vector has a norm of {largest:.1e}, expected {_SMALLEST_TABLE} or more"
-    elif norms[norms > 0].min() < _SMALLEST_VECTOR:
-        token_id = int(np.flatnonzero((norms > 0) & (norms < _SMALLEST_VECTOR))[0])
+    elif (tiny := _between(norms, 0, _SMALLEST_VECTOR)).any():
+        token_id = int(np.flatnonzero(tiny)[0])
         problem = (
             f"the vector of token {token_id} has a norm of {norms[token_id]:.1e}, expected 0, or "
             f"{_SMALLEST_VECTOR} or more"
+        )
+    elif model.normalize and (denormal := _between(norms, *_DENORMAL_SQUARE)).any():
+        token_id = int(np.flatnonzero(denormal)[0])
+        problem = (
+            f"the vector of token {token_id} has a norm of {norms[token_id]:.1e}, whose square float32 holds "
+            "with few digits"
         )
     if problem is not None:
         raise SourceError(f"{tensors}: {problem}; {_SCALE}")
@@ -85,6 +94,10 @@ def needs_means(vectors: TokenVectors, rules: Rules) -> bool:
     norms = _norms(vectors)
     smallest = norms[norms > 0].min()
     return bool(smallest < _SQUARED[0] or norms.max() * (rules.max_length or _MOST_TOKENS) > _SQUARED[1])
+
+
+def _between(norms: Norms, low: float, high: float) -> npt.NDArray[np.bool_]:
+    return (norms > low) & (norms < high)
 
 
 def _norms(vectors: TokenVectors) -> Norms:
