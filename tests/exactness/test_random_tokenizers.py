@@ -20,7 +20,7 @@ from random_tokenizers import random_tokenizer
 
 # `make fuzz` makes 100 times as many tokenizers, and more than five million texts for them.
 _PARTS = 8
-_TOKENIZERS = 30 * FUZZ
+_TOKENIZERS = 40 * FUZZ
 _BATCHES, _BATCH = 5, 50
 
 

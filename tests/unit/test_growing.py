@@ -89,6 +89,23 @@ def test_an_error_while_loading_is_not_the_end() -> None:
     assert encoder.encode(["a"]).lists() == [[2]]
 
 
+def test_many_texts_wait_for_the_thread_that_loads() -> None:
+    begun, waiting = threading.Event(), threading.Event()
+
+    def load() -> FakeEncoder:
+        begun.set()
+        waiting.wait(0.2)
+        return FakeEncoder("faster", 2)
+
+    encoder = GrowingEncoder(FakeEncoder("first", 1), load)
+    many = ["x" * (LIMIT + 1)]
+    with ThreadPoolExecutor(1) as pool:
+        loading = pool.submit(encoder.encode, many)
+        assert begun.wait(10)
+        assert encoder.encode(many).ids[0] == 2
+        assert loading.result().ids[0] == 2
+
+
 def test_threads_load_once_and_use_the_first_meanwhile() -> None:
     loader = Loader()
     barrier = threading.Barrier(8)
@@ -100,10 +117,11 @@ def test_threads_load_once_and_use_the_first_meanwhile() -> None:
         return loader()
 
     encoder = GrowingEncoder(FakeEncoder("first", 1), load)
+    encoder.encode(["x" * LIMIT])
 
     def encode(_: int) -> None:
         barrier.wait(10)
-        ids.append(encoder.encode(["x" * LIMIT + "y"]).ids[-1])
+        ids.append(encoder.encode(["y"]).ids[-1])
         if len(ids) == 7:
             others.set()
 

@@ -10,13 +10,16 @@ from portvec._tokenization.tokenizer import Encoder
 
 # `tokenizers` needs less time for this many characters than a faster encoder needs to load.
 _FIRST_CHARACTERS = 20_000
+# Seconds to wait for another thread that loads the faster encoder, which takes a tenth of that.
+_PATIENCE = 1.0
 
 
 class GrowingEncoder:
     """Uses one encoder for the first texts, and then one that is faster but takes longer to load.
 
     Loading the faster one at the start would delay a program's first vector by about 100 ms. While one thread
-    loads it, the others go on with the first, and so does a signal handler in the thread that loads.
+    loads it, others wait for it with many texts, and go on with the first with a few. A signal handler in the
+    thread that loads goes on with the first.
     """
 
     def __init__(self, first: Encoder, load_faster: Callable[[], Encoder]) -> None:
@@ -40,13 +43,15 @@ class GrowingEncoder:
         # Two threads may count at once, so that one number is lost. Loading is then a little later.
         self._characters += characters
         first = self._first
-        return self._grow() if first is None or self._characters > _FIRST_CHARACTERS else first
+        if first is not None and self._characters <= _FIRST_CHARACTERS:
+            return first
+        return self._grow(_PATIENCE if characters > _FIRST_CHARACTERS else 0.0)
 
-    def _grow(self) -> Encoder:
+    def _grow(self, patience: float = 0.0) -> Encoder:
         """Return the faster encoder, and use it from now on; the first if this thread may not load now."""
         first = self._first
         if first is not None:
-            if not begin_loading():
+            if not begin_loading(patience):
                 return first
             try:
                 if self._load_faster is not None:  # no thread has loaded it meanwhile
