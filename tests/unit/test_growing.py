@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -90,11 +91,11 @@ def test_an_error_while_loading_is_not_the_end() -> None:
 
 
 def test_many_texts_wait_for_the_thread_that_loads() -> None:
-    begun, waiting = threading.Event(), threading.Event()
+    begun = threading.Event()
 
     def load() -> FakeEncoder:
         begun.set()
-        waiting.wait(0.2)
+        time.sleep(0.2)  # long enough for the other thread to wait
         return FakeEncoder("faster", 2)
 
     encoder = GrowingEncoder(FakeEncoder("first", 1), load)
