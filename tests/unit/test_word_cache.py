@@ -18,18 +18,15 @@ from counting_encoder import CountingEncoder
 from matrix import unigram_sentencepiece
 from portvec._tokenization.backends.huggingface import SEPARATOR
 from portvec._tokenization.cutting import (
+    ALONE,
     ByteLevelWords,
     CutAtPunctuation,
-    Judgement,
     MetaspaceWords,
     find_cutting_rules,
 )
 from portvec._tokenization.word_cache import WordEncoder
-from portvec._tokenization.word_table import IDS, LONGEST, SLOTS, WordTable
+from portvec._tokenization.word_table import DEPENDS, IDS, LONGEST, SLOTS, WordTable
 from project import FUZZ
-
-ALONE = Judgement(is_alone=True)
-DEPENDS = Judgement(is_alone=False)
 
 RULES = {"wordpiece": CutAtPunctuation, "unigram": MetaspaceWords, "bpe": ByteLevelWords}
 
@@ -86,8 +83,8 @@ def test_rules(kind: tiny_models.Kind) -> None:
     assert type(rules) is RULES[kind]
     assert {word: rules.judge(word) for word in ["ab", " ab"]} == {
         "wordpiece": {"ab": ALONE, " ab": ALONE},
-        "unigram": {"ab": ALONE, " ab": Judgement(is_alone=True, spelled=3)},
-        "bpe": {"ab": ALONE, " ab": Judgement(is_alone=True, spelled=3)},
+        "unigram": {"ab": ALONE, " ab": 3},
+        "bpe": {"ab": ALONE, " ab": 3},
     }[kind]
 
 
@@ -321,7 +318,7 @@ class TestMetaspace:
         rules = find_cutting_rules(tiny_models.tokenizer("unigram"))
         assert rules is not None
         spelled = {
-            word: rules.judge(word).spelled
+            word: rules.judge(word)
             for word in [
                 " a",
                 " ab日",
@@ -337,7 +334,7 @@ class TestMetaspace:
             ]
         }
         assert {word: count for word, count in spelled.items() if count} == {" a": 2, " ab日": 4}
-        assert all(rules.judge(word).is_alone for word in spelled)
+        assert DEPENDS not in spelled.values()
 
     @pytest.mark.parametrize(
         ("steps", "dependent"),

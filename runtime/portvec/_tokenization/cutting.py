@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from string import ascii_letters
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from portvec._tokenization.library import (
     read_vocabulary,
 )
 from portvec._tokenization.token_ids import Ids
-from portvec._tokenization.word_table import LONGEST
+from portvec._tokenization.word_table import DEPENDS, LONGEST
 
 _PUNCTUATION = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _WHITE_SPACE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
@@ -37,6 +37,9 @@ _IS_VISIBLE = bytes(code not in _WHITE_SPACE for code in range(256))
 _LOCAL_NORMALIZERS = {"Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
 _COLLAPSE_SPACES = {"Regex": " {2,}"}
 
+# What the ids of a word depend on: the word only. The alternative is DEPENDS: on its neighbours as well.
+ALONE = 0
+
 # Characters that Unicode 17 (property Grapheme_Cluster_Break=Prepend) puts into one grapheme with what
 # follows, even with a space. The normalizer Precompiled maps graphemes as a whole.
 _PREPENDED = re.compile(
@@ -44,24 +47,6 @@ _PREPENDED = re.compile(
     "\U000111c3\U000113d1\U0001193f\U00011941\U00011a3a\U00011a84\U00011a85\U00011a86\U00011a87\U00011a88"
     "\U00011a89\U00011d46\U00011f02]"
 )
-
-
-class Judgement(NamedTuple):
-    """What the ids of a word depend on.
-
-    Attributes:
-        is_alone: whether they depend on the word only; else, they depend on its neighbours.
-        spelled: the number of characters that its tokens spell, if its ids stay the same when another word
-            follows without a separator, and the first token of a word can then be told from the others. Else
-            0.
-    """
-
-    is_alone: bool
-    spelled: int = 0
-
-
-_DEPENDS = Judgement(is_alone=False)
-_ALONE = Judgement(is_alone=True)
 
 
 class CuttingRules(Protocol):
@@ -86,8 +71,13 @@ class CuttingRules(Protocol):
         The texts are UTF-8, and a line feed ends each. `bounds` has the end of the last one too.
         """
 
-    def judge(self, word: str) -> Judgement:
-        """Return what the ids of a word, as `cut` gives it, depend on."""
+    def judge(self, word: str) -> int:
+        """Return what the ids of a word, as `cut` gives it, depend on: ALONE or DEPENDS.
+
+        A number above ALONE says that they depend on the word only, also if another word follows without a
+        separator, and that its first token can then be told from the others. It is the number of characters
+        that its tokens spell.
+        """
 
     def list_known_words(self) -> dict[bytes, int]:
         """Return words, as `cut` gives them, whose only id is known without tokenizing them."""
@@ -153,9 +143,9 @@ class CutAtPunctuation:
         starts = np.flatnonzero(begins)
         return starts, np.flatnonzero(ends) - starts + 1
 
-    def judge(self, word: str) -> Judgement:
+    def judge(self, word: str) -> int:
         """Return that the ids of every word depend on the word only."""
-        return _ALONE
+        return ALONE
 
     def list_known_words(self) -> dict[bytes, int]:
         """Return the vocabulary's words of ASCII letters and digits.
@@ -183,7 +173,7 @@ class CutBeforeSpaces(ABC):
         self.mark: str | None = None if any(b" " in part for part in uncuttable) else mark
 
     @abstractmethod
-    def judge(self, word: str) -> Judgement:
+    def judge(self, word: str) -> int:
         """Return what the ids of a word depend on."""
 
     def cut(self, text: bytes, bounds: Ids) -> tuple[Ids, Ids]:
@@ -213,14 +203,14 @@ class ByteLevelWords(CutBeforeSpaces):
         super().__init__(tokenizer, uncuttable, mark="\u0120")
         self.uncuttable = [*uncuttable, b"\0"]
 
-    def judge(self, word: str) -> Judgement:
+    def judge(self, word: str) -> int:
         """Return what the ids of a word depend on. The pattern may split white space at the end."""
         normalized = self._normalize(word)
         if normalized[-1:].isspace():
-            return _DEPENDS
+            return DEPENDS
         # The tokens are written with a character for each byte.
         joins = word[0] == " " and word.count(" ") == 1
-        return Judgement(is_alone=True, spelled=len(normalized.encode())) if joins else _ALONE
+        return len(normalized.encode()) if joins else ALONE
 
 
 class MetaspaceWords(CutBeforeSpaces):
@@ -254,26 +244,26 @@ class MetaspaceWords(CutBeforeSpaces):
         if not has_mark:
             self.mark = None
 
-    def judge(self, word: str) -> Judgement:
+    def judge(self, word: str) -> int:
         """Return what the ids of a word depend on."""
         if self._maps_graphemes and _PREPENDED.search(word):
-            return _DEPENDS
+            return DEPENDS
         normalized = self._normalize(word)
         # Metaspace may give a mark to an empty text.
         if not normalized or (self._collapses and normalized.endswith(self._spaces)):
-            return _DEPENDS
+            return DEPENDS
         if self._strips and (
             self._letter is None or self._normalize(word + self._letter) != normalized + self._letter
         ):
-            return _DEPENDS
+            return DEPENDS
         if word[0] != " ":
-            return _ALONE
+            return ALONE
         if not normalized.startswith(self._spaces):
-            return _DEPENDS
+            return DEPENDS
         body = normalized[1:]
         # White space or another mark in it would begin a second word.
         joins = body.split() == [body] and self._spaces[1] not in body
-        return Judgement(is_alone=True, spelled=len(normalized)) if joins else _ALONE
+        return len(normalized) if joins else ALONE
 
 
 def _keeps_words_apart(normalizer: dict[str, Any], replacement: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from portvec._tokenization.backends.huggingface import SEPARATOR, PlainEncoder
-from portvec._tokenization.cutting import CuttingRules
+from portvec._tokenization.cutting import ALONE, CuttingRules
 from portvec._tokenization.token_ids import Ids, TokenIds, merge, offsets_of
 from portvec._tokenization.word_table import DEPENDS, LONGEST, WordTable
 
@@ -115,19 +115,17 @@ class WordEncoder:
     def _learn(self, table: WordTable, words: list[bytes]) -> Ids | None:
         """Tokenize words, add them to the table and return their places; None if it is full."""
         strings = [word.decode() for word in words]
-        judged = list(map(self._rules.judge, strings))
-        alone = np.fromiter((each.is_alone for each in judged), np.bool_, len(words))
+        judged = np.fromiter(map(self._rules.judge, strings), np.int64, len(words))
         if self._rules.mark is None:
             tokens = self._encode_separated(strings)
         else:
-            spelled = np.fromiter((each.spelled for each in judged), np.int64, len(words))
-            tokens = self._encode_joined(strings, spelled, self._rules.mark)
-        return table.add(words, tokens, alone)
+            tokens = self._encode_joined(strings, judged, self._rules.mark)
+        return table.add(words, tokens, judged != DEPENDS)
 
-    def _encode_joined(self, words: list[str], spelled: Ids, mark: str) -> TokenIds:
+    def _encode_joined(self, words: list[str], judged: Ids, mark: str) -> TokenIds:
         """Encode words, those without a separator between them that can be proven to be right so."""
-        joins = spelled > 0
-        joined, is_proven = self._plain.encode_joined(_select(words, joins), spelled[joins], mark)
+        joins = judged > ALONE
+        joined, is_proven = self._plain.encode_joined(_select(words, joins), judged[joins], mark)
         joins[joins] = is_proven
         return merge(joins, joined, self._encode_separated(_select(words, ~joins)))
 
