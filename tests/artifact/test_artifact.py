@@ -113,7 +113,9 @@ def test_invalid_manifest(tiny: Path, change: Callable[[dict[str, Any]], object]
 def test_numbers_that_no_model_has(tiny: Path, field: str, value: int) -> None:
     edit(tiny, lambda manifest: manifest.update({field: value}))
     for load in (StaticEmbedder.load, verify):
-        with pytest.raises(ArtifactError, match=rf"portvec\.json: {field} is {value}, expected [01] to \d+$"):
+        with pytest.raises(
+            ArtifactError, match=rf"portvec\.json: {field} is {value}, expected [01] to \d+; export again$"
+        ):
             load(tiny)
 
 

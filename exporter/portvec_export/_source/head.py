@@ -70,10 +70,14 @@ def load_head(folder: Path, config: Mapping[str, Any], config_name: str, dim: in
     count = head_config.get("n_layers", 0)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise SourceError(
-            f"{folder / config_name}: n_layers is {count!r}, expected a whole number of 0 or more"
+            f"{folder / config_name}: n_layers is {count!r}, expected a whole number of 0 or more; "
+            "save the pipeline again"
         )
     if classes is not None and not isinstance(classes, list):
-        raise SourceError(f"{folder / config_name}: classes is {classes!r}, expected a list or null")
+        raise SourceError(
+            f"{folder / config_name}: classes is {classes!r}, expected a list or null; "
+            "save the pipeline again"
+        )
     layers = _load_layers(path, count)
     outputs = dim
     for index, (weight, bias) in enumerate(layers):

@@ -10,9 +10,9 @@ from model2vec import StaticModel
 
 from portvec.errors import SourceError
 from portvec_export._source.head import HeadLayers
-from portvec_export._source.rows import RowReader, chunks
+from portvec_export._source.rows import chunks
 from portvec_export._source.rules import Rules
-from portvec_export._source.vectors import TokenVectors
+from portvec_export._source.vectors import Norms, TokenVectors
 
 _LARGEST = float(np.finfo(np.float32).max)
 # A table that is smaller has few digits left once its vectors are multiplied, such as in a search, and a
@@ -30,8 +30,6 @@ _MOST_TOKENS = 2**31
 _SQUARED = (1e-10, 1e18)
 _SCALE = "multiply the table by a power of 2"
 
-Norms = npt.NDArray[np.float64]
-
 
 def check_vectors(model: StaticModel, vectors: TokenVectors, tensors: Path) -> None:
     """Check that float32 holds the vectors of a model, and the sums of as many as it pools.
@@ -40,7 +38,7 @@ def check_vectors(model: StaticModel, vectors: TokenVectors, tensors: Path) -> N
         SourceError: a vector is too large or too small, or all are zero; names the file `tensors`.
     """
     _check_conversion(model, vectors, tensors)
-    norms = _norms(vectors)
+    norms = vectors.norms
     largest, tokens = float(norms.max()), model.max_length or _MOST_TOKENS
     problem = None
     if largest == 0:
@@ -75,7 +73,7 @@ def check_head(head: HeadLayers, model: StaticModel, vectors: TokenVectors, path
     Raises:
         SourceError: an output may be too large.
     """
-    size = 1.0 if model.normalize else float(_norms(vectors).max())
+    size = 1.0 if model.normalize else float(vectors.norms.max())
     for index, (weight, bias) in enumerate(head.layers):
         outputs = np.linalg.norm(weight.astype(np.float64), axis=1) * size + np.abs(bias)
         if outputs.max() > _LARGEST:
@@ -91,27 +89,13 @@ def needs_means(vectors: TokenVectors, rules: Rules) -> bool:
 
     The squares of the sum then overflow or underflow, or the 1e-32 that model2vec adds to a norm matters.
     """
-    norms = _norms(vectors)
+    norms = vectors.norms
     smallest = norms[norms > 0].min()
     return bool(smallest < _SQUARED[0] or norms.max() * (rules.max_length or _MOST_TOKENS) > _SQUARED[1])
 
 
 def _between(norms: Norms, low: float, high: float) -> npt.NDArray[np.bool_]:
     return (norms > low) & (norms < high)
-
-
-def _norms(vectors: TokenVectors) -> Norms:
-    """Return the norm of each token id's vector (V,)."""
-    norms = _row_norms(vectors.rows)
-    if vectors.mapping is not None:
-        norms = norms[vectors.mapping]
-    return norms if vectors.weights is None else norms * np.abs(vectors.weights.astype(np.float64))
-
-
-def _row_norms(rows: RowReader) -> Norms:
-    """Return the norm of each row (rows,)."""
-    parts = (rows[part].astype(np.float64) for part in chunks(len(rows)))
-    return np.concatenate([np.linalg.norm(part, axis=1) for part in parts])
 
 
 def _check_conversion(model: StaticModel, vectors: TokenVectors, tensors: Path) -> None:

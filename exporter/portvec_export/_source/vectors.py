@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from model2vec import StaticModel
 
-from portvec_export._source.rows import RowReader, upcast
+from portvec_export._source.rows import RowReader, chunks, upcast
+
+Norms: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,15 @@ class TokenVectors:
     def vocabulary_size(self) -> int:
         """V: token ids are 0 to V - 1."""
         return len(self.rows if self.mapping is None else self.mapping)
+
+    @cached_property
+    def norms(self) -> Norms:
+        """Norm of the vector of each token id, float64 (V,)."""
+        parts = (self.rows[part].astype(np.float64) for part in chunks(len(self.rows)))
+        norms: Norms = np.concatenate([np.linalg.norm(part, axis=1) for part in parts])
+        if self.mapping is not None:
+            norms = norms[self.mapping]
+        return norms if self.weights is None else norms * np.abs(self.weights.astype(np.float64))
 
 
 def vectors_of(model: StaticModel, dim: int | None = None) -> TokenVectors:

@@ -266,11 +266,11 @@ def _check(manifest: Manifest, where: str) -> None:
     for name, (least, most) in _RANGES.items():
         value = getattr(manifest, name)
         if value is not None and not least <= value <= most:
-            raise ArtifactError(f"{where}: {name} is {value}, expected {least} to {most}")
+            raise ArtifactError(f"{where}: {name} is {value}, expected {least} to {most}; export again")
     if manifest.unk_id is not None and manifest.unk_id >= manifest.vocabulary_size:
         raise ArtifactError(
             f"{where}: unk_id is {manifest.unk_id}, expected less than vocabulary_size, which is "
-            f"{manifest.vocabulary_size}"
+            f"{manifest.vocabulary_size}; export again"
         )
     _check_dtype(manifest.dtype, where)
     head = manifest.head
