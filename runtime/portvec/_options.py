@@ -10,6 +10,7 @@ from dataclasses import Field, dataclass, field, fields
 from functools import wraps
 from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
+from portvec._messages import describe_unknown
 from portvec.errors import OptionError
 
 P = ParamSpec("P")
@@ -75,9 +76,7 @@ class ConversionOptions:
 
     def __post_init__(self) -> None:
         if self.semantics not in (None, *_SEMANTICS):
-            raise OptionError(
-                f"semantics {self.semantics!r} is unknown, expected one of {', '.join(_SEMANTICS)}"
-            )
+            raise OptionError(describe_unknown("semantics", self.semantics, _SEMANTICS))
         check_types(self, str, "revision", "subfolder", optional=True)
         check_types(self, (str, bool), "token", optional=True)
         check_types(self, bool, "normalize", optional=True)
