@@ -13,7 +13,7 @@ from pathlib import Path
 from portvec._artifact import format as fmt
 from portvec._artifact.dtypes import DTYPES
 from portvec._artifact.fingerprint import WHOLE, fingerprint
-from portvec._artifact.folder import Artifact, check_hashes, open_artifact
+from portvec._artifact.folder import Artifact, check_hashes, is_being_replaced, open_artifact
 from portvec._artifact.layouts import expected_files, kind_of, known_files
 from portvec._artifact.manifest import Manifest
 from portvec._artifact.paths import printable
@@ -72,14 +72,14 @@ def is_damaged_conversion(artifact: Artifact) -> bool:
 
 def _load_folder(folder: Path, options: ModelOptions, convert: bool, damage: str | None) -> Artifact:
     model = folder / (options.subfolder or "")
-    if not model.is_dir():
-        raise SourceError(no_such_folder(model, "model folder"))
     files = known_files(model)
     kind = kind_of(files)
-    if kind == "artifact":
+    if kind == "artifact" or (kind is None and is_being_replaced(model)):
         artifact = open_artifact(model)
         _check_options(artifact.manifest, options, str(model))
         return artifact
+    if kind is None and not model.is_dir():
+        raise SourceError(no_such_folder(model, "model folder"))
     if kind is None:
         raise SourceError(
             f"{model}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "

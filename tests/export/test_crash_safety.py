@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -234,3 +235,33 @@ def test_processes_with_caches_of_their_own_overwrite_the_same_output(
     assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
     check_hashes(open_artifact(output))
     assert names(output.parent) == ["artifact"]
+
+
+REPLACE = """
+import shutil, sys
+from pathlib import Path
+from portvec._artifact.folder import open_artifact
+from portvec._artifact.staging import check_target, new_folder
+from portvec._loading import load_artifact
+from portvec._options import ModelOptions
+
+published, target, times = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+for _ in range(times):
+    check_target(target, overwrite=True)
+    with new_folder(target, overwrite=True) as staging:
+        shutil.copytree(published, staging, dirs_exist_ok=True)
+    open_artifact(target)
+    load_artifact(target, ModelOptions())
+"""
+
+
+@pytest.mark.parametrize("times", [50, pytest.param(2000, marks=pytest.mark.slow)])
+def test_writers_and_readers_of_one_folder_never_fail(times: int, tiny: Path, tmp_path: Path) -> None:
+    """The folder is missing for a moment whenever a process replaces it, at whatever step the others are."""
+    folder = tmp_path / "work"
+    target = Path(shutil.copytree(tiny, folder / "artifact"))
+    command = [sys.executable, "-c", REPLACE, str(tiny), str(target), str(times)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate(timeout=300)[1] for process in processes] == [""] * 4
+    check_hashes(open_artifact(target))
+    assert names(folder) == ["artifact"]

@@ -73,25 +73,30 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
             link, or has another size or hash.
     """
     for _ in range(_ATTEMPTS):
+        stamp = _stamp(folder)
         text = _read_manifest(folder)
-        try:
-            artifact = _open(folder, text, links)
-        except ArtifactError:
-            if _has_manifest(folder, text):
-                raise
-        else:
-            if _has_manifest(folder, text):
-                return artifact
-        # The files may be those of two artifacts, because another process replaced the folder meanwhile.
+        if text is not None:
+            try:
+                artifact = _open(folder, text, links)
+            except ArtifactError:
+                if _stamp(folder) == stamp:
+                    raise
+            else:
+                if _stamp(folder) == stamp:
+                    return artifact
+        # Another process replaces the folder: it is missing, or its files may be those of two artifacts.
         time.sleep(_PAUSE)
     raise ArtifactError(f"{folder}: replaced again and again while it was opened; load it again later")
 
 
-def _read_manifest(folder: Path) -> bytes:
+def _read_manifest(folder: Path) -> bytes | None:
+    """Return None if the folder is missing because it is being replaced."""
     path = folder / fmt.MANIFEST
     try:
         return read_file(path, MANIFEST_LIMIT)
     except (FileNotFoundError, NotADirectoryError) as error:
+        if is_being_replaced(folder):
+            return None
         if not os.path.lexists(folder):
             raise ArtifactError(no_such_folder(folder, "artifact folder")) from error
         raise ArtifactError(
@@ -101,12 +106,13 @@ def _read_manifest(folder: Path) -> bytes:
         raise ArtifactError(_unreadable(path, error)) from error
 
 
-def _has_manifest(folder: Path, text: bytes) -> bool:
-    """Return whether the manifest still is what it was."""
+def _stamp(folder: Path) -> tuple[int, ...]:
+    """Return what tells an artifact from the next one in the same folder, even if they are equal."""
     try:
-        return read_file(folder / fmt.MANIFEST, MANIFEST_LIMIT) == text
+        found = (folder / fmt.MANIFEST).stat()
     except OSError:
-        return False
+        return ()
+    return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
 def _open(folder: Path, text: bytes, links: bool) -> Artifact:
@@ -154,6 +160,14 @@ def _hold(folder: Path, name: str, record: FileRecord, root: Path | None) -> Con
 
 def _unreadable(path: Path, error: OSError) -> str:
     return f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
+
+
+def is_being_replaced(folder: Path) -> bool:
+    """Return whether an artifact that was not found is missing only for a moment, or back already."""
+    from portvec._artifact.working_folder import is_being_written  # imports tempfile, which is slow
+
+    # In this order, because a writer that has ended between the two has left a manifest.
+    return is_being_written(folder) or os.path.lexists(folder / fmt.MANIFEST)
 
 
 def check_hashes(artifact: Artifact) -> None:

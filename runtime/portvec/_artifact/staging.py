@@ -1,34 +1,22 @@
 """Files and folders that appear only when they are complete, even if the process is killed.
 
-Each writer works in a hidden folder of its own beside the target, so writers do not wait for each other. The
-folder holds a file that is locked as long as its process lives: whoever writes to the same target later knows
-by it which folders were left by processes that died, and clears those only.
+Each writer works in a hidden folder of its own beside the target, so writers do not wait for each other.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from portvec._artifact import format as fmt
 from portvec._artifact.paths import expand_home
+from portvec._artifact.working_folder import NEW, REPLACED, working_folder
 from portvec.errors import ArtifactError, ExportError
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
-
-# Names in a working folder.
-_LOCK = "lock"
-_NEW = "new"
-_REPLACED = "replaced"
 
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)  # what a rename to a folder that holds something fails with
 
@@ -44,7 +32,7 @@ def check_target(output: str | os.PathLike[str], overwrite: bool) -> None:
     """
     target = _target_of(output)
     existing = next(folder for folder in target.parents if folder.exists())
-    with _naming(output), _working_folder(existing / target.name) as work:
+    with _naming(output), working_folder(existing / target.name) as work:
         _check_free(target, output, overwrite)
         _check_replaceable(target, output, work)
 
@@ -63,16 +51,16 @@ def new_folder(output: str | os.PathLike[str], *, overwrite: bool) -> Iterator[P
         ExportError: `output` is taken, or cannot be written.
     """
     target = _target_of(output)
-    with _naming(output), _working_folder(target, parents=True) as work:
-        staging = work / _NEW
+    with _naming(output), working_folder(target, parents=True) as work:
+        staging = work / NEW
         staging.mkdir()
         try:
             yield staging
         except ArtifactError as error:  # the staging folder is gone when the message is read
             raise ArtifactError(str(error).replace(str(staging), str(output))) from error
         _check_free(target, output, overwrite)
-        before = target.stat() if target.exists() else None
-        _move_into_place(staging, target, output, overwrite, work / _REPLACED)
+        before = _stat(target)
+        _move_into_place(staging, target, output, overwrite, work / REPLACED)
         if before is not None:
             _copy_permissions(before, target)
 
@@ -87,18 +75,15 @@ def staged_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: `path` is a folder, or cannot be written.
     """
-    try:
-        before = path.stat()
-    except FileNotFoundError:
-        before = None
+    before = _stat(path)
     if before is not None and stat.S_ISDIR(before.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if before is not None and not stat.S_ISREG(before.st_mode):
         yield path
         return
     target = path.resolve()
-    with _working_folder(target) as work:
-        staging = work / _NEW
+    with working_folder(target) as work:
+        staging = work / NEW
         # What replaces a private file is private while it is written, too.
         os.close(os.open(staging, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if before else 0o666))
         yield staging
@@ -120,22 +105,45 @@ def _naming(output: str | os.PathLike[str]) -> Iterator[None]:
         raise ExportError(f"{output}: cannot be written ({error.strerror or error})") from error
 
 
+def _stat(path: Path) -> os.stat_result | None:
+    """Return None for a missing path. Nothing asks first, because another process may take it away."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _list(folder: Path) -> set[str]:
+    """Return the names in a folder, none if it is missing."""
+    while True:
+        before = _stat(folder)
+        if before is None:
+            return set()
+        with suppress(FileNotFoundError):
+            names = {path.name for path in folder.iterdir()}
+            after = _stat(folder)
+            if after is not None and os.path.samestat(before, after):
+                return names
+        # Another process replaced the folder, and may have deleted some of its files before they were listed.
+
+
 def _check_free(target: Path, output: str | os.PathLike[str], overwrite: bool) -> None:
     """Refuse a target that is neither missing, nor an empty folder, nor an artifact to be replaced."""
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise ExportError(f"{output}: is a file, expected a folder to create; choose another output")
+    try:
+        names = _list(target)
+    except NotADirectoryError:
+        message = f"{output}: is a file, expected a folder to create; choose another output"
+        raise ExportError(message) from None
     if _holds_current_folder(target):
         raise ExportError(
             f"{output}: is the current folder or holds it, and a new folder would replace it; choose another "
             "output, such as ./model"
         )
-    if not any(target.iterdir()):
+    if not names:
         return
     if not overwrite:
         raise ExportError(f"{output}: exists and is not empty; choose another output, or pass overwrite=True")
-    if not (target / fmt.MANIFEST).is_file():
+    if fmt.MANIFEST not in names:
         raise ExportError(
             f"{output}: holds files but no {fmt.MANIFEST}, so it is not an artifact, and overwrite=True does "
             "not delete it; choose another output"
@@ -146,17 +154,17 @@ def _holds_current_folder(target: Path) -> bool:
     """Return whether this process, and the shell that started it, would be left in a deleted folder."""
     try:
         current = Path.cwd()
-    except OSError:  # it was deleted already
+        return any(folder.samefile(target) for folder in (current, *current.parents))
+    except FileNotFoundError:  # either was deleted already
         return False
-    return any(folder.samefile(target) for folder in (current, *current.parents))
 
 
 def _check_replaceable(target: Path, output: str | os.PathLike[str], work: Path) -> None:
     """Refuse a mount point: no rename replaces it. os.path.ismount does not know every kind of them."""
-    if not target.is_dir():
+    before = _stat(target)
+    if before is None:
         return
-    before = target.stat()
-    probe = work / _NEW
+    probe = work / NEW
     probe.mkdir()
     try:
         probe.rename(target)  # takes the place of an empty folder only
@@ -196,7 +204,7 @@ def _move_into_place(
 def _discard(replaced: Path) -> None:
     """Rename what was replaced. If the process dies while it is deleted, nobody must put half of it back."""
     if replaced.exists():
-        replaced.rename(Path(tempfile.mkdtemp(dir=replaced.parent)) / _REPLACED)
+        replaced.rename(Path(tempfile.mkdtemp(dir=replaced.parent)) / REPLACED)
 
 
 def _copy_permissions(before: os.stat_result, path: Path) -> None:
@@ -204,7 +212,8 @@ def _copy_permissions(before: os.stat_result, path: Path) -> None:
     mode = stat.S_IMODE(before.st_mode)
     if os.name == "posix" and not _chown(path, before):
         mode &= ~0o7070  # they would hold for another group
-    path.chmod(mode)
+    with suppress(FileNotFoundError):  # another process has taken its place already
+        path.chmod(mode)
 
 
 def _chown(path: Path, before: os.stat_result) -> bool:
@@ -214,62 +223,3 @@ def _chown(path: Path, before: os.stat_result) -> bool:
             os.chown(path, owner, before.st_gid)
             return True
     return False
-
-
-@contextmanager
-def _working_folder(target: Path, *, parents: bool = False) -> Iterator[Path]:
-    """Yield an empty folder beside `target`, which is removed in the end.
-
-    Those that killed processes left for the same target are cleared first. With `parents`, the folders above
-    `target` are created.
-    """
-    if parents:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    # The name is short whatever the target's is, and the same by whatever path the target is reached.
-    prefix = f".portvec-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}-"
-    for leftover in list(target.parent.glob(f"{prefix}*")):
-        lock = _lock_of(leftover)
-        with suppress(OSError, NotImplementedError):  # its process lives, or it belongs to another user
-            lock.acquire(timeout=0)
-            _clear(leftover, lock, target)
-    work, lock = _make_working_folder(target.parent, prefix)
-    try:
-        yield work
-    finally:
-        _clear(work, lock, target)
-
-
-def _make_working_folder(parent: Path, prefix: str) -> tuple[Path, BaseFileLock]:
-    while True:
-        work = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=parent))
-        lock = _lock_of(work)
-        try:
-            lock.acquire(timeout=0)
-        except (TimeoutError, FileNotFoundError):
-            continue  # Another process cleared it before it was locked.
-        except (OSError, NotImplementedError):
-            return work, lock  # Nobody can lock on this file system, so nobody clears it.
-        if (work / _LOCK).exists():
-            return work, lock
-        lock.release()
-
-
-def _lock_of(work: Path) -> BaseFileLock:
-    from filelock import FileLock  # imports asyncio, which embedding does not need
-
-    return FileLock(work / _LOCK)
-
-
-def _clear(work: Path, lock: BaseFileLock, target: Path) -> None:
-    """Remove a working folder. If its process stopped between two renames, put back what it was replacing."""
-    replaced = work / _REPLACED
-    if replaced.exists():
-        with suppress(OSError):  # somebody else has written the target meanwhile
-            replaced.rename(target)
-    # The lock is released last: a process that has just made this folder must not lock it before it is gone.
-    shutil.rmtree(work, ignore_errors=True)
-    lock.release()
-    if os.name == "nt":  # where a file that is open cannot be deleted
-        with suppress(OSError):
-            (work / _LOCK).unlink(missing_ok=True)
-            work.rmdir()
