@@ -31,7 +31,7 @@ check: setup  ## Check style, types and the direction of imports.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 
 test: setup  ## Run the tests: two to four minutes, without a network.
 	$(PYTEST) $(PARALLEL) -m "not slow"

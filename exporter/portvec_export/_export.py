@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
-
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact, sha256_of
 from portvec._artifact.manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
 from portvec._artifact.staging import check_target, new_folder
 from portvec._inference.verify import check_results
 from portvec._options import accepts, check_path
+from portvec._progress import Progress
 from portvec_export._graph.writer import write_graph, write_runtime_graphs
 from portvec_export._options import ExportOptions
 from portvec_export._sidecars.conformance import Recorder
@@ -138,7 +137,9 @@ def _hash_files(folder: Path) -> dict[str, FileRecord]:
 @contextmanager
 def _progress(*steps: str) -> Iterator[Callable[[], None]]:
     """Show a progress bar, and yield a function that starts the next step."""
-    with tqdm(total=len(steps), desc="export", unit="step", disable=None, leave=False, delay=0.5) as progress:
+    with Progress(
+        total=len(steps), desc="export", unit="step", disable=None, leave=False, delay=0.5
+    ) as progress:
         names = iter(steps)
 
         def step() -> None:

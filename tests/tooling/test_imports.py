@@ -37,7 +37,7 @@ def test_circles_are_found() -> None:
 
 
 def test_no_circle_of_files() -> None:
-    graph = grimp.build_graph("portvec", "portvec_export")
+    graph = grimp.build_graph("portvec", "portvec_export", cache_dir=None)
     imports = {
         module: {
             imported
@@ -50,7 +50,7 @@ def test_no_circle_of_files() -> None:
 
 
 def test_one_module_of_the_runtime_below_the_command_line_imports_the_exporter() -> None:
-    graph = grimp.build_graph("portvec", "portvec_export")
+    graph = grimp.build_graph("portvec", "portvec_export", cache_dir=None)
     bridges = {
         module
         for module in graph.modules
@@ -60,9 +60,10 @@ def test_one_module_of_the_runtime_below_the_command_line_imports_the_exporter()
     assert bridges == {BRIDGE[0]}
 
 
-def test_one_module_of_the_runtime_imports_tokenizers() -> None:
-    graph = grimp.build_graph("portvec", "portvec_export", include_external_packages=True)
-    importers = graph.find_modules_that_directly_import("tokenizers")
-    assert {module for module in importers if module.startswith("portvec.")} == {
-        "portvec._tokenization.library"
-    }
+@pytest.mark.parametrize(
+    ("package", "module"), [("tokenizers", "portvec._tokenization.library"), ("tqdm", "portvec._progress")]
+)
+def test_one_module_of_the_runtime_imports_a_package(package: str, module: str) -> None:
+    graph = grimp.build_graph("portvec", "portvec_export", cache_dir=None, include_external_packages=True)
+    importers = graph.find_modules_that_directly_import(package)
+    assert {each for each in importers if each.startswith("portvec.")} == {module}

@@ -8,10 +8,10 @@ from io import TextIOWrapper
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from portvec._bulk.readers import ENCODING, ERRORS, read_lines, read_texts
 from portvec._cli.output import is_quiet
+from portvec._progress import Progress
 
 
 def open_texts(path: Path | None, field: str | None) -> Iterator[str]:
@@ -25,14 +25,8 @@ def open_texts(path: Path | None, field: str | None) -> Iterator[str]:
     return read_lines(sys.stdin, "standard input")
 
 
-class _Progress(tqdm):  # type: ignore[misc]
-    """A progress bar whose destructor finds nothing to do if a signal interrupts its constructor."""
-
-    disable = True
-
-
 def show_progress(texts: Iterable[str]) -> Iterable[str]:
     """Show a progress bar on a terminal if reading takes longer than a moment, unless --quiet is given."""
     hidden = is_quiet() or sys.stderr is None or None  # None: hidden unless stderr is a terminal
-    progress: Iterable[str] = _Progress(texts, unit=" texts", disable=hidden, leave=False, delay=1.0)
+    progress: Iterable[str] = Progress(texts, unit=" texts", disable=hidden, leave=False, delay=1.0)
     return progress

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled
-from tqdm import tqdm
+
+from portvec._progress import Progress
 
 
-class TerminalProgress(tqdm):  # type: ignore[misc]
+class TerminalProgress(Progress):
     """A progress bar on a terminal, unless huggingface_hub is to show none. Nothing in a log file or pipe."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
