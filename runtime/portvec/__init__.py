@@ -4,14 +4,19 @@ Use `Model2VecEmbeddingFunction` with Milvus, and `StaticEmbedder` with everythi
 `portvec.errors`. The exporter is the package `portvec_export`.
 """
 
-from portvec._artifact.manifest import Manifest
-from portvec._classifier import StaticClassifier
-from portvec._embedder import StaticEmbedder
-from portvec._inference.verify import Verification, verify
-from portvec._tokenization.token_ids import TokenIds
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from portvec._version import __version__ as __version__
 from portvec.errors import PortvecError
-from portvec.integrations.milvus import Model2VecEmbeddingFunction
+
+if TYPE_CHECKING:
+    from portvec._artifact.manifest import Manifest
+    from portvec._classifier import StaticClassifier
+    from portvec._embedder import StaticEmbedder
+    from portvec._inference.verify import Verification, verify
+    from portvec._tokenization.token_ids import TokenIds
+    from portvec.integrations.milvus import Model2VecEmbeddingFunction
 
 __all__ = [
     "Manifest",
@@ -23,3 +28,27 @@ __all__ = [
     "Verification",
     "verify",
 ]
+
+# Imported when a name is first used. So the command line, which imports this package before anything else,
+# handles signals before it loads numpy and onnxruntime.
+_MODULES = {
+    "Manifest": "portvec._artifact.manifest",
+    "Model2VecEmbeddingFunction": "portvec.integrations.milvus",
+    "StaticClassifier": "portvec._classifier",
+    "StaticEmbedder": "portvec._embedder",
+    "TokenIds": "portvec._tokenization.token_ids",
+    "Verification": "portvec._inference.verify",
+    "verify": "portvec._inference.verify",
+}
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that exists
+
+    def __getattr__(name):  # noqa: ANN001, ANN202
+        if name not in _MODULES:
+            raise AttributeError(f"module 'portvec' has no attribute {name!r}")
+        globals()[name] = value = getattr(import_module(_MODULES[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -228,7 +228,7 @@ def test_files_do_not_take_the_place_of_closed_streams() -> None:
     """What a library writes to file 2 must not end up in a file of embeddings."""
     code = """
 import os, sys
-from portvec._cli.main import main
+from portvec._cli.entry import main
 for number in range(3):
     os.close(number)
 sys.stdin = sys.stdout = sys.stderr = None

@@ -151,7 +151,7 @@ class TestStop:
         (tmp_path / "many.txt").write_text("some words to embed in a line of text\n" * 100_000)
         program = (
             "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-            "from portvec._cli.main import main\n"
+            "from portvec._cli.entry import main\n"
             "from portvec._cli import embed\n"
             "batched = embed.batched\n"
             "def hang_up(*a): signal.raise_signal(signal.SIGHUP); return batched(*a)\n"

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 from contextlib import suppress
-from typing import NoReturn
 
 import click
 
@@ -20,7 +19,7 @@ from portvec._cli.output import MessageHandler, cannot_print, print_error
 from portvec._cli.pull import pull
 from portvec._cli.push import push
 from portvec._cli.search import search
-from portvec._cli.signals import Stopped, stop_on_signals
+from portvec._cli.signals import Stopped
 from portvec._cli.verify import verify
 from portvec.errors import PortvecError
 
@@ -40,25 +39,14 @@ for command in (export, embed, search, verify, info, bench, push, pull):
     cli.add_command(command)
 
 
-def main() -> NoReturn:
-    """Run the command line. It exits with 0, 1 or 2, and prints one line to stderr if it fails.
-
-    A signal that stops it gives 128 and its number.
-    """
-    _open_standard_files()
-    stop_on_signals()
-    # click would expand the process's own arguments on Windows, texts included.
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
     """Run the command line with these arguments and return the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # texts may be in any script, whatever the locale is
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    logging.lastResort = MessageHandler(logging.WARNING)
-    _quiet_hub()
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # texts may be in any script, whatever the locale is
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        logging.lastResort = MessageHandler(logging.WARNING)
+        _quiet_hub()
         cli.main(arguments, prog_name="portvec", standalone_mode=False)
         _flush_stdout()
     except click.exceptions.Exit as stop:
@@ -110,18 +98,6 @@ def name_flags(message: str) -> str:
 def _fail(message: str, code: int) -> int:
     print_error("portvec: error: " + " ".join(name_flags(message).split()))
     return code
-
-
-def _open_standard_files() -> None:
-    """Open the null device in place of a standard file that is closed.
-
-    Otherwise, the next file that is opened takes its number, and what libraries print goes into that file.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
 
 
 def _flush_stdout() -> None:
