@@ -44,6 +44,9 @@ _MODULES = {
 if not TYPE_CHECKING:  # a type checker would take every name for one that exists
 
     def __getattr__(name):  # noqa: ANN001, ANN202
+        if name == "integrations":  # without an import of its own, as `portvec.integrations.milvus`
+            import_module("portvec.integrations.milvus")
+            return globals()[name]
         if name not in _MODULES:
             raise AttributeError(f"module 'portvec' has no attribute {name!r}")
         globals()[name] = value = getattr(import_module(_MODULES[name]), name)

@@ -41,6 +41,19 @@ def test_importing_and_embedding_loads_nothing_of_the_exporter(tiny: Path) -> No
         assert loaded.isdisjoint([*HEAVY, *SLOW, "portvec_export"])
 
 
+@pytest.mark.parametrize("name", ["StaticEmbedder", "verify", "errors", "integrations.milvus", "__version__"])
+def test_a_name_works_without_an_import_of_its_own(name: str) -> None:
+    """Modules are imported when a name is first used."""
+    assert "portvec" in loaded_after(f"import portvec; portvec.{name}")
+
+
+def test_a_name_that_does_not_exist() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'portvec' has no attribute 'StaticEmbeder'$"):
+        _ = portvec.StaticEmbeder  # type: ignore[attr-defined]
+    with pytest.raises(ImportError, match=r"^cannot import name 'x' from 'portvec'"):
+        from portvec import x  # type: ignore[attr-defined]  # noqa: F401
+
+
 def test_exporting_loads_no_torch(tiny_model: Path, tmp_path: Path) -> None:
     export = f"from portvec_export import *; export_model({str(tiny_model)!r}, {str(tmp_path / 'a')!r})"
     heavy = ["torch", "transformers", "sklearn", "pymilvus", "huggingface_hub", "httpx"]
@@ -59,6 +72,7 @@ def test_public_names() -> None:
         "verify",
     ]
     assert portvec_export.__all__ == ["export_model"]
+    assert {*portvec.__all__, "errors", "__version__"} <= {*dir(portvec)}
     for package in (portvec, portvec_export):
         for name in package.__all__:
             assert getattr(package, name).__doc__
