@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,18 @@ import pytest
 
 from command_line import RunPortvec, in_process_runner, process_runner
 from hub_server import LocalHub
-from project import BUNDLED, PREBUILT
+from project import BUNDLED, FUZZ, PREBUILT
 from shared import make_once
 
 if TYPE_CHECKING:
     from model2vec import StaticModel
+
+with suppress(ImportError):  # where no test is generated
+    from hypothesis import settings
+
+    # The usual number of examples are the same in each run, so that it is a change that breaks a test.
+    settings.register_profile("portvec", derandomize=FUZZ == 1)
+    settings.load_profile("portvec")
 
 
 @pytest.fixture(autouse=True, scope="session")

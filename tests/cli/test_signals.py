@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,9 +50,14 @@ main()
 """
 
 
+def obey() -> None:
+    """Undo that processes which a shell runs in the background ignore Ctrl-C, and so do their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def stop(program: str, *arguments: object) -> tuple[int, str]:
     command = [sys.executable, "-c", program, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, preexec_fn=obey)
     return result.returncode, result.stderr.strip()
 
 
@@ -96,8 +100,7 @@ def test_at_random_moments(name: str, code: int, message: str, tmp_path: Path) -
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # Processes that a shell runs in the background ignore Ctrl-C, and so do their children.
-            preexec_fn=partial(signal.signal, number, signal.SIG_DFL),
+            preexec_fn=obey,
         )
         assert process.stdout is not None
         process.stdout.readline()
