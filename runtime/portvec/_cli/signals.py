@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import signal
 import sys
+import threading
 import time
 from functools import partial
 from types import FrameType
@@ -13,10 +14,8 @@ from typing import Any
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _handled: list[signal.Signals] = []
 
-# A signal waits for the end of an import, because numpy and others raise an ImportError when they are
-# interrupted, and while a working folder is made or removed: so many times, and so many seconds each.
+# A signal waits so many times, and so many seconds each, for the end of what an exception would break.
 _WAITS, _PAUSE = 1000, 0.002
-_IMPORTS, _WORKING_FOLDER = "<frozen importlib", "portvec._artifact.working_folder"
 # Seconds in which another signal does not interrupt the clearing up.
 _CLEARING_UP = 5.0
 
@@ -66,10 +65,17 @@ def _stop(number: int, frame: FrameType | None, waits: int = 0, not_before: floa
 
 
 def _must_wait(frame: FrameType | None) -> bool:
+    """Return whether an exception would break what the process is doing.
+
+    numpy and others raise an ImportError if their import is interrupted. A thread that was just being started
+    would not be waited for, and might write into a folder that is being removed. A working folder that was
+    just being made would stay.
+    """
     while frame is not None:
         if (
-            frame.f_code.co_filename.startswith(_IMPORTS)
-            or frame.f_globals.get("__name__") == _WORKING_FOLDER
+            frame.f_code.co_filename.startswith("<frozen importlib")
+            or frame.f_code is threading.Thread.start.__code__
+            or frame.f_globals.get("__name__") == "portvec._artifact.working_folder"
         ):
             return True
         frame = frame.f_back
