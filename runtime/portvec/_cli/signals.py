@@ -16,6 +16,8 @@ _handled: list[signal.Signals] = []
 
 # A signal waits so many times, and so many seconds each, for the end of what an exception would break.
 _WAITS, _PAUSE = 1000, 0.002
+# Modules in which it waits. The second is called by libraries in Rust, which panic if that fails.
+_MODULES = ("portvec._artifact.working_folder", "numpy.lib._version")
 # Seconds in which another signal does not interrupt the clearing up.
 _CLEARING_UP = 5.0
 
@@ -75,7 +77,7 @@ def _must_wait(frame: FrameType | None) -> bool:
         if (
             frame.f_code.co_filename.startswith("<frozen importlib")
             or frame.f_code is threading.Thread.start.__code__
-            or frame.f_globals.get("__name__") == "portvec._artifact.working_folder"
+            or frame.f_globals.get("__name__") in _MODULES
         ):
             return True
         frame = frame.f_back
