@@ -13,7 +13,7 @@ from pathlib import Path
 from portvec._artifact import format as fmt
 from portvec._artifact.dtypes import DTYPES
 from portvec._artifact.fingerprint import WHOLE, fingerprint
-from portvec._artifact.folder import Artifact, check_hashes, is_being_replaced, open_artifact
+from portvec._artifact.folder import Artifact, artifact_appears, check_hashes, open_artifact
 from portvec._artifact.layouts import expected_files, kind_of, known_files
 from portvec._artifact.manifest import Manifest
 from portvec._artifact.paths import printable
@@ -74,7 +74,7 @@ def _load_folder(folder: Path, options: ModelOptions, convert: bool, damage: str
     model = folder / (options.subfolder or "")
     files = known_files(model)
     kind = kind_of(files)
-    if kind == "artifact" or (kind is None and is_being_replaced(model)):
+    if kind == "artifact" or (kind is None and artifact_appears(model)):
         artifact = open_artifact(model)
         _check_options(artifact.manifest, options, str(model))
         return artifact

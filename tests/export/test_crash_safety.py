@@ -16,10 +16,11 @@ import pytest
 
 from folders import names
 from hub_server import LocalHub
+from portvec import StaticEmbedder
 from portvec._artifact.cache import cache_root
 from portvec._artifact.folder import check_hashes, open_artifact
 from portvec._artifact.staging import new_folder
-from portvec.errors import ExportError
+from portvec.errors import ArtifactError, ExportError, SourceError
 from portvec_export import export_model
 from project import BUNDLED, ROOT
 
@@ -265,3 +266,19 @@ def test_writers_and_readers_of_one_folder_never_fail(times: int, tiny: Path, tm
     assert [process.communicate(timeout=300)[1] for process in processes] == [""] * 4
     check_hashes(open_artifact(target))
     assert names(folder) == ["artifact"]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_what_a_killed_first_export_left_does_not_change_the_error(exists: bool, tmp_path: Path) -> None:
+    target = tmp_path / "artifact"
+    killed = "import os, sys; from pathlib import Path; from portvec._artifact.staging import new_folder\n"
+    killed += "with new_folder(Path(sys.argv[1]), overwrite=False): os._exit(1)"
+    subprocess.run([sys.executable, "-c", killed, str(target)], check=False)
+    assert len(names(tmp_path)) >= 1
+    if exists:
+        target.mkdir()
+    message = "neither a Model2Vec model" if exists else "no such"
+    with pytest.raises(SourceError, match=f"artifact: {message}"):
+        StaticEmbedder.load(target)
+    with pytest.raises(ArtifactError, match="no portvec.json" if exists else "no such"):
+        open_artifact(target)

@@ -75,7 +75,7 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
     for _ in range(_ATTEMPTS):
         stamp = _stamp(folder)
         text = _read_manifest(folder)
-        if text is not None:
+        if stamp and text is not None:
             try:
                 artifact = _open(folder, text, links)
             except ArtifactError:
@@ -90,12 +90,12 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
 
 
 def _read_manifest(folder: Path) -> bytes | None:
-    """Return None if the folder is missing because it is being replaced."""
+    """Return None if the manifest was missing for a moment, because the folder is being replaced."""
     path = folder / fmt.MANIFEST
     try:
         return read_file(path, MANIFEST_LIMIT)
     except (FileNotFoundError, NotADirectoryError) as error:
-        if is_being_replaced(folder):
+        if artifact_appears(folder):
             return None
         if not os.path.lexists(folder):
             raise ArtifactError(no_such_folder(folder, "artifact folder")) from error
@@ -107,7 +107,7 @@ def _read_manifest(folder: Path) -> bytes | None:
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:
-    """Return what tells an artifact from the next one in the same folder, even if they are equal."""
+    """Return what tells an artifact from the next one in the same folder, nothing if there is none."""
     try:
         found = (folder / fmt.MANIFEST).stat()
     except OSError:
@@ -162,12 +162,19 @@ def _unreadable(path: Path, error: OSError) -> str:
     return f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
 
 
-def is_being_replaced(folder: Path) -> bool:
-    """Return whether an artifact that was not found is missing only for a moment, or back already."""
+def artifact_appears(folder: Path) -> bool:
+    """Return whether an artifact that was not found is there, after a moment if somebody writes to it."""
     from portvec._artifact.working_folder import is_being_written  # imports tempfile, which is slow
 
-    # In this order, because a writer that has ended between the two has left a manifest.
-    return is_being_written(folder) or os.path.lexists(folder / fmt.MANIFEST)
+    for _ in range(_ATTEMPTS):
+        # In this order, because a writer that has ended between the two has left a manifest.
+        is_written = is_being_written(folder)
+        if os.path.lexists(folder / fmt.MANIFEST):
+            return True
+        if not is_written:
+            break
+        time.sleep(_PAUSE)
+    return False
 
 
 def check_hashes(artifact: Artifact) -> None:

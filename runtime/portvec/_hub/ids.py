@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from portvec._artifact.folder import is_being_replaced
+from portvec._artifact.folder import artifact_appears
 from portvec._artifact.paths import expand_home
 from portvec._messages import no_such_folder
 from portvec.errors import OptionError, SourceError
@@ -58,7 +58,7 @@ def locate(
     """
     path = expand_home(source, SourceError)
     try:
-        if path.is_dir() or is_being_replaced(path):
+        if path.is_dir() or artifact_appears(path):
             return path
         exists = path.exists()
     except (OSError, ValueError) as error:  # a folder on the way may not be entered, or the name is too long
