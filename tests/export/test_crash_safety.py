@@ -268,6 +268,28 @@ def test_writers_and_readers_of_one_folder_never_fail(times: int, tiny: Path, tm
     assert names(folder) == ["artifact"]
 
 
+STOP = """
+import sys, time
+from pathlib import Path
+from portvec._artifact.working_folder import REPLACED, working_folder
+
+target = Path(sys.argv[1])
+with working_folder(target) as work:
+    target.rename(work / REPLACED)
+    print(flush=True)
+    time.sleep(1)
+"""
+
+
+def test_a_writer_that_stops_while_it_replaces_a_folder_is_waited_for(tiny: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", STOP, str(tiny)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert not tiny.exists()
+        check_hashes(open_artifact(tiny))
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("exists", [False, True])
 def test_what_a_killed_first_export_left_does_not_change_the_error(exists: bool, tmp_path: Path) -> None:
     target = tmp_path / "artifact"

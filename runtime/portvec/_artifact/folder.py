@@ -18,8 +18,11 @@ from portvec.errors import ArtifactError
 _HASH_CHUNK = 1 << 20  # bytes
 # A graph of up to this many bytes has no table in it, so hashing it at every load is cheap.
 _SMALL = 1 << 16
-# How often, and how many seconds apart, an artifact is opened that another process replaces meanwhile.
-_ATTEMPTS, _PAUSE = 20, 0.01
+# What another process replaces is looked at again after a pause, for as long as this, both in seconds. On a
+# busy machine a writer may stop for a second between its two renames, and a reader miss many moments.
+_PAUSE, _PATIENCE = 0.01, 30.0
+# So many looks in a row at which nobody replaced a missing folder show that it will not appear.
+_LOOKS = 20
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def open_artifact(folder: Path, *, links: bool = False) -> Artifact:
         ArtifactError: the manifest is missing or invalid, or a listed file is missing, cannot be read, is a
             link, or has another size or hash.
     """
-    for _ in range(_ATTEMPTS):
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
         stamp = _stamp(folder)
         text = _read_manifest(folder)
         if stamp and text is not None:
@@ -164,15 +168,18 @@ def _unreadable(path: Path, error: OSError) -> str:
 
 def artifact_appears(folder: Path) -> bool:
     """Return whether an artifact that was not found is there, after a moment if somebody writes to it."""
-    from portvec._artifact.working_folder import is_being_written  # imports tempfile, which is slow
+    from portvec._artifact.working_folder import is_being_replaced, is_being_written  # they import tempfile
 
-    for _ in range(_ATTEMPTS):
+    end = time.monotonic() + _PATIENCE
+    looks = 0
+    while looks < _LOOKS and time.monotonic() < end:
         # In this order, because a writer that has ended between the two has left a manifest.
         is_written = is_being_written(folder)
         if os.path.lexists(folder / fmt.MANIFEST):
             return True
         if not is_written:
             break
+        looks = 0 if is_being_replaced(folder) else looks + 1
         time.sleep(_PAUSE)
     return False
 

@@ -56,6 +56,26 @@ def is_being_written(folder: Path) -> bool:
         return False
 
 
+def is_being_replaced(folder: Path) -> bool:
+    """Return whether a process that lives has moved `folder` away, and not yet put another in its place."""
+    try:
+        return any(_is_locked(work) for work in _find(folder.resolve()) if (work / REPLACED).exists())
+    except OSError:
+        return False
+
+
+def _is_locked(work: Path) -> bool:
+    """Return whether the process that made a working folder lives."""
+    try:
+        lock = os.open(work / _LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return _try_lock(lock, work) is False
+    finally:
+        os.close(lock)
+
+
 def _find(target: Path) -> list[Path]:
     return list(target.parent.glob(f"{_prefix_of(target)}*"))
 
