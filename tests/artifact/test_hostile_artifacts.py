@@ -101,6 +101,17 @@ class TestLinks:
         ):
             StaticEmbedder.load(tiny)
 
+    @pytest.mark.parametrize("name", ["portvec.json", "tokenizer.json", "onnx/model.onnx_data"])
+    def test_link_to_a_missing_file(self, tiny: Path, name: str) -> None:
+        """So files of the Hub's cache are left when only what they lead to was deleted."""
+        (tiny / name).unlink()
+        (tiny / name).symlink_to("gone")
+        message = (
+            "a link to a missing file; copy the whole" if name == "portvec.json" else "missing, but listed"
+        )
+        with pytest.raises(ArtifactError, match=f"{name}: {message}"):
+            StaticEmbedder.load(tiny)
+
     def test_linked_artifact_folder_is_fine(self, tiny: Path, tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to(tiny)
         assert StaticEmbedder.load(tmp_path / "link").dim == 24

@@ -99,6 +99,10 @@ def _read_manifest(folder: Path) -> bytes | None:
     try:
         return read_file(path, MANIFEST_LIMIT)
     except (FileNotFoundError, NotADirectoryError) as error:
+        if path.is_symlink():
+            raise ArtifactError(
+                f"{path}: a link to a missing file; copy the whole folder again with links followed (cp -rL)"
+            ) from error
         if artifact_appears(folder):
             return None
         if not os.path.lexists(folder):
