@@ -12,6 +12,7 @@ from pathlib import Path
 from portvec._artifact import format as fmt
 from portvec._artifact.files import JSON_LIMIT, MANIFEST_LIMIT, Content, hold_file, read_file
 from portvec._artifact.manifest import FileRecord, Manifest
+from portvec._artifact.manifest_parsing import parse_manifest
 from portvec._messages import no_such_folder
 from portvec.errors import ArtifactError
 
@@ -21,7 +22,7 @@ _SMALL = 1 << 16
 # What another process replaces is looked at again after a pause, for as long as this, both in seconds. On a
 # busy machine a writer may stop for a second between its two renames, and a reader miss many moments.
 _PAUSE, _PATIENCE = 0.01, 30.0
-# So many looks in a row at which nobody replaced a missing folder show that it will not appear.
+# A missing folder that nobody was replacing at so many looks in a row will not appear.
 _LOOKS = 20
 
 
@@ -101,7 +102,8 @@ def _read_manifest(folder: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError) as error:
         if path.is_symlink():
             raise ArtifactError(
-                f"{path}: a link to a missing file; copy the whole folder again with links followed (cp -rL)"
+                f"{path}: a link to a missing file; copy the whole folder again with links followed "
+                "(cp -rL), or load a model of the Hub by its id"
             ) from error
         if artifact_appears(folder):
             return None
@@ -124,7 +126,7 @@ def _stamp(folder: Path) -> tuple[int, ...]:
 
 
 def _open(folder: Path, text: bytes, links: bool) -> Artifact:
-    manifest = Manifest.from_json(text, str(folder / fmt.MANIFEST))
+    manifest = parse_manifest(text, str(folder / fmt.MANIFEST))
     files = manifest.files
     for graph in (fmt.GRAPH, *(variant.graph for variant in manifest.variants.values())):
         data = fmt.data_of(graph)

@@ -11,7 +11,7 @@ from pathlib import Path
 from portvec._artifact import format as fmt
 from portvec._artifact.files import MANIFEST_LIMIT, read_file
 from portvec._artifact.folder import check_hashes, open_artifact
-from portvec._artifact.manifest import Manifest
+from portvec._artifact.manifest_parsing import parse_manifest
 from portvec._artifact.staging import check_target, new_folder
 from portvec._hub.client import Listing, download, list_files, neither_kind, require_network
 from portvec._hub.failures import explain
@@ -99,7 +99,7 @@ def _fetch(hub_id: HubId, found: Listing, token: str | None, staging: Path) -> t
         manifest = read_file(path, MANIFEST_LIMIT)
     except OSError as error:
         raise ArtifactError(f"{hub_id}: {fmt.MANIFEST} cannot be read ({error.strerror or error})") from error
-    listed = Manifest.from_json(manifest, f"{hub_id}: {fmt.MANIFEST}").files
+    listed = parse_manifest(manifest, f"{hub_id}: {fmt.MANIFEST}").files
     missing = sorted(listed.keys() - found.files)
     if missing:
         raise ArtifactError(

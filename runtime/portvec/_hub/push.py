@@ -11,6 +11,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.files import MANIFEST_LIMIT, read_file
 from portvec._artifact.folder import Artifact, open_artifact
 from portvec._artifact.manifest import Manifest
+from portvec._artifact.manifest_parsing import parse_manifest
 from portvec._hub.client import Listing, download, list_files, require_network
 from portvec._hub.failures import explain_push
 from portvec._hub.ids import HubId
@@ -148,7 +149,7 @@ def _previous_files(hub_id: HubId, present: Listing, token: str | None) -> set[s
     at_commit = replace(hub_id, revision=present.commit)
     path = download(at_commit, [fmt.MANIFEST], token) / fmt.MANIFEST
     try:
-        return set(Manifest.from_json(read_file(path, MANIFEST_LIMIT), str(path)).files)
+        return set(parse_manifest(read_file(path, MANIFEST_LIMIT), str(path)).files)
     except (ArtifactError, OSError):
         return set()
 
