@@ -81,7 +81,7 @@ test-consumers: setup  ## Run other runtimes on one artifact (3 GB; Python 3.11,
 test-arm64: setup $(ARM64)/ready  ## Test the runtime on emulated 64-bit ARM (Debian or Ubuntu on x86-64): docs/edge.md.
 	PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
 
-fuzz: setup  ## Run the generated tests with 100 times as many examples.
+fuzz: setup  ## Run the generated tests with 100 times as many examples, in 40 minutes.
 	PORTVEC_FUZZ=100 $(PYTEST) $(PARALLEL) -m "hypothesis or fuzz"
 
 bench: .venv-bench/ready  ## Compare with every peer, in a quarter of an hour; QUICK=1 only shows that it runs.
