@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from portvec._classifier import StaticClassifier
     from portvec._embedder import StaticEmbedder
     from portvec._inference.verify import Verification, verify
-    from portvec._tokenization.token_ids import TokenIds
+    from portvec._vocabulary.token_ids import TokenIds
     from portvec.integrations.milvus import Model2VecEmbeddingFunction
 
 __all__ = [
@@ -36,7 +36,7 @@ _MODULES = {
     "Model2VecEmbeddingFunction": "portvec.integrations.milvus",
     "StaticClassifier": "portvec._classifier",
     "StaticEmbedder": "portvec._embedder",
-    "TokenIds": "portvec._tokenization.token_ids",
+    "TokenIds": "portvec._vocabulary.token_ids",
     "Verification": "portvec._inference.verify",
     "verify": "portvec._inference.verify",
 }

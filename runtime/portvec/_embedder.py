@@ -12,7 +12,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
 from portvec._model import LoadedModel
 from portvec._options import ModelOptions
-from portvec._tokenization.token_ids import TokenIds
+from portvec._vocabulary.token_ids import TokenIds
 from portvec.errors import SourceError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import tiny_models
 from damage import edit, replace_file
 from portvec import StaticEmbedder, verify
 from portvec._tokenization.backends.nanotoken import NanotokenEncoder
-from portvec._tokenization.token_ids import TokenIds
+from portvec._vocabulary.token_ids import TokenIds
 from portvec.errors import ArtifactError
 from portvec_export import export_model
 

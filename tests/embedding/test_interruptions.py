@@ -17,7 +17,7 @@ from portvec import StaticEmbedder
 from portvec._inference.session import Session
 from portvec._tokenization.backends import ACCELERATORS
 from portvec._tokenization.backends.nanotoken import NanotokenEncoder
-from portvec._tokenization.word_table import WordTable
+from portvec._vocabulary.word_table import WordTable
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
 folder, batch = sys.argv[1], sys.argv[2]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from portvec._tokenization.backends.huggingface import PlainEncoder
-from portvec._tokenization.token_ids import Ids, TokenIds
+from portvec._vocabulary.token_ids import Ids, TokenIds
 
 
 class CountingEncoder(PlainEncoder):

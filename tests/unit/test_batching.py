@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from portvec._inference import batching
 from portvec._inference.batching import MIN_LENGTH, Batch, Tiling, lay_out, lay_out_one
-from portvec._tokenization.token_ids import TokenIds, flatten
+from portvec._vocabulary.token_ids import TokenIds, flatten
 from project import FUZZ
 
 PADDING = 1_000_000

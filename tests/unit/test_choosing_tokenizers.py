@@ -14,7 +14,7 @@ from damage import replace_file
 from portvec._artifact.folder import Artifact, open_artifact
 from portvec._tokenization.backends.huggingface import PlainEncoder
 from portvec._tokenization.selection import choose_tokenizer
-from portvec._tokenization.token_ids import TokenIds, flatten
+from portvec._vocabulary.token_ids import TokenIds, flatten
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
 
 LONG = ["return the value " * 10] * 200  # enough text to load the faster encoder

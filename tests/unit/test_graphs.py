@@ -15,7 +15,7 @@ from portvec._artifact.folder import Artifact, open_artifact
 from portvec._inference.batching import Tiling, lay_out, lay_out_one
 from portvec._inference.graphs import ConsumerGraph, OptimizedGraphs, choose_strategy
 from portvec._inference.session import Session, Target
-from portvec._tokenization.token_ids import TokenIds, flatten
+from portvec._vocabulary.token_ids import TokenIds, flatten
 from project import PREBUILT
 from rounding import assert_close
 

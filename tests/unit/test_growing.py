@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from portvec._tokenization.growing import GrowingEncoder
-from portvec._tokenization.token_ids import TokenIds, flatten
+from portvec._vocabulary.token_ids import TokenIds, flatten
 
 LIMIT = 20_000  # characters
 

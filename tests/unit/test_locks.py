@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from portvec._tokenization import locks as module
-from portvec._tokenization.locks import (
+from portvec._vocabulary import locks as module
+from portvec._vocabulary.locks import (
     ForkSafeLock,
     begin_loading,
     end_loading,

@@ -19,8 +19,8 @@ from portvec._inference.pipeline import Pipeline
 from portvec._inference.session import Target
 from portvec._inference.threads import Threads
 from portvec._tokenization.selection import choose_tokenizer
-from portvec._tokenization.token_ids import TokenIds, flatten
 from portvec._tokenization.tokenizer import Tokenizer
+from portvec._vocabulary.token_ids import TokenIds, flatten
 from portvec.errors import InputError
 from rounding import assert_close
 

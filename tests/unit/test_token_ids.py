@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from portvec._tokenization.token_ids import TokenIds, drop, flatten, keep_first, merge, offsets_of
+from portvec._vocabulary.token_ids import TokenIds, drop, flatten, keep_first, merge, offsets_of
 from project import FUZZ
 
 LISTS = st.lists(st.lists(st.integers(0, 4), max_size=6), max_size=8)

@@ -23,7 +23,7 @@ from portvec import StaticEmbedder
 from portvec._tokenization.backends.huggingface import PlainEncoder
 from portvec._tokenization.cutting import find_cutting_rules
 from portvec._tokenization.word_cache import WordEncoder
-from portvec._tokenization.word_table import WordTable
+from portvec._vocabulary.word_table import WordTable
 from portvec.errors import ArtifactError, MissingExtraError
 from portvec_export import export_model
 from project import FUZZ

@@ -25,7 +25,7 @@ from portvec._tokenization.cutting import (
     find_cutting_rules,
 )
 from portvec._tokenization.word_cache import WordEncoder
-from portvec._tokenization.word_table import DEPENDS, IDS, LONGEST, SLOTS, WordTable
+from portvec._vocabulary.word_table import DEPENDS, IDS, LONGEST, SLOTS, WordTable
 from project import FUZZ
 
 RULES = {"wordpiece": CutAtPunctuation, "unigram": MetaspaceWords, "bpe": ByteLevelWords}

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portvec._tokenization import locks, word_table
-from portvec._tokenization.token_ids import flatten
-from portvec._tokenization.word_table import DEPENDS, IDS, LONGEST, PROBES, SLOTS, WIDTHS, WordTable
+from portvec._vocabulary import locks, word_table
+from portvec._vocabulary.token_ids import flatten
+from portvec._vocabulary.word_table import DEPENDS, IDS, LONGEST, PROBES, SLOTS, WIDTHS, WordTable
 from project import FUZZ
 
 Ids = dict[bytes, list[int]]

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from portvec._artifact.dtypes import DTYPES
 from portvec._artifact.manifest import Manifest
-from portvec._tokenization.token_ids import Ids, TokenIds
+from portvec._vocabulary.token_ids import Ids, TokenIds
 
 if TYPE_CHECKING:
     import numpy.typing as npt

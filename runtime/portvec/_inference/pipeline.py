@@ -18,8 +18,8 @@ from portvec._inference.threads import Threads
 from portvec._itertools import batched
 from portvec._tokenization.selection import choose_tokenizer
 from portvec._tokenization.texts import check_iterable, check_texts
-from portvec._tokenization.token_ids import Ids, TokenIds
 from portvec._tokenization.tokenizer import Tokenizer
+from portvec._vocabulary.token_ids import Ids, TokenIds
 
 if TYPE_CHECKING:
     import numpy.typing as npt

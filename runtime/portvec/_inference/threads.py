@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from portvec._tokenization.locks import begin_loading, end_loading, holds_a_lock
+from portvec._vocabulary.locks import begin_loading, end_loading, holds_a_lock
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future

@@ -23,8 +23,8 @@ from portvec._tokenization.library import (
     normalize_with,
     read_vocabulary,
 )
-from portvec._tokenization.token_ids import Ids
-from portvec._tokenization.word_table import DEPENDS, LONGEST
+from portvec._vocabulary.token_ids import Ids
+from portvec._vocabulary.word_table import DEPENDS, LONGEST
 
 _PUNCTUATION = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _WHITE_SPACE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from portvec._tokenization.locks import begin_loading, end_loading
-from portvec._tokenization.token_ids import TokenIds
 from portvec._tokenization.tokenizer import Encoder
+from portvec._vocabulary.locks import begin_loading, end_loading
+from portvec._vocabulary.token_ids import TokenIds
 
 # `tokenizers` needs less time for this many characters than a faster encoder needs to load.
 _FIRST_CHARACTERS = 20_000

@@ -10,7 +10,7 @@ from portvec._artifact.folder import Artifact
 from portvec._failures import is_failure
 from portvec._messages import fold_lines
 from portvec._tokenization.texts import refuse_surrogates
-from portvec._tokenization.token_ids import Ids, TokenIds, drop, keep_first
+from portvec._vocabulary.token_ids import Ids, TokenIds, drop, keep_first
 from portvec.errors import ArtifactError, PortvecError
 
 

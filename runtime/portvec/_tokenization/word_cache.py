@@ -9,8 +9,8 @@ import numpy as np
 
 from portvec._tokenization.backends.huggingface import SEPARATOR, PlainEncoder
 from portvec._tokenization.cutting import ALONE, CuttingRules
-from portvec._tokenization.token_ids import Ids, TokenIds, merge, offsets_of
-from portvec._tokenization.word_table import DEPENDS, LONGEST, WordTable
+from portvec._vocabulary.token_ids import Ids, TokenIds, merge, offsets_of
+from portvec._vocabulary.word_table import DEPENDS, LONGEST, WordTable
 
 if TYPE_CHECKING:
     import numpy.typing as npt

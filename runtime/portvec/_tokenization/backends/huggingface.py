@@ -13,7 +13,7 @@ from portvec._artifact.files import Content, hold_file
 from portvec._failures import failures_become
 from portvec._tokenization import library
 from portvec._tokenization.forks import disable_pool_after_fork
-from portvec._tokenization.token_ids import Ids, TokenIds, flatten, offsets_of
+from portvec._vocabulary.token_ids import Ids, TokenIds, flatten, offsets_of
 from portvec.errors import ArtifactError
 
 if TYPE_CHECKING:

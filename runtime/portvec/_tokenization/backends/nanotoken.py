@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from portvec._tokenization.forks import Shared
-from portvec._tokenization.token_ids import TokenIds
+from portvec._vocabulary.token_ids import TokenIds
 
 
 class NanotokenEncoder:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from portvec._tokenization.locks import ForkSafeLock, watch_forks
-from portvec._tokenization.token_ids import Ids, TokenIds, offsets_of
+from portvec._vocabulary.locks import ForkSafeLock, watch_forks
+from portvec._vocabulary.token_ids import Ids, TokenIds, offsets_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt

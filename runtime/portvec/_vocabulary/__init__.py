@@ -1,0 +1,1 @@
+"""The vocabulary of a tokenizer: from words to token ids."""
