@@ -12,6 +12,8 @@ from tokenizers import Tokenizer
 from portvec._failures import is_failure
 from portvec._tokenization.backends.huggingface import PlainEncoder
 from portvec._tokenization.cutting import find_cutting_rules
+from portvec._tokenization.learning import LibraryLearner
+from portvec._tokenization.library import describe_parts
 from portvec._tokenization.tokenizer import Encoder
 from portvec._tokenization.word_cache import WordEncoder
 from project import FUZZ
@@ -52,8 +54,11 @@ def test_ids_of_random_tokenizers(part: int, tmp_path: Path) -> None:
 def make_encoders(path: Path, *, parallel: bool) -> list[Encoder]:
     """Return the encoders for a tokenizer: the plain one, and one that caches words if there are rules."""
     plain = PlainEncoder(path, parallel=parallel)
-    rules = find_cutting_rules(plain.tokenizer)
-    return [plain, *([] if rules is None else [WordEncoder(plain, rules, min_bytes=0, max_unknown=2.0)])]
+    rules = find_cutting_rules(describe_parts(plain.tokenizer))
+    if rules is None:
+        return [plain]
+    learner = LibraryLearner(plain, rules)
+    return [plain, WordEncoder("caching words", learner, rules, min_bytes=0, max_unknown=2.0)]
 
 
 def ids_of(tokenizer: Tokenizer, text: str) -> list[int] | None:

@@ -22,6 +22,8 @@ from matrix import TOKENIZER_CASES, unigram_sentencepiece
 from portvec import StaticEmbedder
 from portvec._tokenization.backends.huggingface import PlainEncoder
 from portvec._tokenization.cutting import find_cutting_rules
+from portvec._tokenization.learning import LibraryLearner
+from portvec._tokenization.library import describe_parts
 from portvec._tokenization.word_cache import WordEncoder
 from portvec._vocabulary.word_table import WordTable
 from portvec.errors import ArtifactError, MissingExtraError
@@ -53,16 +55,17 @@ def test_joining_texts_changes_nothing(tokenizer_json: Path) -> None:
 
 def word_encoder(path: Path, plain: PlainEncoder | None = None, **options: Any) -> WordEncoder:
     plain = plain or PlainEncoder(path)
-    rules = find_cutting_rules(plain.tokenizer)
+    rules = find_cutting_rules(describe_parts(plain.tokenizer))
     assert rules is not None
-    return WordEncoder(plain, rules, **options)
+    return WordEncoder("caching words", LibraryLearner(plain, rules), rules, **options)
 
 
 def small_table(path: Path) -> Callable[[], WordTable]:
     """Return a maker of tables with room for the words that are known from the start and 600 further ids."""
-    rules = find_cutting_rules(PlainEncoder(path).tokenizer)
+    plain = PlainEncoder(path)
+    rules = find_cutting_rules(describe_parts(plain.tokenizer))
     assert rules is not None
-    return partial(WordTable, ids=len(rules.list_known_words()) + 600)
+    return partial(WordTable, ids=len(LibraryLearner(plain, rules).list_known_words()[0]) + 600)
 
 
 NOT_SPLIT = ("WordPiece, added tokens of several words", "WordLevel")
@@ -186,7 +189,7 @@ def test_which_tokenizers_are_split(tmp_path: Path) -> None:
     found = {}
     for index, case in enumerate(TOKENIZER_CASES):
         path = case.build(tmp_path / str(index)) / "tokenizer.json"
-        found[case.name] = find_cutting_rules(Tokenizer.from_file(str(path))) is not None
+        found[case.name] = find_cutting_rules(describe_parts(Tokenizer.from_file(str(path)))) is not None
     assert [name for name, splits in found.items() if not splits] == [*NOT_SPLIT]
 
 
@@ -196,8 +199,8 @@ def test_a_prefix_at_the_very_start_only(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     tokenizer.save(str(path))
     encoder = PlainEncoder(path)
-    assert find_cutting_rules(encoder.tokenizer) is None
-    assert encoder.encode(paragraphs(300)).lists() == plain_ids(path, paragraphs(300))
+    for each in (encoder, word_encoder(path, min_bytes=0, max_unknown=2)):
+        assert each.encode(paragraphs(300)).lists() == plain_ids(path, paragraphs(300))
 
 
 class TestChoice:

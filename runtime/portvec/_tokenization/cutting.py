@@ -13,18 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from portvec._tokenization.library import (
-    Tokenizer,
-    find_id,
-    list_added_tokens,
-    list_normalizers,
-    list_pre_tokenizers,
-    longest_word,
-    normalize_with,
-    read_vocabulary,
-)
+from portvec._tokenization.preparation import Preparation
 from portvec._vocabulary.token_ids import Ids
-from portvec._vocabulary.word_table import DEPENDS, LONGEST
+from portvec._vocabulary.word_table import DEPENDS
 
 _PUNCTUATION = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _WHITE_SPACE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
@@ -32,6 +23,9 @@ _WHITE_SPACE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
 # Translation tables: 0 for a space, 1 for other bytes, 2 for punctuation; whether a byte is not white space.
 _KINDS = bytes(2 if code in _PUNCTUATION else code != ord(" ") for code in range(256))
 _IS_VISIBLE = bytes(code not in _WHITE_SPACE for code in range(256))
+
+# A space that follows no white space, of which `_WHITE_SPACE` says what that is.
+_BEFORE_WORD = re.compile(f"(?<=[^{_WHITE_SPACE.decode()}])(?= )")
 
 # Normalizers that change nothing across a space, unless something beside it becomes a space too.
 _LOCAL_NORMALIZERS = {"Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
@@ -53,23 +47,28 @@ class CuttingRules(Protocol):
     """How the texts of a tokenizer are cut into words.
 
     Attributes:
-        uncuttable: parts of a text, UTF-8, whose presence means that the text must not be cut.
+        uncuttable: parts of a text whose presence means that the text must not be cut.
         fold: table for `bytes.translate` that maps bytes which the tokenizer does not tell apart to one; None
             if there are none.
-        separator: a character that no word contains and that has a token of its own; None if there is none.
+        separator: a character that no word contains and that splits words; None if there is none.
         mark: what the first token of a word that joins begins with, and no other; None if words do not join.
+        space: what a word begins with if a word is before it in the text.
     """
 
-    uncuttable: list[bytes]
+    uncuttable: list[str]
     fold: bytes | None
     separator: str | None
     mark: str | None
+    space: str
 
     def cut(self, text: bytes, bounds: Ids) -> tuple[Ids, Ids]:
         """Return the starts and lengths, in bytes, of the words in texts that start at `bounds`.
 
         The texts are UTF-8, and a line feed ends each. `bounds` has the end of the last one too.
         """
+
+    def cut_one(self, text: str) -> list[str]:
+        """Return the words of one text."""
 
     def judge(self, word: str) -> int:
         """Return what the ids of a word, as `cut` gives it, depend on: ALONE or DEPENDS.
@@ -79,58 +78,54 @@ class CuttingRules(Protocol):
         that its tokens spell.
         """
 
-    def list_known_words(self) -> dict[bytes, int]:
-        """Return words, as `cut` gives them, whose only id is known without tokenizing them."""
+    def keeps(self, word: str) -> bool:
+        """Return whether a word is certain to reach the model as it is."""
 
 
-def find_cutting_rules(tokenizer: Tokenizer) -> CuttingRules | None:
+def find_cutting_rules(preparation: Preparation) -> CuttingRules | None:
     """Return the rules for this tokenizer, or None if there are none that are proven."""
-    normalizers = list_normalizers(tokenizer)
-    pre_tokenizers = list_pre_tokenizers(tokenizer)
-    added = list_added_tokens(tokenizer)
+    normalizers, pre_tokenizers = preparation.normalizers, preparation.pre_tokenizers
     # Such tokens are searched for in the normalized text, all others in the text itself.
-    if normalizers and any(token.normalized for token in added):
+    if normalizers and any(token["normalized"] for token in preparation.added_tokens):
         return None
-    uncuttable = [token.content.encode() for token in added]
     kinds = [part["type"] for part in pre_tokenizers]
     if kinds == ["BertPreTokenizer"] and [part["type"] for part in normalizers] == ["BertNormalizer"]:
-        longest = longest_word(tokenizer)
-        if longest is not None and longest >= LONGEST and normalizers[0]["clean_text"]:
-            return CutAtPunctuation(tokenizer, uncuttable, lowercase=normalizers[0]["lowercase"])
+        if normalizers[0]["clean_text"]:
+            return CutAtPunctuation(preparation)
     elif kinds == ["ByteLevel"] and pre_tokenizers[0].get("use_regex", True):
         if normalizers in ([], [{"type": "NFC"}]):
-            return ByteLevelWords(tokenizer, uncuttable)
+            return ByteLevelWords(preparation)
     elif kinds in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
         metaspace = pre_tokenizers[-1]
-        replacement, scheme = metaspace["replacement"], metaspace["prepend_scheme"]
+        # Metaspace gives no further mark to a word that begins with a space, unless that was dropped before.
+        schemes = ("always", "never", "first") if kinds == ["Metaspace"] else ("always", "never")
         if (
             metaspace.get("split", True)
-            and scheme in ("always", "never")
-            and all(_keeps_words_apart(part, replacement) for part in normalizers)
+            and metaspace["prepend_scheme"] in schemes
+            and all(_keeps_words_apart(part, metaspace["replacement"]) for part in normalizers)
         ):
-            has_mark = scheme == "always" or kinds == ["Metaspace"]
-            return MetaspaceWords(tokenizer, uncuttable, normalizers, replacement, has_mark=has_mark)
+            return MetaspaceWords(preparation)
     return None
 
 
 class CutAtPunctuation:
-    """WordPiece under BERT's rules: cut at ASCII white space and at both sides of ASCII punctuation.
+    """Words under BERT's rules: cut at ASCII white space and at both sides of ASCII punctuation.
 
     The normalizer maps each character by itself. The pre-tokenizer drops white space, splits off punctuation
     and joins nothing. Only U+0021 normalizes to "!", so no word contains it.
     """
 
+    separator: str | None = "!"
     mark: str | None = None
+    space = ""
 
-    def __init__(self, tokenizer: Tokenizer, uncuttable: list[bytes], *, lowercase: bool) -> None:
-        self.uncuttable = uncuttable
-        self.separator: str | None = "!" if find_id(tokenizer, "!") is not None else None
-        self._tokenizer = tokenizer
-        self._lowercase = lowercase
+    def __init__(self, preparation: Preparation) -> None:
+        self.uncuttable = _contents(preparation)
+        self._lowercase = preparation.normalizers[0]["lowercase"]
         # The normalizer turns these controls into a space, and drops NUL and U+0001.
         fold = bytearray(range(256))
         fold[:2], fold[ord("\t")], fold[ord("\n")], fold[ord("\r")] = b"\1\1", 32, 32, 32
-        self.fold: bytes | None = bytes(fold).lower() if lowercase else bytes(fold)
+        self.fold: bytes | None = bytes(fold).lower() if self._lowercase else bytes(fold)
 
     def cut(self, text: bytes, bounds: Ids) -> tuple[Ids, Ids]:
         """Return the starts and lengths of words and of punctuation marks."""
@@ -147,17 +142,13 @@ class CutAtPunctuation:
         """Return that the ids of every word depend on the word only."""
         return ALONE
 
-    def list_known_words(self) -> dict[bytes, int]:
-        """Return the vocabulary's words of ASCII letters and digits.
+    def cut_one(self, text: str) -> list[str]:
+        """Return what is between spaces, which may be several words."""
+        return [part for part in text.split(" ") if part]
 
-        The normalizer changes none of them, and no longer piece can match.
-        """
-        return {
-            word.encode(): token_id
-            for word, token_id in read_vocabulary(self._tokenizer, with_added=False).items()
-            if word.isascii() and word.isalnum() and len(word) <= LONGEST
-            if not self._lowercase or word == word.lower()
-        }
+    def keeps(self, word: str) -> bool:
+        """Return whether a word is of ASCII letters and digits, in the case that the normalizer leaves."""
+        return word.isascii() and word.isalnum() and not (self._lowercase and word != word.lower())
 
 
 class CutBeforeSpaces(ABC):
@@ -165,12 +156,13 @@ class CutBeforeSpaces(ABC):
 
     fold: bytes | None = None
     separator: str | None = None
+    space = " "
 
-    def __init__(self, tokenizer: Tokenizer, uncuttable: list[bytes], mark: str) -> None:
-        self.uncuttable = uncuttable
-        self._normalize = normalize_with(tokenizer)
+    def __init__(self, preparation: Preparation, mark: str) -> None:
+        self.uncuttable = [*_contents(preparation), "\0"]
+        self._normalize = preparation.normalize
         # Joined words could form an added token with a space in it that none of them contains.
-        self.mark: str | None = None if any(b" " in part for part in uncuttable) else mark
+        self.mark: str | None = None if any(" " in part for part in self.uncuttable) else mark
 
     @abstractmethod
     def judge(self, word: str) -> int:
@@ -188,9 +180,13 @@ class CutBeforeSpaces(ABC):
         kept = lengths > 0
         return starts[:-1][kept], lengths[kept]
 
-    def list_known_words(self) -> dict[bytes, int]:
-        """Return no words."""
-        return {}
+    def cut_one(self, text: str) -> list[str]:
+        """Return the words of one text. The space before a word belongs to it."""
+        return [word for word in _BEFORE_WORD.split(text) if word]
+
+    def keeps(self, word: str) -> bool:
+        """Return False: the model gets words with a mark."""
+        return False
 
 
 class ByteLevelWords(CutBeforeSpaces):
@@ -199,9 +195,8 @@ class ByteLevelWords(CutBeforeSpaces):
     No alternative of the pattern takes white space after anything else, and none looks back.
     """
 
-    def __init__(self, tokenizer: Tokenizer, uncuttable: list[bytes]) -> None:
-        super().__init__(tokenizer, uncuttable, mark="\u0120")
-        self.uncuttable = [*uncuttable, b"\0"]
+    def __init__(self, preparation: Preparation) -> None:
+        super().__init__(preparation, mark="\u0120")
 
     def judge(self, word: str) -> int:
         """Return what the ids of a word depend on. The pattern may split white space at the end."""
@@ -220,28 +215,20 @@ class MetaspaceWords(CutBeforeSpaces):
     at the end of a word.
     """
 
-    def __init__(
-        self,
-        tokenizer: Tokenizer,
-        uncuttable: list[bytes],
-        normalizers: list[dict[str, Any]],
-        replacement: str,
-        *,
-        has_mark: bool,
-    ) -> None:
-        """Make the rules for `normalizers` that keep words apart, as `_keeps_words_apart` says.
-
-        `has_mark` says whether each word begins with the replacement once it is pre-tokenized.
-        """
-        super().__init__(tokenizer, [*uncuttable, b"\0", replacement.encode()], replacement)
-        kinds = {part["type"] for part in normalizers}
+    def __init__(self, preparation: Preparation) -> None:
+        metaspace = preparation.pre_tokenizers[-1]
+        replacement = metaspace["replacement"]
+        super().__init__(preparation, replacement)
+        self.uncuttable.append(replacement)
+        kinds = {part["type"] for part in preparation.normalizers}
         self._maps_graphemes = "Precompiled" in kinds
         self._strips = "Strip" in kinds
         self._collapses = "Replace" in kinds
         self._spaces = (" ", replacement)
         # A letter that no normalizer changes, to put after a word.
         self._letter = next((c for c in ascii_letters if self._normalize(c) == c), None)
-        if not has_mark:
+        # WhitespaceSplit drops the space that would become a mark.
+        if len(preparation.pre_tokenizers) > 1 and metaspace["prepend_scheme"] != "always":
             self.mark = None
 
     def judge(self, word: str) -> int:
@@ -264,6 +251,10 @@ class MetaspaceWords(CutBeforeSpaces):
         # White space or another mark in it would begin a second word.
         joins = body.split() == [body] and self._spaces[1] not in body
         return len(normalized) if joins else ALONE
+
+
+def _contents(preparation: Preparation) -> list[str]:
+    return [token["content"] for token in preparation.added_tokens]
 
 
 def _keeps_words_apart(normalizer: dict[str, Any], replacement: str) -> bool:

@@ -7,13 +7,18 @@ call may raise any exception, or panic, because the library reads a file that ma
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordPiece
 
+from portvec._tokenization.preparation import Preparation
+
 __all__ = ["Tokenizer"]
+
+# What tokenizer.json says of an added token, besides its id.
+ADDED_TOKEN_FIELDS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
 
 
 def load(content: bytes) -> Tokenizer:
@@ -50,47 +55,25 @@ def read_vocabulary(tokenizer: Tokenizer, *, with_added: bool = True) -> dict[st
     return tokenizer.get_vocab(with_added_tokens=with_added)
 
 
-def list_added_tokens(tokenizer: Tokenizer) -> list[AddedToken]:
-    """Return the tokens that texts are split at."""
-    return list(tokenizer.get_added_tokens_decoder().values())
-
-
 def longest_word(tokenizer: Tokenizer) -> int | None:
     """Return how many characters a word may have before WordPiece calls it unknown; None for other models."""
     model = tokenizer.model
     return model.max_input_chars_per_word if isinstance(model, WordPiece) else None
 
 
-def list_normalizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Return the steps of the normalizer, in order, in the form of tokenizer.json."""
-    return _list(tokenizer.normalizer, "normalizers")
-
-
-def list_pre_tokenizers(tokenizer: Tokenizer) -> list[dict[str, Any]]:
-    """Return the steps of the pre-tokenizer, in order, in the form of tokenizer.json."""
-    return _list(tokenizer.pre_tokenizer, "pretokenizers")
-
-
-def normalize_with(tokenizer: Tokenizer) -> Callable[[str], str]:
-    """Return the function that normalizes a text for this tokenizer."""
+def describe_parts(tokenizer: Tokenizer) -> Preparation:
+    """Return what a tokenizer does to a text before its model gets words."""
     normalizer = tokenizer.normalizer  # each access creates a new object
-    return str if normalizer is None else normalizer.normalize_str
+    parts = {
+        "normalizer": _state(normalizer),
+        "pre_tokenizer": _state(tokenizer.pre_tokenizer),
+        "added_tokens": [
+            {name: getattr(token, name) for name in ADDED_TOKEN_FIELDS}
+            for token in tokenizer.get_added_tokens_decoder().values()
+        ],
+    }
+    return Preparation.of(parts, str if normalizer is None else normalizer.normalize_str)
 
 
-def depends_on_position(tokenizer: Tokenizer) -> bool:
-    """Return whether text at the start is tokenized differently from text after an added token."""
-    return any(part.get("prepend_scheme") == "first" for part in list_pre_tokenizers(tokenizer))
-
-
-def _list(component: Any, children: str) -> list[dict[str, Any]]:
-    if component is None:
-        return []
-    state: dict[str, Any] = json.loads(component.__getstate__())
-    return list(_flatten(state, children))
-
-
-def _flatten(state: dict[str, Any], children: str) -> Iterable[dict[str, Any]]:
-    if state["type"] != "Sequence":
-        yield state
-    for part in state.get(children, ()):
-        yield from _flatten(part, children)
+def _state(component: Any) -> Any:
+    return None if component is None else json.loads(component.__getstate__())

@@ -17,6 +17,8 @@ from portvec._tokenization.backends import ACCELERATORS, Accelerator
 from portvec._tokenization.backends.huggingface import NAME, PlainEncoder
 from portvec._tokenization.cutting import find_cutting_rules
 from portvec._tokenization.growing import GrowingEncoder
+from portvec._tokenization.learning import LibraryLearner
+from portvec._tokenization.library import describe_parts
 from portvec._tokenization.tokenizer import Encoder, Tokenizer, check_id
 from portvec._tokenization.word_cache import WordEncoder
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from logging import Logger
 
 AUTO = "auto"
+# What `tokenizers` with a cache of words is called.
+CACHING = "tokenizers, caching words"
 
 
 def choose_tokenizer(
@@ -68,8 +72,8 @@ def choose_tokenizer(
         if accelerated is not None:
             return accelerated
         with failures_become(lambda why: ArtifactError(f"{path}: not a tokenizer that can be run ({why})")):
-            rules = find_cutting_rules(plain.tokenizer)
-        return WordEncoder(plain, rules) if rules else plain
+            rules = find_cutting_rules(describe_parts(plain.tokenizer))
+        return WordEncoder(CACHING, LibraryLearner(plain, rules), rules) if rules else plain
 
     encoder = load_faster() if at_once else GrowingEncoder(plain, load_faster)
     return Tokenizer(encoder, artifact)

@@ -1,4 +1,4 @@
-"""`tokenizers` with a cache of words. Words repeat, so few of them are tokenized twice."""
+"""A tokenizer with a cache of words. Words repeat, so few of them are tokenized twice."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from portvec._tokenization.backends.huggingface import SEPARATOR, PlainEncoder
-from portvec._tokenization.cutting import ALONE, CuttingRules
+from portvec._tokenization.backends.huggingface import SEPARATOR
+from portvec._tokenization.cutting import CuttingRules
+from portvec._tokenization.learning import WordLearner
 from portvec._vocabulary.token_ids import Ids, TokenIds, merge, offsets_of
 from portvec._vocabulary.word_table import DEPENDS, LONGEST, WordTable
 
@@ -24,26 +25,26 @@ _MAX_UNKNOWN = 0.75
 class WordEncoder:
     """Looks up the ids of words, and has unknown words tokenized once."""
 
-    name = "tokenizers, caching words"
-
     def __init__(
         self,
-        plain: PlainEncoder,
+        name: str,
+        learner: WordLearner,
         rules: CuttingRules,
         *,
         min_bytes: int = _MIN_BYTES,
         max_unknown: float = _MAX_UNKNOWN,
         make_table: Callable[[], WordTable] = WordTable,
     ) -> None:
-        """Cache words over `plain`, cut by `rules`.
+        """Cache the words that `rules` cut and `learner` tokenizes.
 
         Texts of less than `min_bytes` in all, and texts in which unknown words make up more than the share
         `max_unknown` of the bytes, are tokenized whole.
         """
-        self._plain = plain
+        self.name = name
+        self._learner = learner
         self._rules = rules
         # Folded like the texts: a word is learnt as it is folded, and must not have become an added token.
-        self._uncuttable = [self._fold(part) for part in (*rules.uncuttable, SEPARATOR.encode())]
+        self._uncuttable = [self._fold(part.encode()) for part in (*rules.uncuttable, SEPARATOR)]
         self._min_bytes = min_bytes
         self._max_unknown = max_unknown
         self._make_table = make_table
@@ -54,7 +55,7 @@ class WordEncoder:
         encoded = [text.encode() for text in texts]
         joined = b"\n".join(encoded)
         if len(joined) < self._min_bytes:
-            return self._plain.encode(texts)
+            return self._learner.encode(texts)
         joined = self._fold(joined)
         whole = np.zeros(len(texts), dtype=np.bool_)
         if any(part in joined for part in self._uncuttable):
@@ -68,11 +69,11 @@ class WordEncoder:
         bounds = offsets_of(np.where(whole, 0, lengths) + 1)
         found = self._look_up(joined + b" " * LONGEST, bounds, whole)
         if found is None:
-            return self._plain.encode(texts)
+            return self._learner.encode(texts)
         tokens, whole = found
         if not whole.any():
             return tokens
-        of_whole = self._plain.encode([texts[row] for row in np.flatnonzero(whole).tolist()])
+        of_whole = self._learner.encode([texts[row] for row in np.flatnonzero(whole).tolist()])
         return merge(whole, of_whole, TokenIds(tokens.ids, offsets_of(np.diff(tokens.offsets)[~whole])))
 
     def _fold(self, text: bytes) -> bytes:
@@ -97,7 +98,8 @@ class WordEncoder:
             distinct = list(dict.fromkeys(words))
             if sum(map(len, distinct)) > self._max_unknown * len(joined):
                 return None
-            learnt = self._learn(table, distinct)
+            tokens, is_alone = self._learner.learn([word.decode() for word in distinct])
+            learnt = table.add(distinct, tokens, is_alone)
             if learnt is None:  # The table is full: start another. Other threads keep the one they hold.
                 self._table = None
                 return None
@@ -112,40 +114,9 @@ class WordEncoder:
         tokens = table.gather(places)
         return TokenIds(tokens.ids, tokens.offsets[first_words]), whole
 
-    def _learn(self, table: WordTable, words: list[bytes]) -> Ids | None:
-        """Tokenize words, add them to the table and return their places; None if it is full."""
-        strings = [word.decode() for word in words]
-        judged = np.fromiter(map(self._rules.judge, strings), np.int64, len(words))
-        if self._rules.mark is None:
-            tokens = self._encode_separated(strings)
-        else:
-            tokens = self._encode_joined(strings, judged, self._rules.mark)
-        return table.add(words, tokens, judged != DEPENDS)
-
-    def _encode_joined(self, words: list[str], judged: Ids, mark: str) -> TokenIds:
-        """Encode words, those without a separator between them that can be proven to be right so."""
-        joins = judged > ALONE
-        joined, is_proven = self._plain.encode_joined(_select(words, joins), judged[joins], mark)
-        joins[joins] = is_proven
-        return merge(joins, joined, self._encode_separated(_select(words, ~joins)))
-
-    def _encode_separated(self, words: list[str]) -> TokenIds:
-        if self._rules.separator is None:
-            return self._plain.encode(words)
-        return self._plain.encode_separated(words, self._rules.separator)
-
     def _start_table(self) -> WordTable:
         """Replace the table with one that has only the words whose ids are known from the start."""
         table = self._make_table()
-        if self._rules.separator:  # `_learn` cannot tokenize the separator, which is one of these marks
-            marks = [bytes([code]) for code in range(33, 127) if not chr(code).isalnum()]
-            table.add(marks, self._plain.encode([mark.decode() for mark in marks]))
-        known = self._rules.list_known_words()
-        ids = np.fromiter(known.values(), np.int64, len(known))
-        table.add(list(known), TokenIds(ids, np.arange(len(ids) + 1)))
+        table.add(*self._learner.list_known_words())
         self._table = table
         return table
-
-
-def _select(words: list[str], chosen: npt.NDArray[np.bool_]) -> list[str]:
-    return [words[row] for row in np.flatnonzero(chosen).tolist()]

@@ -50,7 +50,7 @@ class PlainEncoder:
             lambda why: ArtifactError(f"{path}: not a tokenizer that can be loaded ({why})")
         ):
             self.tokenizer = library.load(bytes(self._content))
-            self._is_joinable = not library.depends_on_position(self.tokenizer)
+            self._is_joinable = not library.describe_parts(self.tokenizer).depends_on_position
             library.add_separator(self.tokenizer, SEPARATOR)
 
     def encode(self, texts: Sequence[str]) -> TokenIds:

@@ -1,0 +1,49 @@
+"""What a tokenizer does to a text before its model gets words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The parts of a tokenizer apart from its model, in the form of tokenizer.json.
+
+    Attributes:
+        normalizers: the steps of the normalizer, in order.
+        pre_tokenizers: the steps of the pre-tokenizer, in order.
+        added_tokens: the tokens that texts are split at.
+        normalize: the function that normalizes a text.
+    """
+
+    normalizers: list[dict[str, Any]]
+    pre_tokenizers: list[dict[str, Any]]
+    added_tokens: list[dict[str, Any]]
+    normalize: Callable[[str], str]
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Any], normalize: Callable[[str], str]) -> Preparation:
+        """Return what `parts` says, which has the keys of tokenizer.json."""
+        return cls(
+            list(_flatten(parts["normalizer"], "normalizers")),
+            list(_flatten(parts["pre_tokenizer"], "pretokenizers")),
+            list(parts["added_tokens"]),
+            normalize,
+        )
+
+    @property
+    def depends_on_position(self) -> bool:
+        """Whether text at the start is tokenized differently from text after an added token."""
+        return any(part.get("prepend_scheme") == "first" for part in self.pre_tokenizers)
+
+
+def _flatten(component: Mapping[str, Any] | None, children: str) -> Iterator[dict[str, Any]]:
+    """Yield the steps of a component, which may be a sequence of sequences."""
+    if component is None:
+        return
+    if component["type"] != "Sequence":
+        yield dict(component)
+    for part in component.get(children, ()):
+        yield from _flatten(part, children)
