@@ -40,6 +40,17 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], *, parallel: bool) -> Ite
     return (tokenizer.encode(text, add_special_tokens=False).ids for text in texts)
 
 
+def pre_tokenize(
+    tokenizer: Tokenizer, texts: Sequence[str], *, parallel: bool
+) -> Iterator[tuple[list[int], list[str]]]:
+    """Yield the ids and the tokens of each text, without special tokens around them."""
+    if parallel and len(texts) > 1:
+        encodings = iter(tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+    else:
+        encodings = (tokenizer.encode(text, add_special_tokens=False) for text in texts)
+    return ((encoding.ids, encoding.tokens) for encoding in encodings)
+
+
 def add_separator(tokenizer: Tokenizer, character: str) -> None:
     """Add a token that texts are split at before anything else happens to them."""
     tokenizer.add_special_tokens([AddedToken(character, normalized=False, special=True)])

@@ -1,0 +1,1 @@
+"""Compiling a tokenizer into a file that is mapped instead of loaded."""
