@@ -1,4 +1,4 @@
-"""Laying out a trie by row displacement: the children of each state lie in free slots, at one distance each."""
+"""Laying out a trie by row displacement: all states share one array, each in slots that others leave free."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def build_trie(pieces: Sequence[str], ids: npt.NDArray[np.integer[Any]]) -> dict
         ids: (n,) the id of each piece.
 
     Returns:
-        int32 arrays `symbol_pages`, `symbols`, `base`, `check` and `token`. `base[s] + c` is inside the arrays
-        for every state s and symbol c.
+        int32 arrays `symbol_pages`, `symbols`, `base`, `check` and `token`. `base[s] + c` is inside the
+        arrays for every state s and symbol c.
     """
     codes, starts, lengths = lay_out(pieces)
     inside = np.ones(len(codes), dtype=np.bool_)
@@ -50,7 +50,7 @@ def build_trie(pieces: Sequence[str], ids: npt.NDArray[np.integer[Any]]) -> dict
 
 
 def displace_rows(parents: Ints, steps: Ints, states: int) -> tuple[Ints, Ints]:
-    """Find a place for each state of a tree, so that the child by symbol c is at the base of its parent plus c.
+    """Find a slot for each state of a tree: that of a child by symbol c is the base of its parent plus c.
 
     Args:
         parents: (edges,) in rising order. Edge i leads to state i + 1.
@@ -147,7 +147,7 @@ class _Slots:
 def _number_characters(codes: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
     """Return the distinct characters, those that are frequent first, and the symbol of each code point.
 
-    Small symbols for frequent characters keep the rows of the trie short. The n-th character has symbol n + 1.
+    Small symbols for frequent characters keep the rows of the trie short. Character n has symbol n + 1.
     """
     counts = np.bincount(codes, minlength=1)
     characters = np.flatnonzero(counts)
@@ -160,8 +160,8 @@ def _number_characters(codes: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
 def _grow(symbols: Ints, starts: Ints, lengths: Ints) -> tuple[Ints, Ints, Ints]:
     """Return the parent and the symbol of each edge of the trie, and the state in which each word ends.
 
-    States are numbered level by level, and in a level by parent and symbol. So the edges of a state follow each
-    other, and edge i leads to state i + 1.
+    States are numbered level by level, and in a level by parent and symbol. So the edges of a state follow
+    each other, and edge i leads to state i + 1.
     """
     radix = int(symbols.max(initial=0)) + 1
     ends = np.zeros(len(starts), dtype=np.int64)

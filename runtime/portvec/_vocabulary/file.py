@@ -15,6 +15,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -58,6 +59,17 @@ class VocabularyFile:
             ArtifactError: there are none.
         """
         return JsonFields(dict(self.facts), self.where).object(name)
+
+    def id_of_model(self, name: str) -> int:
+        """Return a token id among the facts about the model.
+
+        Raises:
+            ArtifactError: there is none, or it is none.
+        """
+        token_id: int = self.fields("model").get(name, int)
+        if not 0 <= token_id < 2**31:
+            raise self.error(f"{name} is {token_id}, expected a token id from 0 to 2147483647")
+        return token_id
 
     def array(self, name: str, dtype: str, count: int | None = None) -> Array:
         """Return an array that must have this type, and `count` elements unless that is None.
@@ -116,8 +128,8 @@ def read_vocabulary(content: Content, where: str) -> VocabularyFile:
         raise _error(where, f"begins with {magic!r}, expected {MAGIC!r}")
     if version != VERSION:
         raise ArtifactError(
-            f"{where}: version {version} of the format, but this portvec reads {VERSION}; upgrade portvec, or "
-            "export the model again"
+            f"{where}: version {version} of the format, but this portvec reads {VERSION}; upgrade portvec, "
+            "or export the model again"
         )
     if zlib.crc32(view[_PREFIX.size :]) != checksum:
         raise _error(where, "the checksum does not match the content")
@@ -155,7 +167,7 @@ def _read_arrays(data: memoryview, header: JsonFields) -> dict[str, Array]:
         spans.append((offset, stop, name))
         arrays[name] = np.frombuffer(data, dtype, count, offset)
     spans.sort()
-    for (_, stop, name), (offset, _, other) in zip(spans, spans[1:], strict=False):
+    for (_, stop, name), (offset, _, other) in pairwise(spans):
         if offset < stop:
             raise _error(entries.where, f"{name} and {other} overlap")
     return arrays

@@ -1,0 +1,116 @@
+"""Compiling the model of a tokenizer: facts and arrays for the classes of portvec._vocabulary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram, WordLevel, WordPiece
+
+from portvec._vocabulary.unigram import LARGEST_SCORE
+from portvec_export._vocabulary.errors import NotCompilable
+from portvec_export._vocabulary.trie import build_trie
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Facts: TypeAlias = "dict[str, Any]"
+Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
+
+# Ids are int32 in the arrays.
+_IDS = 2**31
+
+
+def compile_model(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
+    """Return what `open_model` needs to give the ids of a tokenizer's model: the facts "model", and arrays.
+
+    Raises:
+        NotCompilable: the model has something that cannot be done exactly.
+    """
+    name = type(tokenizer.model).__name__
+    compilers: dict[str, Callable[[Tokenizer], tuple[Facts, Arrays]]] = {
+        "BPE": lambda tokenizer: import_module("portvec_export._vocabulary.merges").compile_bpe(tokenizer),
+        "Unigram": _compile_unigram,
+        "WordLevel": _compile_wordlevel,
+        "WordPiece": _compile_wordpiece,
+    }
+    if name not in compilers:
+        raise NotCompilable(f"its model is a {name}")
+    facts, arrays = compilers[name](tokenizer)
+    return {"type": name, **facts}, arrays
+
+
+def compile_trie(pieces: Mapping[str, int]) -> Arrays:
+    """Return the arrays of a trie of these pieces. The empty piece, which no word has, is left out.
+
+    Raises:
+        NotCompilable: there is no piece, or an id does not fit.
+    """
+    known = {piece: token_id for piece, token_id in pieces.items() if piece}
+    if not known:
+        raise NotCompilable("its vocabulary is empty")
+    if max(known.values()) >= _IDS:
+        raise NotCompilable("it has token ids from 2147483648 on")
+    return dict(build_trie(list(known), np.fromiter(known.values(), np.int64, len(known))))
+
+
+def compile_bytes(pieces: Mapping[str, int]) -> Arrays:
+    """Return the ids of the tokens for bytes, -1 for those that are not there."""
+    ids = [pieces.get(f"<0x{byte:02X}>", -1) for byte in range(256)]
+    return {"byte_ids": np.array(ids, dtype=np.int32)}
+
+
+def _compile_unigram(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
+    model = tokenizer.model
+    assert isinstance(model, Unigram)
+    # The sums depend on each bit of a score. What the library computes with is not always the number that
+    # tokenizer.json has: its parser may be off by the last bit. It writes its numbers exactly, though, and
+    # Python reads them exactly.
+    state = json.loads(model.__getstate__())
+    if state["unk_id"] is None:
+        raise NotCompilable("its Unigram has no unknown token")
+    if getattr(model, "alpha", None):
+        raise NotCompilable("its Unigram draws lots")
+    vocabulary = state.pop("vocab")
+    scores = [score for _, score in vocabulary]
+    if None in scores or not all(-LARGEST_SCORE <= score <= LARGEST_SCORE for score in scores):
+        raise NotCompilable(f"its Unigram has scores beyond {LARGEST_SCORE}")
+    score = np.array(scores, dtype=np.float64)
+    del scores
+    # Of two pieces with the same text, the library finds the last.
+    pieces = {piece: token_id for token_id, (piece, _) in enumerate(vocabulary)}
+    del vocabulary
+    facts = {"unk_id": state["unk_id"], "byte_fallback": bool(state.get("byte_fallback", False))}
+    arrays = {**compile_trie(pieces), "score": score}
+    if facts["byte_fallback"]:
+        arrays |= compile_bytes(pieces)
+    return facts, arrays
+
+
+def _compile_wordpiece(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
+    model = tokenizer.model
+    assert isinstance(model, WordPiece)
+    pieces = tokenizer.get_vocab(with_added_tokens=False)
+    facts = {
+        "unk_id": _find_unknown(model.unk_token, pieces, "WordPiece"),
+        "max_input_chars_per_word": model.max_input_chars_per_word,
+        "continuing_subword_prefix": model.continuing_subword_prefix,
+    }
+    return facts, compile_trie(pieces)
+
+
+def _compile_wordlevel(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
+    model = tokenizer.model
+    assert isinstance(model, WordLevel)
+    pieces = tokenizer.get_vocab(with_added_tokens=False)
+    return {"unk_id": _find_unknown(model.unk_token, pieces, "WordLevel")}, compile_trie(pieces)
+
+
+def _find_unknown(token: str, pieces: Mapping[str, int], model: str) -> int:
+    if token not in pieces:  # the library fails on unknown words
+        raise NotCompilable(f"the unknown token of its {model} is not in the vocabulary")
+    return pieces[token]
