@@ -21,6 +21,7 @@ from portvec_export._sidecars.consumers import write_consumer_files
 from portvec_export._sidecars.model_card import render_model_card
 from portvec_export._source.model import REFERENCE, SourceModel, load_source
 from portvec_export._table.registry import codec_for, encode_table
+from portvec_export._vocabulary.writer import write_vocabulary
 
 
 @accepts(ExportOptions)
@@ -93,7 +94,8 @@ def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -
         variants[dtype] = write_table(dtype, codec_for(dtype).variant_graph, fmt.conformance_of(dtype))
     graphs = [main.graph, *(variant.graph for variant in variants.values())]
     write_consumer_files(folder, source, graphs, options)
-    manifest = _describe(source, options.dtype, main.quality, variants, _hash_files(folder))
+    tokenizer = write_vocabulary(folder, source)
+    manifest = _describe(source, options.dtype, main.quality, tokenizer, variants, _hash_files(folder))
     (folder / fmt.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
@@ -102,6 +104,7 @@ def _describe(
     source: SourceModel,
     dtype: str,
     quality: Quality | None,
+    tokenizer: TokenizerFacts,
     variants: dict[str, Variant],
     files: dict[str, FileRecord],
 ) -> Manifest:
@@ -117,7 +120,7 @@ def _describe(
         max_characters=rules.max_characters,
         unk_id=rules.unk_id,
         vocabulary_quantization=None if vectors.mapping is None else len(vectors.rows),
-        tokenizer=TokenizerFacts(type(source.original.tokenizer.model).__name__),
+        tokenizer=tokenizer,
         head=source.head.facts if source.head else None,
         quality=quality,
         variants=variants,

@@ -16,7 +16,6 @@ from tokenizers.trainers import WordPieceTrainer
 import tiny_models
 from counting_encoder import CountingEncoder
 from matrix import unigram_sentencepiece
-from portvec._tokenization.backends.huggingface import SEPARATOR
 from portvec._tokenization.cutting import (
     ALONE,
     ByteLevelWords,
@@ -27,6 +26,7 @@ from portvec._tokenization.cutting import (
 from portvec._tokenization.learning import LibraryLearner
 from portvec._tokenization.library import describe_parts
 from portvec._tokenization.word_cache import WordEncoder
+from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.word_table import DEPENDS, IDS, LONGEST, SLOTS, WordTable
 from project import FUZZ
 

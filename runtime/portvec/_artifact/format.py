@@ -12,6 +12,8 @@ MANIFEST: Final = "portvec.json"
 CARD: Final = "README.md"
 CONFORMANCE: Final = "conformance.json"
 TOKENIZER: Final = "tokenizer.json"
+# The same tokenizer, so that its vocabulary can be searched where it lies in the file.
+VOCABULARY: Final = "portvec.vocabulary"
 GRAPH: Final = "onnx/model.onnx"
 # The runtime's own graphs compute the same without last_hidden_state: one for many tiles at a time, one for a
 # single text. They are not named .onnx, so that consumers that look for graphs find only model.onnx.

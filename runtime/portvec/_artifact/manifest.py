@@ -83,9 +83,11 @@ class TokenizerFacts:
 
     Attributes:
         model: its model's type: WordPiece, Unigram, BPE or WordLevel.
+        not_compiled: why the artifact has no compiled vocabulary; None if it has one.
     """
 
     model: str
+    not_compiled: str | None = None
 
 
 @dataclass(frozen=True)

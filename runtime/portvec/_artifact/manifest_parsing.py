@@ -82,7 +82,10 @@ def _parse(fields: JsonFields) -> Manifest:
         max_characters=fields.get("max_characters", int, nullable=True),
         unk_id=fields.get("unk_id", int, nullable=True),
         vocabulary_quantization=fields.get("vocabulary_quantization", int, nullable=True),
-        tokenizer=TokenizerFacts(tokenizer.get("model", str)),
+        tokenizer=TokenizerFacts(
+            tokenizer.get("model", str),
+            tokenizer.get("not_compiled", str, nullable=True, default="an older portvec exported it"),
+        ),
         quality=_parse_quality(quality) if quality else None,
         head=_parse_head(head) if head else None,
         variants={

@@ -78,6 +78,13 @@ class CuttingRules(Protocol):
         that its tokens spell.
         """
 
+    def may_depend(self, normalized: str) -> bool:
+        """Return whether `judge` must be asked about a word.
+
+        It need not be if the normalizer maps each of its characters, whatever stands beside it, to what is in
+        `normalized`, and this returns False for that.
+        """
+
     def keeps(self, word: str) -> bool:
         """Return whether a word is certain to reach the model as it is."""
 
@@ -146,6 +153,10 @@ class CutAtPunctuation:
         """Return what is between spaces, which may be several words."""
         return [part for part in text.split(" ") if part]
 
+    def may_depend(self, normalized: str) -> bool:
+        """Return False, as no word depends on its neighbours."""
+        return False
+
     def keeps(self, word: str) -> bool:
         """Return whether a word is of ASCII letters and digits, in the case that the normalizer leaves."""
         return word.isascii() and word.isalnum() and not (self._lowercase and word != word.lower())
@@ -183,6 +194,10 @@ class CutBeforeSpaces(ABC):
     def cut_one(self, text: str) -> list[str]:
         """Return the words of one text. The space before a word belongs to it."""
         return [word for word in _BEFORE_WORD.split(text) if word]
+
+    def may_depend(self, normalized: str) -> bool:
+        """Return whether nothing is left of a word, or white space is at its end."""
+        return not normalized or normalized[-1].isspace()
 
     def keeps(self, word: str) -> bool:
         """Return False: the model gets words with a mark."""
@@ -251,6 +266,10 @@ class MetaspaceWords(CutBeforeSpaces):
         # White space or another mark in it would begin a second word.
         joins = body.split() == [body] and self._spaces[1] not in body
         return len(normalized) if joins else ALONE
+
+    def may_depend(self, normalized: str) -> bool:
+        """Return whether nothing is left of a word, or white space or a mark is at its end."""
+        return super().may_depend(normalized) or normalized.endswith(self._spaces)
 
 
 def _contents(preparation: Preparation) -> list[str]:

@@ -7,7 +7,7 @@ call may raise any exception, or panic, because the library reads a file that ma
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
@@ -18,7 +18,7 @@ from portvec._tokenization.preparation import Preparation
 __all__ = ["Tokenizer"]
 
 # What tokenizer.json says of an added token, besides its id.
-ADDED_TOKEN_FIELDS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+_ADDED_TOKEN = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
 
 
 def load(content: bytes) -> Tokenizer:
@@ -72,18 +72,30 @@ def longest_word(tokenizer: Tokenizer) -> int | None:
     return model.max_input_chars_per_word if isinstance(model, WordPiece) else None
 
 
-def describe_parts(tokenizer: Tokenizer) -> Preparation:
-    """Return what a tokenizer does to a text before its model gets words."""
+def normalize_with(tokenizer: Tokenizer) -> Callable[[str], str]:
+    """Return the function that normalizes a text for this tokenizer."""
     normalizer = tokenizer.normalizer  # each access creates a new object
-    parts = {
-        "normalizer": _state(normalizer),
+    return str if normalizer is None else normalizer.normalize_str
+
+
+def read_parts(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Return the normalizer, the pre-tokenizer and the added tokens, as tokenizer.json would have them.
+
+    The id of an added token is the one that it has here.
+    """
+    return {
+        "normalizer": _state(tokenizer.normalizer),
         "pre_tokenizer": _state(tokenizer.pre_tokenizer),
         "added_tokens": [
-            {name: getattr(token, name) for name in ADDED_TOKEN_FIELDS}
-            for token in tokenizer.get_added_tokens_decoder().values()
+            {"id": token_id, **{name: getattr(token, name) for name in _ADDED_TOKEN}}
+            for token_id, token in tokenizer.get_added_tokens_decoder().items()
         ],
     }
-    return Preparation.of(parts, str if normalizer is None else normalizer.normalize_str)
+
+
+def describe_parts(tokenizer: Tokenizer) -> Preparation:
+    """Return what a tokenizer does to a text before its model gets words."""
+    return Preparation.of(read_parts(tokenizer), normalize_with(tokenizer))
 
 
 def _state(component: Any) -> Any:

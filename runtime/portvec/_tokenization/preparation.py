@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from portvec._vocabulary.components import list_steps
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Preparation:
     def of(cls, parts: Mapping[str, Any], normalize: Callable[[str], str]) -> Preparation:
         """Return what `parts` says, which has the keys of tokenizer.json."""
         return cls(
-            list(_flatten(parts["normalizer"], "normalizers")),
-            list(_flatten(parts["pre_tokenizer"], "pretokenizers")),
+            [dict(step) for step in list_steps(parts["normalizer"])],
+            [dict(step) for step in list_steps(parts["pre_tokenizer"])],
             list(parts["added_tokens"]),
             normalize,
         )
@@ -37,13 +39,3 @@ class Preparation:
     def depends_on_position(self) -> bool:
         """Whether text at the start is tokenized differently from text after an added token."""
         return any(part.get("prepend_scheme") == "first" for part in self.pre_tokenizers)
-
-
-def _flatten(component: Mapping[str, Any] | None, children: str) -> Iterator[dict[str, Any]]:
-    """Yield the steps of a component, which may be a sequence of sequences."""
-    if component is None:
-        return
-    if component["type"] != "Sequence":
-        yield dict(component)
-    for part in component.get(children, ()):
-        yield from _flatten(part, children)

@@ -15,18 +15,24 @@ from portvec._failures import failures_become, is_failure
 from portvec._messages import describe_unknown, install
 from portvec._tokenization.backends import ACCELERATORS, Accelerator
 from portvec._tokenization.backends.huggingface import NAME, PlainEncoder
+from portvec._tokenization.compiled import CompiledLearner
 from portvec._tokenization.cutting import find_cutting_rules
 from portvec._tokenization.growing import GrowingEncoder
+from portvec._tokenization.known_words import KnownWords
 from portvec._tokenization.learning import LibraryLearner
 from portvec._tokenization.library import describe_parts
 from portvec._tokenization.tokenizer import Encoder, Tokenizer, check_id
 from portvec._tokenization.word_cache import WordEncoder
+from portvec._vocabulary.characters import SEPARATOR
+from portvec._vocabulary.file import read_vocabulary
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
 
 if TYPE_CHECKING:
     from logging import Logger
 
 AUTO = "auto"
+# The artifact's compiled vocabulary.
+COMPILED = "compiled"
 # What `tokenizers` with a cache of words is called.
 CACHING = "tokenizers, caching words"
 
@@ -57,10 +63,18 @@ def choose_tokenizer(
         MissingExtraError: the accelerator asked for is not installed.
         ArtifactError: the accelerator asked for does not give this artifact's ids.
     """
-    if choice not in (AUTO, NAME, *accelerators):
-        raise OptionError(describe_unknown("tokenizer", choice, [AUTO, NAME, *accelerators]))
+    known = [AUTO, COMPILED, NAME, *accelerators]
+    if choice not in known:
+        raise OptionError(describe_unknown("tokenizer", choice, known))
     if choice in accelerators:
         return Tokenizer(_require(accelerators[choice], _Trial(artifact, parallel)), artifact)
+    if choice in (AUTO, COMPILED) and fmt.VOCABULARY in artifact.manifest.files:
+        return _open_compiled(artifact, parallel)
+    if choice == COMPILED:
+        raise ArtifactError(
+            f"{artifact.folder}: has no compiled vocabulary ({artifact.manifest.tokenizer.not_compiled}); "
+            "use tokenizer='auto'"
+        )
     path = artifact.path(fmt.TOKENIZER)
     plain = PlainEncoder(path, artifact.read(fmt.TOKENIZER), parallel=parallel)
     model = artifact.manifest.tokenizer.model
@@ -77,6 +91,19 @@ def choose_tokenizer(
 
     encoder = load_faster() if at_once else GrowingEncoder(plain, load_faster)
     return Tokenizer(encoder, artifact)
+
+
+def _open_compiled(artifact: Artifact, parallel: bool) -> Tokenizer:
+    """Return the tokenizer that searches the artifact's compiled vocabulary."""
+    path = artifact.path(fmt.VOCABULARY)
+    file = read_vocabulary(artifact.contents[fmt.VOCABULARY], str(path))
+    with failures_become(
+        lambda why: ArtifactError(f"{path}: cannot be used ({why}); export the model again")
+    ):
+        learner = CompiledLearner(file, parallel=parallel)
+    # To find the ids of a new word costs little more than to look up those of a known one.
+    encoder = WordEncoder(COMPILED, learner, learner.rules, min_bytes=0, max_unknown=2.0)
+    return Tokenizer(encoder, artifact, KnownWords(learner, learner.rules, SEPARATOR, artifact.manifest))
 
 
 def _require(accelerator: Accelerator, trial: _Trial) -> Encoder:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from portvec._tokenization.backends.huggingface import SEPARATOR
 from portvec._tokenization.cutting import CuttingRules
 from portvec._tokenization.learning import WordLearner
+from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.token_ids import Ids, TokenIds, merge, offsets_of
 from portvec._vocabulary.word_table import DEPENDS, LONGEST, WordTable
 
@@ -81,12 +81,14 @@ class WordEncoder:
         return text if self._rules.fold is None else text.translate(self._rules.fold)
 
     def _look_up(
-        self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_]
+        self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_], *, is_new: bool = False
     ) -> tuple[TokenIds, npt.NDArray[np.bool_]] | None:
         """Return the ids of the texts that start at `bounds`, and which texts must be tokenized whole.
 
         Those are the texts that `whole` marks, and texts with a word that depends on its neighbours. They get
         no ids here. Return None if all texts should be tokenized whole.
+
+        `is_new` says that the table has just been started.
         """
         starts, lengths = self._rules.cut(joined, bounds)
         table = self._table or self._start_table()
@@ -102,7 +104,7 @@ class WordEncoder:
             learnt = table.add(distinct, tokens, is_alone)
             if learnt is None:  # The table is full: start another. Other threads keep the one they hold.
                 self._table = None
-                return None
+                return self._look_up(joined, bounds, whole, is_new=True) if not is_new else None
             index = dict(zip(distinct, learnt.tolist(), strict=True))
             places[unknown] = np.fromiter(map(index.__getitem__, words), np.int64, len(words))
         first_words = np.searchsorted(starts, bounds)

@@ -49,6 +49,12 @@ def flatten(lists: Sequence[list[int]]) -> TokenIds:
     return TokenIds(np.fromiter(chain.from_iterable(lists), np.int64, count=int(offsets[-1])), offsets)
 
 
+def concatenate(arrays: Sequence[Ids]) -> TokenIds:
+    """Return the ids of several texts, one array per text, in flat arrays."""
+    offsets = offsets_of(np.fromiter(map(len, arrays), dtype=np.int64, count=len(arrays)))
+    return TokenIds(np.concatenate([np.zeros(0, dtype=np.int64), *arrays]), offsets)
+
+
 def merge(first: npt.NDArray[np.bool_], of_first: TokenIds, of_rest: TokenIds) -> TokenIds:
     """Return the ids of all texts, given those of the texts that `first` marks and those of the rest."""
     lengths = np.empty(len(first), dtype=np.int64)
@@ -57,6 +63,21 @@ def merge(first: npt.NDArray[np.bool_], of_first: TokenIds, of_rest: TokenIds) -
     ids = np.empty(len(from_first), dtype=np.int64)
     ids[from_first], ids[~from_first] = of_first.ids, of_rest.ids
     return TokenIds(ids, offsets_of(lengths))
+
+
+def gather(tokens: TokenIds, rows: Ids) -> TokenIds:
+    """Return the ids of the texts at these rows, in their order. A row may occur more than once."""
+    starts = tokens.offsets[:-1][rows]
+    lengths = np.diff(tokens.offsets)[rows]
+    offsets = offsets_of(lengths)
+    places = np.repeat(starts - offsets[:-1], lengths)
+    places += np.arange(len(places))
+    return TokenIds(tokens.ids[places], offsets)
+
+
+def regroup(tokens: TokenIds, offsets: Ids) -> TokenIds:
+    """Return the ids of longer texts: text i consists of the texts from `offsets[i]` to `offsets[i + 1]`."""
+    return TokenIds(tokens.ids, tokens.offsets[offsets])
 
 
 def keep_first(tokens: TokenIds, count: int | None) -> TokenIds:

@@ -13,6 +13,7 @@ from portvec._artifact.files import Content, hold_file
 from portvec._failures import failures_become
 from portvec._tokenization import library
 from portvec._tokenization.forks import disable_pool_after_fork
+from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.token_ids import Ids, TokenIds, flatten, offsets_of
 from portvec.errors import ArtifactError
 
@@ -26,7 +27,6 @@ NAME: Final = "tokenizers"
 # that it gets alone. The character is a noncharacter, which text for interchange must not contain. Texts that
 # do are tokenized by a second tokenizer, which does not know it. So are texts with a token that has the id of
 # the character: `tokenizers` gives it the number of tokens as its id, which a vocabulary with a gap may use.
-SEPARATOR: Final = "\U0010fffe"
 _JOINED_CHARACTERS = 8192
 
 disable_pool_after_fork()
