@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -11,11 +12,18 @@ from tokenizers import Tokenizer
 
 from portvec._failures import is_failure
 from portvec._tokenization.backends.huggingface import PlainEncoder
+from portvec._tokenization.compiled import CompiledLearner
 from portvec._tokenization.cutting import find_cutting_rules
+from portvec._tokenization.known_words import KnownWords
 from portvec._tokenization.learning import LibraryLearner
-from portvec._tokenization.library import describe_parts
+from portvec._tokenization.library import describe_parts, load
+from portvec._tokenization.selection import CACHING, COMPILED
 from portvec._tokenization.tokenizer import Encoder
 from portvec._tokenization.word_cache import WordEncoder
+from portvec._vocabulary.file import read_vocabulary
+from portvec._vocabulary.token_ids import TokenIds, flatten
+from portvec_export._vocabulary.compile import compile_vocabulary
+from portvec_export._vocabulary.errors import NotCompilable
 from project import FUZZ
 from random_texts import random_texts
 from random_tokenizers import random_tokenizer
@@ -31,14 +39,15 @@ _BATCHES, _BATCH = 5, 50
 def test_ids_of_random_tokenizers(part: int, tmp_path: Path) -> None:
     """Batches are encoded one after the other, so what one leaves in the cache is used for the next."""
     path = tmp_path / "tokenizer.json"
-    cached = texts = 0
+    cached = compiled = texts = 0
     for number in range(_TOKENIZERS):
         random = Random(f"{part} {number}")
         tokenizer = random_tokenizer(random)
         path.write_text(json.dumps(tokenizer), encoding="utf-8")
         reference = Tokenizer.from_file(str(path))
         encoders = make_encoders(path, parallel=part % 2 == 0)
-        cached += len(encoders) > 1
+        cached += any(encoder.name == CACHING for encoder in encoders)
+        compiled += any(encoder.name == COMPILED for encoder in encoders)
         added = [token["content"] for token in tokenizer["added_tokens"]]
         for batch in range(_BATCHES):
             found = {text: ids_of(reference, text) for text in random_texts(random, added, _BATCH)}
@@ -47,18 +56,53 @@ def test_ids_of_random_tokenizers(part: int, tmp_path: Path) -> None:
             for encoder in encoders:
                 got = dict(zip(expected, encoder.encode(list(expected)).lists(), strict=True))
                 assert got == expected, f"{encoder.name}, batch {batch} of random_tokenizer({part} {number})"
-    print(f"{texts:,} texts for {_TOKENIZERS:,} tokenizers, of which {cached:,} have words cached")
+    print(
+        f"{texts:,} texts for {_TOKENIZERS:,} tokenizers, of which {cached:,} have words cached, and "
+        f"{compiled:,} are compiled"
+    )
     assert cached > 0.1 * _TOKENIZERS
+    assert compiled > 0.1 * _TOKENIZERS
 
 
 def make_encoders(path: Path, *, parallel: bool) -> list[Encoder]:
-    """Return the encoders for a tokenizer: the plain one, and one that caches words if there are rules."""
+    """Return the encoders for a tokenizer.
+
+    That is the plain one, one that caches words if there are rules for it, and the compiled one if there is
+    one, in the ways in which many texts and single ones are encoded.
+    """
     plain = PlainEncoder(path, parallel=parallel)
     rules = find_cutting_rules(describe_parts(plain.tokenizer))
     if rules is None:
         return [plain]
-    learner = LibraryLearner(plain, rules)
-    return [plain, WordEncoder("caching words", learner, rules, min_bytes=0, max_unknown=2.0)]
+    encoders: list[Encoder] = [
+        plain,
+        WordEncoder(CACHING, LibraryLearner(plain, rules), rules, min_bytes=0, max_unknown=2.0),
+    ]
+    try:
+        content = compile_vocabulary(load(path.read_bytes()), [])
+    except NotCompilable:
+        return encoders
+    learner = CompiledLearner(read_vocabulary(content, "vocabulary"), parallel=parallel)
+    batches = WordEncoder(COMPILED, learner, learner.rules, min_bytes=0, max_unknown=2.0)
+    return [*encoders, batches, SingleTexts(learner)]
+
+
+class SingleTexts:
+    """The way of the runtime for single texts: words that are known, else the compiled vocabulary."""
+
+    name = "compiled, single texts"
+
+    def __init__(self, learner: CompiledLearner) -> None:
+        self._learner = learner
+        self._known = KnownWords(
+            learner, learner.rules, max_length=None, unk_id=None, vocabulary_size=1 << 31
+        )
+
+    def encode(self, texts: Sequence[str]) -> TokenIds:
+        found = [self._known.find(text) for text in texts]
+        rest = [text for text, ids in zip(texts, found, strict=True) if ids is None]
+        others = iter(self._learner.encode(rest).lists())
+        return flatten([next(others) if ids is None else ids.tolist() for ids in found])
 
 
 def ids_of(tokenizer: Tokenizer, text: str) -> list[int] | None:

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from portvec._artifact.manifest import Manifest
 from portvec._tokenization.cutting import CuttingRules
+from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.token_ids import Ids
 
 # Words that are kept, and characters of one: a few MB at most. When they are too many, it starts again.
@@ -43,23 +43,27 @@ class KnownWords:
         self,
         words: LoneWords,
         rules: CuttingRules,
-        separator: str,
-        manifest: Manifest,
         *,
+        max_length: int | None,
+        unk_id: int | None,
+        vocabulary_size: int,
         most_words: int = _MOST_WORDS,
     ) -> None:
-        """Keep at most `most_words` words. `separator` must not be in a text that is cut."""
+        """Keep at most `most_words` words.
+
+        A text that may have more tokens than `max_length` is left to a tokenizer, and so is one with an id from
+        `vocabulary_size` on. `unk_id` is left out.
+        """
         self._words = words
         self._rules = rules
-        self._uncuttable = (*rules.uncuttable, separator)
+        self._uncuttable = (*rules.uncuttable, SEPARATOR)
         # A word that has one in it is not kept, but these may be in no word.
         self._with_space = [part for part in self._uncuttable if " " in part]
         # What tells the first word of a text from the others: no text that is cut has NUL in it.
         self._first = "\0" if rules.space else ""
-        limits = (_LONGEST_TEXT, manifest.max_characters, manifest.max_length)
-        self._longest = min(limit for limit in limits if limit is not None) - 1
-        self._unk_id = manifest.unk_id
-        self._vocabulary_size = manifest.vocabulary_size
+        self._longest = min(_LONGEST_TEXT, _LONGEST_TEXT if max_length is None else max_length) - 1
+        self._unk_id = unk_id
+        self._vocabulary_size = vocabulary_size
         self._most_words = most_words
         self._clear()
 

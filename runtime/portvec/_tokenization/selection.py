@@ -23,7 +23,6 @@ from portvec._tokenization.learning import LibraryLearner
 from portvec._tokenization.library import describe_parts
 from portvec._tokenization.tokenizer import Encoder, Tokenizer, check_id
 from portvec._tokenization.word_cache import WordEncoder
-from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.file import read_vocabulary
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
 
@@ -103,7 +102,16 @@ def _open_compiled(artifact: Artifact, parallel: bool) -> Tokenizer:
         learner = CompiledLearner(file, parallel=parallel)
     # To find the ids of a new word costs little more than to look up those of a known one.
     encoder = WordEncoder(COMPILED, learner, learner.rules, min_bytes=0, max_unknown=2.0)
-    return Tokenizer(encoder, artifact, KnownWords(learner, learner.rules, SEPARATOR, artifact.manifest))
+    manifest = artifact.manifest
+    limits = [limit for limit in (manifest.max_length, manifest.max_characters) if limit is not None]
+    known = KnownWords(
+        learner,
+        learner.rules,
+        max_length=min(limits, default=None),
+        unk_id=manifest.unk_id,
+        vocabulary_size=manifest.vocabulary_size,
+    )
+    return Tokenizer(encoder, artifact, known)
 
 
 def _require(accelerator: Accelerator, trial: _Trial) -> Encoder:
