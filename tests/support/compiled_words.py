@@ -25,9 +25,9 @@ def compile_words(tokenizer: Mapping[str, Any], characters: Collection[str] | No
     If `characters` are given, other characters are not mapped.
     """
     facts, arrays = probe_characters(tokenizer, characters)
-    if characters is not None:  # and what they become
+    if characters is not None:  # and what they become, also in the steps of a pre-tokenizer
         images = arrays["map_text"].astype("<u4").tobytes().decode("utf-32-le")
-        characters = {*characters, *images, " "}
+        characters = {*characters, *images, *map(chr, range(0x180)), "\u2581"}
     arrays.update(probe_kinds(tokenizer, characters))
     facts["tokenizer"] = {name: tokenizer[name] for name in ("normalizer", "pre_tokenizer", "added_tokens")}
     file = read_vocabulary(pack_vocabulary(facts, arrays), "vocabulary")
