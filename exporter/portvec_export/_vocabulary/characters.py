@@ -7,7 +7,7 @@ Unicode of this Python does not know, are left to the normalizer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,16 @@ from portvec_export._vocabulary.normalizer_steps import Step, list_assigned, rea
 from portvec_export._vocabulary.tables import Arrays, pack_table
 
 
-def probe_characters(tokenizer: Mapping[str, Any]) -> tuple[dict[str, Any], Arrays]:
+def probe_characters(
+    tokenizer: Mapping[str, Any], characters: Collection[str] | None = None
+) -> tuple[dict[str, Any], Arrays]:
     """Return the facts "characters" of a tokenizer and the arrays of its map.
 
-    `tokenizer` has the entries "normalizer" and "pre_tokenizer" of tokenizer.json.
+    `tokenizer` has the entries "normalizer" and "pre_tokenizer" of tokenizer.json. `characters` are those to
+    map, if not all are.
     """
-    characters = list(list_assigned())
-    known = frozenset(characters)
+    known = list_assigned().keys()
+    characters = known if characters is None else known & characters
     images: list[str | None] = list(characters)
     facts = {"collapses": False, "strips_left": False, "strips_right": False}
     for state in list_steps(tokenizer["normalizer"]):
@@ -43,7 +46,7 @@ def probe_characters(tokenizer: Mapping[str, Any]) -> tuple[dict[str, Any], Arra
     return {"characters": facts}, _pack(dict(zip(characters, images, strict=True)))
 
 
-def _apply(step: Step, image: str | None, known: frozenset[str], *, keep_spaces: bool) -> str | None:
+def _apply(step: Step, image: str | None, known: Set[str], *, keep_spaces: bool) -> str | None:
     """Return what a unit becomes in one step; None if that may depend on what stands beside it."""
     if image is None or not step.is_stable(image):
         return None
@@ -52,7 +55,7 @@ def _apply(step: Step, image: str | None, known: frozenset[str], *, keep_spaces:
         return image
     if keep_spaces and " " in image:
         return None
-    return following if known.issuperset(following) else None
+    return following if known >= set(following) else None
 
 
 def _pack(images: Mapping[str, str | None]) -> Arrays:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 from tokenizers import Tokenizer
 
@@ -30,10 +31,8 @@ _GRAPHEME_RANGES = [
     (0x1F1E6, 0x1F1FF),  # regional indicators
     (0x1F3FB, 0x1F3FF),  # emoji modifiers
     # Letters with the value Prepend
-    *(
-        (code, code)
-        for code in (0x0D4E, 0x111C2, 0x111C3, 0x113D1, 0x1193F, 0x11941, 0x11A3A, 0x11D46, 0x11F02)
-    ),
+    *((code, code) for code in (0x0D4E, 0x113D1, 0x1193F, 0x11941, 0x11A3A, 0x11D46, 0x11F02)),
+    (0x111C2, 0x111C3),
     (0x11A84, 0x11A89),
 ]
 _GRAPHEME_CATEGORIES = ("Mn", "Mc", "Me", "Cf")
@@ -81,13 +80,13 @@ def _normal_form(state: Component) -> Step:
     second of a composition goes into the one before it. So a unit that starts with no such character, once it
     is decomposed, starts anew.
     """
-    decomposition = "NFKD" if "K" in state["type"] else "NFD"
+    decomposition: Literal["NFD", "NFKD"] = "NFKD" if "K" in state["type"] else "NFD"
     unstable = _normalizes_into_previous(decomposition)
     return Step(load_normalizer(state), lambda unit: unit[:1] not in unstable)
 
 
 def _bert(state: Component) -> Step:
-    """Read BertNormalizer, which maps each character by itself, unless it puts marks in order and keeps them."""
+    """Read BertNormalizer, which maps each character by itself unless it reorders marks that it keeps."""
     normalize = load_normalizer(state)
     strips_accents = state["strip_accents"]
     if strips_accents is None:
@@ -95,8 +94,7 @@ def _bert(state: Component) -> Step:
     if not strips_accents:
         return Step(normalize, lambda unit: True)
     kept = {mark for mark in _characters_with_class() if normalize(mark)}
-    unstable = _containing(kept)
-    return Step(normalize, unstable.isdisjoint)
+    return Step(normalize, lambda unit: kept.isdisjoint(unicodedata.normalize("NFD", unit)))
 
 
 def _precompiled(state: Component) -> Step:
@@ -116,11 +114,9 @@ def _replace(state: Component) -> Step | None:
 
 
 def _strip(state: Component) -> Step:
-    normalize = load_normalizer({**state, "strip_left": True, "strip_right": True})
-    others = frozenset(space for space in list_assigned() if space != " " and not normalize(space))
-    sides = [name for name in ("strip_left", "strip_right") if state[name]]
-    names = {"strip_left": "strips_left", "strip_right": "strips_right"}
-    return Step(str, others.isdisjoint, looks_at=tuple(names[side] for side in sides))
+    """Read Strip. The runtime looks for spaces at the ends of a word; other white space is not stable."""
+    sides = {"strips_left": state["strip_left"], "strips_right": state["strip_right"]}
+    return Step(str, _white_space().isdisjoint, looks_at=tuple(name for name in sides if sides[name]))
 
 
 _KINDS: dict[str, Callable[[Component], Step | None]] = {
@@ -134,14 +130,14 @@ _KINDS: dict[str, Callable[[Component], Step | None]] = {
 
 
 @cache
-def list_assigned() -> Collection[str]:
-    """Return the characters whose properties Unicode will not change: all that are assigned, or private."""
+def list_assigned() -> Mapping[str, None]:
+    """Return the characters that Unicode defines, in order: their normal forms never change."""
     characters = map(chr, range(0x110000))
-    return [character for character in characters if unicodedata.category(character) not in ("Cn", "Cs")]
+    return dict.fromkeys(c for c in characters if unicodedata.category(c) not in ("Cn", "Cs"))
 
 
 @cache
-def _normalizes_into_previous(decomposition: str) -> frozenset[str]:
+def _normalizes_into_previous(decomposition: Literal["NFD", "NFKD"]) -> frozenset[str]:
     seconds = {chr(code) for code in range(0x1161, 0x1176)} | {chr(code) for code in range(0x11A8, 0x11C3)}
     for character in list_assigned():
         parts = unicodedata.decomposition(character).split()
@@ -158,15 +154,16 @@ def _characters_with_class() -> Collection[str]:
     return [character for character in list_assigned() if unicodedata.combining(character)]
 
 
-def _containing(marks: Collection[str]) -> frozenset[str]:
-    """Return the characters whose decomposition contains one of these."""
-    wanted = frozenset(marks)
-    return frozenset(c for c in list_assigned() if not wanted.isdisjoint(unicodedata.normalize("NFD", c)))
-
-
 @cache
 def _joining_graphemes() -> frozenset[str]:
     joining = {chr(code) for first, last in _GRAPHEME_RANGES for code in range(first, last + 1)}
     return frozenset(
         joining.union(c for c in list_assigned() if unicodedata.category(c) in _GRAPHEME_CATEGORIES)
     )
+
+
+@cache
+def _white_space() -> frozenset[str]:
+    """Return the white space that Strip takes away, apart from the space."""
+    strip = load_normalizer({"type": "Strip", "strip_left": True, "strip_right": True})
+    return frozenset(character for character in list_assigned() if not strip(character)) - {" "}

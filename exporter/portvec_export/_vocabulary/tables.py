@@ -14,5 +14,9 @@ Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
 def pack_table(pages: str, entries: str, numbers: npt.NDArray[Any]) -> Arrays:
     """Return the two arrays, by these names, of a table with a number for each code point."""
-    stored, places = np.unique(numbers.reshape(PAGES, PAGE), axis=0, return_inverse=True)
-    return {pages: places.reshape(-1).astype(np.int32), entries: stored.reshape(-1)}
+    places: dict[bytes, int] = {}
+    rows = [places.setdefault(page.tobytes(), len(places)) for page in numbers.reshape(PAGES, PAGE)]
+    return {
+        pages: np.array(rows, dtype=np.int32),
+        entries: np.frombuffer(b"".join(places), dtype=numbers.dtype),
+    }

@@ -45,7 +45,8 @@ def pre_tokenize(
 ) -> Iterator[tuple[list[int], list[str]]]:
     """Yield the ids and the tokens of each text, without special tokens around them."""
     if parallel and len(texts) > 1:
-        encodings = iter(tokenizer.encode_batch_fast(texts, add_special_tokens=False))
+        # encode_batch_fast returns tokens without their text.
+        encodings = iter(tokenizer.encode_batch(texts, add_special_tokens=False))
     else:
         encodings = (tokenizer.encode(text, add_special_tokens=False) for text in texts)
     return ((encoding.ids, encoding.tokens) for encoding in encodings)

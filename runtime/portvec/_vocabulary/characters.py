@@ -1,7 +1,7 @@
 """Normalizing words one character at a time, where what a character becomes depends on nothing beside it.
 
-The exporter asks the tokenizer's normalizer about each character, and proves which ones may be mapped alone. A
-word with any other character is left to the normalizer itself.
+The exporter asks the tokenizer's normalizer about each character, and proves which ones may be mapped alone.
+A word with any other character is left to the normalizer itself.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ SEPARATOR: Final = "\U0010fffe"
 PAGES: Final = 0x1100
 PAGE: Final = 0x100
 
-# What an entry of the map says: the character stays itself; a normalizer must be asked; it stays itself with
-# a space on either side. Any other is the character's place in the text of the map, times 256, plus the number
-# of characters there.
+# What an entry of the map says: the character stays itself; the normalizer must be asked; the character stays
+# itself with a space on either side. Any other number is a place in the text of the map, times 256, plus how
+# many characters it becomes.
 ITSELF: Final = 0
 ASK: Final = -1
 SPACED: Final = -2
@@ -58,7 +58,7 @@ class CharacterTable:
 
 
 class Remembered(dict[int, _Value]):
-    """A table for `str.translate` that is made of the characters met so far. It is emptied when it is full."""
+    """A table for `str.translate` of the characters met so far. It is emptied when it is full."""
 
     def __missing__(self, code: int) -> _Value:
         value = self.find(code)
@@ -107,9 +107,8 @@ class CharacterMap:
             is_changed = np.zeros(len(normalized), dtype=np.bool_)
             is_changed[rows] = True
             changed = np.flatnonzero(is_changed & ~asked).tolist()
-            for row, image in zip(
-                changed, self._translate([normalized[row] for row in changed]), strict=True
-            ):
+            images = self._translate([normalized[row] for row in changed])
+            for row, image in zip(changed, images, strict=True):
                 normalized[row] = image
                 if not image:
                     asked[row] = True

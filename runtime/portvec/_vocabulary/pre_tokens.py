@@ -32,7 +32,7 @@ MOST_KINDS: Final = 4
 
 
 class PreTokenizer(Protocol):
-    """The pre-tokenizer of a tokenizer, for words that are normalized, not empty, and need not be asked about."""
+    """The pre-tokenizer of a tokenizer, for words that a character map has normalized. None may be empty."""
 
     def split(self, words: Sequence[str]) -> tuple[list[str], Ids]:
         """Return the pre-tokens of n words, and how many each word has, int64 (n,)."""
@@ -74,7 +74,7 @@ def can_split(steps: Sequence[Component]) -> bool:
 
 def needs_kinds(step: Component) -> bool:
     """Return whether a step of a pre-tokenizer looks at the kinds of characters."""
-    return step["type"] != "Metaspace" and step.get("use_regex", True)
+    return step["type"] != "Metaspace" and bool(step.get("use_regex", True))
 
 
 def _is_known(step: Component, *, is_first: bool) -> bool:
@@ -300,7 +300,7 @@ _LONG = [(ord(first), ord(second)) for first, second in ("ll", "ve", "re")]
 _KEPT = frozenset(map(ord, " 'stmdlver"))
 _PATTERN = re.compile(r"'(?:[stmd]|ll|ve|re)| ?[a-z]+| ?0+| ?[!']+|[ \t]+(?![^ \t])|[ \t]+")
 
-# The character that stands for each byte: Latin-1 where that is visible, and those from U+0100 on for the others.
+# The character that stands for each byte: of Latin-1 where that is visible, or from U+0100 on.
 _VISIBLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 _BYTE_CODES = np.zeros(256, dtype="<u2")
 _BYTE_CODES[_VISIBLE] = _VISIBLE
