@@ -138,7 +138,7 @@ def _find_edges(trie: Trie, lattice: _Lattice) -> _Edges | None:
     while len(positions):
         steps = lattice.symbols.take(places + depth, mode="clip")
         slots = trie.base.take(states, mode="clip") + steps
-        there = np.flatnonzero((trie.check.take(slots, mode="clip") == states) & (steps > 0))
+        there = np.flatnonzero(trie.check.take(slots, mode="clip") == states)
         positions, places, states = positions[there], places[there], slots[there]
         tokens = trie.token.take(states, mode="clip")
         hit = np.flatnonzero(tokens >= 0)

@@ -24,7 +24,8 @@ _PAGES = 0x110000 >> 8
 class Trie:
     """A trie whose every step stays inside its arrays, whatever the state and the symbol.
 
-    That is checked once, here, so walks need no checks of their own.
+    Symbol 0 leads nowhere, so it ends every walk. Both are checked once, here, so walks need no checks of
+    their own.
 
     Attributes:
         base: int32 (slots,).
@@ -41,7 +42,7 @@ class Trie:
             ArtifactError: an array is missing or of another type, or a step could leave the arrays.
         """
         pages, symbols = file.array("symbol_pages", "int32", _PAGES), file.array("symbols", "int32")
-        if pages.min() < 0 or pages.max() + 256 > len(symbols):
+        if pages.min() < 0 or int(pages.max()) + 256 > len(symbols):
             raise file.error("an element of 'symbol_pages' points outside 'symbols'")
         self.base: Int32 = file.array("base", "int32")
         self.check: Int32 = file.array("check", "int32", len(self.base))
@@ -49,6 +50,8 @@ class Trie:
         farthest = int(self.base.max()) + int(symbols.max())
         if symbols.min() < 0 or self.base.min() < 0 or farthest >= len(self.base):
             raise file.error("a step of the trie leaves its arrays")
+        if (self.check.take(self.base, mode="clip") == np.arange(len(self.base), dtype=np.int32)).any():
+            raise file.error("a step of the trie is one by symbol 0")
         self._pages, self._symbols = pages, symbols
         self._page_views = view(pages), view(symbols)
         self.steps = view(self.base), view(self.check), view(self.token)

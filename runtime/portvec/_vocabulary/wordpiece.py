@@ -97,7 +97,7 @@ class WordPiece:
         while len(rows):
             steps = symbols.take(ats, mode="clip")
             slots = trie.base.take(states, mode="clip") + steps
-            there = np.flatnonzero((trie.check.take(slots, mode="clip") == states) & (steps > 0))
+            there = np.flatnonzero(trie.check.take(slots, mode="clip") == states)
             rows, states, ats = rows[there], slots[there], ats[there] + 1
             tokens = trie.token.take(states, mode="clip")
             hit = np.flatnonzero(tokens >= 0)
