@@ -254,9 +254,8 @@ def private():
 def cost_of(folder):
     before = private()
     embedders = [StaticEmbedder.load(folder, tokenizer="tokenizers") for _ in range(2)]
-    graphs = [embedder._pipeline._graphs for embedder in embedders]
-    pools = [pool for each in graphs for pool in (each._tiled, each._single)]
-    sessions = [pool._make() for pool in pools for _ in range(2)]
+    pools = [embedder._pipeline._graphs._sessions for embedder in embedders]
+    sessions = [pool._make(wait=True) for pool in pools for _ in range(4)]
     kept.extend(sessions)
     return private() - before
 
