@@ -142,7 +142,10 @@ class _Tables:
 
 
 def _sum_floats(tables: _Tables, dtype: type[np.generic]) -> _Sum:
-    return _in_order(_weighted(tables, tables.table(fmt.VECTORS, dtype, tables.dim)))
+    stored = tables.table(fmt.VECTORS, dtype, tables.dim)
+    if dtype is np.float32:
+        return _in_order(_weighted(tables, stored))
+    return _in_order(_weighted(tables, lambda ids: stored(ids).astype(np.float32)))
 
 
 def _sum_int8(tables: _Tables) -> _Sum:
@@ -153,7 +156,8 @@ def _sum_int8(tables: _Tables) -> _Sum:
 
     def weigh(ids: _Ids) -> _Array:
         weights = row_weights(ids).astype(np.int16)  # holds 255 * 128
-        return np.multiply(values(ids), weights[:, None])
+        weighed: _Array = values(ids) * weights[:, None]
+        return weighed
 
     return _exactly(weigh, tables)
 
@@ -173,7 +177,8 @@ def _sum_int4(tables: _Tables) -> _Sum:
         def weigh(ids: _Ids) -> _Array:
             digits = block_weights(ids)
             weights = digits[:, :blocks] * _BASE + digits[:, blocks:]
-            return np.multiply(unpack(ids), weights[:, :, None]).reshape(len(ids), -1)
+            weighed: _Array = unpack(ids) * weights[:, :, None]
+            return weighed.reshape(len(ids), -1)
 
         return _exactly(weigh, tables)
     scales = tables.table(fmt.SCALES, np.float16, blocks)
@@ -195,16 +200,11 @@ _SUMS: dict[str, Callable[[_Tables], _Sum]] = {
 
 
 def _weighted(tables: _Tables, vectors: _Gather) -> _Gather:
-    """Return what gathers vectors as float32, multiplied by the weights of the token ids if they have any."""
+    """Return what gathers float32 vectors, multiplied by the weights of the token ids if they have any."""
     weights = tables.find(fmt.WEIGHTS, np.float32)
-
-    def weigh(ids: _Ids) -> _Array:
-        rows = vectors(ids).astype(np.float32, copy=False)
-        if weights is not None:
-            rows *= weights.take(ids)[:, None]
-        return rows
-
-    return weigh
+    if weights is None:
+        return vectors
+    return lambda ids: vectors(ids) * weights.take(ids)[:, None]
 
 
 def _in_order(gather: _Gather) -> _Sum:
