@@ -17,7 +17,7 @@ from portvec import StaticEmbedder
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import open_artifact
 from portvec._inference.pipeline import CHUNK, Pipeline
-from portvec._inference.session import Target
+from portvec._inference.target import Target
 from portvec._itertools import batched
 
 

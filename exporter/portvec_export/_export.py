@@ -14,7 +14,7 @@ from portvec._artifact.staging import check_target, new_folder
 from portvec._inference.verify import check_results
 from portvec._options import accepts, check_path
 from portvec._progress import Progress
-from portvec_export._graph.writer import write_graph, write_runtime_graphs
+from portvec_export._graph.writer import write_graph, write_runtime_graph
 from portvec_export._options import ExportOptions
 from portvec_export._sidecars.conformance import Recorder
 from portvec_export._sidecars.consumers import write_consumer_files
@@ -83,7 +83,7 @@ def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -
         table = encode_table(dtype, source.vectors, source.rules.max_length)
         data = write_graph(folder, graph, table, source.rules, source.head, options)
         if for_runtime and data is not None:
-            write_runtime_graphs(folder, table, source.rules, source.head, data)
+            write_runtime_graph(folder, table, source.rules, source.head, data)
         recording = recorder.record(table)
         (folder / conformance).write_text(recording.conformance.to_json(REFERENCE), encoding="utf-8")
         return Variant(graph, conformance, recording.quality)

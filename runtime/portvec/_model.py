@@ -12,7 +12,7 @@ from portvec._artifact.folder import Artifact
 from portvec._artifact.manifest import Manifest
 from portvec._cores import available_cores
 from portvec._inference.pipeline import Pipeline
-from portvec._inference.session import Target
+from portvec._inference.target import Target
 from portvec._loading import is_damaged_conversion, load_artifact
 from portvec._options import ModelOptions, accepts, check_path
 from portvec.errors import ArtifactError

@@ -22,7 +22,6 @@ from portvec_export import export_model
 LISTED = [
     "onnx/model.onnx",
     "portvec.graph",
-    "portvec.single.graph",
     "onnx/model.onnx_data",
     "tokenizer.json",
     "conformance.json",

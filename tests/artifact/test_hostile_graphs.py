@@ -26,12 +26,12 @@ from portvec._artifact.folder import Artifact, open_artifact
 from portvec._inference.graph_validation import CheckedGraph, check_graph
 from portvec._inference.graphs import choose_strategy
 from portvec._inference.onnxruntime import onnxruntime
-from portvec._inference.session import Target
+from portvec._inference.target import Target
 from portvec.errors import ArtifactError
 from portvec_export import export_model
 from project import FUZZ
 
-GRAPHS = ["portvec.graph", "portvec.single.graph", "onnx/model.onnx"]
+GRAPHS = ["portvec.graph", "onnx/model.onnx"]
 Change = Callable[[onnx.ModelProto], object]
 
 

@@ -183,7 +183,6 @@ DAMAGES = [
     (truncate, "onnx/model.onnx_data"),
     (scramble, "portvec.json"),
     (scramble, "portvec.graph"),
-    (scramble, "portvec.single.graph"),
     (scramble, "tokenizer.json"),
     (Path.unlink, "portvec.json"),
     (Path.unlink, "tokenizer.json"),

@@ -69,9 +69,11 @@ def use_slow():
 TIMEOUT = 60
 
 
-def run(tmp_path: Path, artifact: Path, batch: str, script: str, slow_module: str = "") -> str:
+def run(
+    tmp_path: Path, artifact: Path, batch: str, script: str, slow_module: str = "", start: str = START
+) -> str:
     (tmp_path / "slow_module.py").write_text(slow_module)
-    (tmp_path / "script.py").write_text(START + script)
+    (tmp_path / "script.py").write_text(start + script)
     result = subprocess.run(
         [sys.executable, tmp_path / "script.py", artifact, batch],
         capture_output=True,
@@ -147,6 +149,8 @@ def test_fork_while_a_thread_is_inside_a_library(
 ) -> None:
     if owner == "Tokenizer":
         pytest.importorskip("nanotoken")
+    elif batch == "str":
+        pytest.skip("a single text needs no session")
     script = FORK_WHILE_RUNNING.replace("OWNER", owner).replace("METHOD", method)
     if owner == "Tokenizer":
         script = "from nanotoken import Tokenizer\n" + script
@@ -159,7 +163,7 @@ def test_fork_while_a_thread_runs_a_graph_for_consumers(tmp_path: Path, tiny_mod
 
     artifact = export_model(tiny_model, tmp_path / "artifact", single_file=True)
     script = FORK_WHILE_RUNNING.replace("OWNER", "Session").replace("METHOD", "run")
-    assert run(tmp_path, artifact, "str", script) == "child 0\n"
+    assert run(tmp_path, artifact, "chunk", script) == "child 0\n"
 
 
 SIGNAL_WHILE_LOADING = """
@@ -222,6 +226,107 @@ print(seen)
 @every_batch
 def test_signal_while_work_is_submitted_to_the_threads(tmp_path: Path, tiny: Path, batch: str) -> None:
     assert run(tmp_path, tiny, batch, SIGNAL_WHILE_SUBMITTING) == "[True]\n"
+
+
+# Before anything of onnxruntime is there. Single texts do not need it.
+FIRST_BATCH = """
+import os, signal, sys, threading, warnings
+import numpy as np
+from portvec import StaticEmbedder
+
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+folder, batch = sys.argv[1], sys.argv[2]
+TEXTS = {
+    "chunk": [f"text number {i} of the value" for i in range(100)],
+    "chunks": [f"text number {i} of the value" for i in range(5000)],
+}
+texts = TEXTS[batch]
+embedder = StaticEmbedder.load(folder, threads=2)
+expected = np.stack([embedder.encode(text) for text in texts])
+assert "onnxruntime" not in sys.modules
+
+def is_right(rows):
+    return rows.shape == expected.shape and bool(np.abs(rows - expected).max() < 1e-6)
+
+def during_the_import(act):
+    '''Call a function in the middle of the import of onnxruntime, once.'''
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            if name == "onnxruntime.capi" and self in sys.meta_path:
+                sys.meta_path.remove(self)
+                act()
+    sys.meta_path.insert(0, Finder())
+"""
+
+SIGNAL_IN_THE_IMPORT = """
+seen = []
+signal.signal(signal.SIGUSR1, lambda *_: seen.append(is_right(embedder.encode(texts))))
+during_the_import(lambda: os.kill(os.getpid(), signal.SIGUSR1))
+print(is_right(StaticEmbedder.load(folder, threads=1).encode(texts)), seen)
+"""
+
+FORK_IN_THE_IMPORT = """
+importing = threading.Event()
+def act():
+    importing.set()
+    threading.Event().wait(0.5)
+during_the_import(act)
+thread = threading.Thread(target=embedder.encode, args=(texts,))
+thread.start()
+assert importing.wait(20)
+child = os.fork()
+if child == 0:
+    code = 3
+    try:
+        signal.alarm(15)
+        code = 0 if is_right(embedder.encode(texts)) else 4
+    finally:
+        os._exit(code)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), is_right(embedder.encode(texts)))
+thread.join()
+"""
+
+THREADS_IN_THE_IMPORT = """
+barrier, seen = threading.Barrier(6), []
+def work():
+    barrier.wait(20)
+    seen.append(is_right(embedder.encode(texts)))
+threads = [threading.Thread(target=work) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(seen)
+"""
+
+IMPORT_AFTER_MAIN = """
+def work():
+    threading.main_thread().join()
+    print(is_right(embedder.encode(texts)), flush=True)
+threading.Thread(target=work).start()
+"""
+
+IMPORT_AT_EXIT = """
+import atexit
+atexit.register(lambda: print(is_right(embedder.encode(texts))))
+"""
+
+FIRST_BATCHES = {
+    "signal": (SIGNAL_IN_THE_IMPORT, "True [True]"),
+    "fork": (FORK_IN_THE_IMPORT, "0 True"),
+    "threads": (THREADS_IN_THE_IMPORT, str([True] * 6)),
+    "thread after the main one": (IMPORT_AFTER_MAIN, "True"),
+    "atexit": (IMPORT_AT_EXIT, "True"),
+}
+
+
+@pytest.mark.parametrize("batch", ["chunk", "chunks"])
+@pytest.mark.parametrize("moment", FIRST_BATCHES)
+def test_onnxruntime_is_imported_at_a_bad_moment(tmp_path: Path, tiny: Path, moment: str, batch: str) -> None:
+    if sys.platform == "win32" and moment in ("signal", "fork"):
+        pytest.skip("no fork, and no signals to oneself")
+    script, printed = FIRST_BATCHES[moment]
+    assert run(tmp_path, tiny, batch, script, start=FIRST_BATCH) == f"{printed}\n"
 
 
 THREAD_AFTER_MAIN = """

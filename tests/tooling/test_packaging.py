@@ -38,7 +38,13 @@ def test_importing_and_embedding_loads_nothing_of_the_exporter(tiny: Path) -> No
     for statement in ("import portvec", embed):
         loaded = loaded_after(statement)
         assert "portvec" in loaded
-        assert loaded.isdisjoint([*HEAVY, *SLOW, "portvec_export"])
+        assert loaded.isdisjoint([*HEAVY, *SLOW, "onnxruntime", "portvec_export"])
+
+
+def test_onnxruntime_waits_for_the_first_batch(tiny: Path) -> None:
+    load = f"from portvec import StaticEmbedder; embedder = StaticEmbedder.load({str(tiny)!r})"
+    assert "onnxruntime" not in loaded_after(f"{load}; embedder.encode('x'); embedder.encode(['x', ''][:1])")
+    assert "onnxruntime" in loaded_after(f"{load}; embedder.encode(['x', 'y'])")
 
 
 @pytest.mark.parametrize("name", ["StaticEmbedder", "verify", "errors", "integrations.milvus", "__version__"])

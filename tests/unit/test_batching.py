@@ -92,11 +92,11 @@ def test_every_layout(lengths: list[int], tile_tokens: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 16, 17, 18, 500])
 def test_a_single_text_is_padded_to_more_than_16_tokens(count: int) -> None:
-    batch = lay_out_one(np.arange(7, 7 + count), Tiling(PADDING, 100))
+    batch = lay_out_one(np.arange(7, 7 + count), PADDING)
     assert batch.token_ids.dtype == np.int32
     assert batch.token_ids.shape == (max(count, 17), 1)
     assert batch.token_ids[:, 0].tolist() == [*range(7, 7 + count), *[PADDING] * (17 - count)]
-    assert batch.bounds is None
+    assert batch.bounds.tolist() == [[0, max(count, 17)]]
     assert batch.counts.dtype == np.int64
     assert batch.counts.tolist() == [[count]]
 

@@ -54,7 +54,7 @@ def test_bounds_of_exported_graphs(kind: str, dtype: str, tmp_path: Path) -> Non
     MODELS[kind](tmp_path / "model")
     folder = export_model(tmp_path / "model", tmp_path / "artifact", dtype=dtype)
     artifact = open_artifact(folder)
-    for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH):
+    for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH):
         model = onnx.load(str(folder / name))
         arrays = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
         names = [output for node in model.graph.node for output in node.output]

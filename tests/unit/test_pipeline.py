@@ -14,13 +14,13 @@ import pytest
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact
 from portvec._inference.batching import Batch, Tiling, lay_out
-from portvec._inference.graphs import GraphStrategy, choose_strategy
+from portvec._inference.graphs import choose_strategy
 from portvec._inference.pipeline import Pipeline
-from portvec._inference.session import Target
+from portvec._inference.target import Target
 from portvec._inference.threads import Threads
 from portvec._tokenization.selection import choose_tokenizer
 from portvec._tokenization.tokenizer import Tokenizer
-from portvec._vocabulary.token_ids import TokenIds, flatten
+from portvec._vocabulary.token_ids import Ids, TokenIds, flatten
 from portvec.errors import InputError
 from rounding import assert_close
 
@@ -45,7 +45,7 @@ def connect(
     *,
     threads: Threads | int = 1,
     tokenizer: Any = None,
-    graphs: GraphStrategy | None = None,
+    graphs: Any = None,
     tiling: Tiling | None = None,
     **options: Any,
 ) -> Pipeline:
@@ -85,15 +85,20 @@ class WatchedTokenizer:
 
 
 class WatchedGraphs:
-    """An artifact's graphs that keep the batches that they have run."""
+    """An artifact's graph that keeps what it has run."""
 
     def __init__(self, artifact: Artifact) -> None:
         self._inner = choose_strategy(artifact, target_of(artifact))
         self.batches: list[Batch] = []
+        self.single: list[Ids] = []
 
     def run(self, batch: Batch) -> Any:
         self.batches.append(batch)
         return self._inner.run(batch)
+
+    def run_one(self, ids: Ids) -> Any:
+        self.single.append(ids)
+        return self._inner.run_one(ids)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 5, 6, 9, 10, 11, 23])
@@ -130,7 +135,7 @@ def test_a_list_is_checked_before_anything_runs(artifact: Artifact) -> None:
     texts: list[Any] = [*TEXTS, None]
     with pytest.raises(InputError, match=rf"^texts\[{len(TEXTS)}\]"):
         connect(artifact, graphs=graphs).run(texts)
-    assert graphs.batches == []
+    assert graphs.batches == graphs.single == []
 
 
 @pytest.mark.parametrize("form", [list, tuple])
@@ -141,7 +146,8 @@ def test_one_text_in_a_list_runs_as_a_query(
     pipeline = connect(artifact, graphs=graphs)
     rows = pipeline.run(form([TEXTS[5]]))
     np.testing.assert_array_equal(rows, pipeline.run(TEXTS[5])[np.newaxis])
-    assert [batch.bounds for batch in graphs.batches] == [None, None]
+    assert len(graphs.single) == 2
+    assert graphs.batches == []
     with pytest.raises(InputError, match=r"^texts\[0\] is an int, expected str"):
         pipeline.run(form([3]))  # type: ignore[list-item]
 
@@ -221,10 +227,11 @@ def test_texts_without_tokens(artifact: Artifact) -> None:
     out = np.full((3, pipeline.width), 7, np.float32)
     pipeline.pool(flatten([[], [5, 6], []]), out)
     assert not out[[0, 2]].any()
-    assert len(graphs.batches) == 2  # one for both empty texts, and one for the other
+    assert [len(ids) for ids in graphs.single] == [0]  # for both empty texts
+    assert len(graphs.batches) == 1
     alone = np.full((1, pipeline.width), 7, np.float32)
     pipeline.pool(flatten([[5, 6]]), alone)
-    assert len(graphs.batches) == 3
+    assert len(graphs.batches) == 2
     assert_close(out[1], alone[0])
 
 

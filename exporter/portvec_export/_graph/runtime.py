@@ -1,4 +1,4 @@
-"""The graphs for portvec's runtime, which feeds token ids in the layout in which they are summed.
+"""The graph for portvec's runtime, which feeds token ids in the layout in which they are summed.
 
 The ids hold no UNK, are padded with the id of the zero row, and have a column for each text. The numbers of
 tokens are an input only where they matter: the unit vector of a sum is that of the mean, unless float32
@@ -25,7 +25,7 @@ def build_tiled_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Gr
     they are summed.
     """
     graph = Graph()
-    token_ids = _token_ids(graph)
+    token_ids = graph.input(fmt.TOKEN_IDS, np.int32, ["positions", "texts"])
     bounds = graph.input(fmt.TILE_BOUNDS, np.int64, ["blocks", 2])
 
     def sum_tile(body: Graph, tile: Value) -> Value:
@@ -35,18 +35,6 @@ def build_tiled_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Gr
     totals = graph.scan(bounds, sum_tile, item=(np.int64, [2]), result=(np.float32, ["texts", table.dim]))
     _finish(graph, graph.reshape(totals, -1, table.dim), table, rules, head)
     return graph
-
-
-def build_single_graph(table: Table, rules: Rules, head: HeadLayers | None) -> Graph:
-    """Return the graph for single texts. A Scan would cost 4 us more for each text."""
-    graph = Graph()
-    total = _add_sum(graph, _token_ids(graph), table, rules)
-    _finish(graph, total, table, rules, head)
-    return graph
-
-
-def _token_ids(graph: Graph) -> Value:
-    return graph.input(fmt.TOKEN_IDS, np.int32, ["positions", "texts"])
 
 
 def _add_sum(graph: Graph, ids: Value, table: Table, rules: Rules) -> Value:

@@ -9,7 +9,7 @@ import onnx
 from portvec._artifact import format as fmt
 from portvec.errors import ExportError
 from portvec_export._graph.public import build_public_graph
-from portvec_export._graph.runtime import build_single_graph, build_tiled_graph
+from portvec_export._graph.runtime import build_tiled_graph
 from portvec_export._onnx.builder import Graph, Store
 from portvec_export._onnx.data_file import DataFile, store_inline, write_data_file
 from portvec_export._options import ExportOptions
@@ -54,13 +54,12 @@ def write_graph(
     return data
 
 
-def write_runtime_graphs(
+def write_runtime_graph(
     folder: Path, table: Table, rules: Rules, head: HeadLayers | None, data: DataFile
 ) -> None:
-    """Write portvec's own graphs over the data of the main graph."""
+    """Write portvec's own graph over the data of the main graph."""
     store = data.at(fmt.data_of(fmt.GRAPH)).store
     _write(build_tiled_graph(table, rules, head), folder / fmt.RUNTIME_GRAPH, store)
-    _write(build_single_graph(table, rules, head), folder / fmt.SINGLE_GRAPH, store)
 
 
 def _write(graph: Graph, path: Path, store: Store) -> None:

@@ -59,6 +59,7 @@ class _Stored:
     constants: dict[tuple[str, tuple[int, ...], bytes], tuple[Value, npt.NDArray[Any]]] = field(
         default_factory=dict
     )
+    names: dict[Value, str] = field(default_factory=dict)
 
 
 class Graph(Operators):
@@ -109,11 +110,14 @@ class Graph(Operators):
         """The arrays given to `tensor`, by name, in that order."""
         return {name: array for name, (_, array) in self._stored.tensors.items()}
 
-    def constant(self, number: np.generic | npt.NDArray[Any]) -> Value:
-        """Return a constant. Equal ones are stored once."""
+    def constant(self, number: np.generic | npt.NDArray[Any], name: str | None = None) -> Value:
+        """Return a constant. Equal ones are stored once. One that readers look for needs a `name`."""
         array = np.asarray(number)
         key = (array.dtype.str, array.shape, array.tobytes())
-        return self._stored.constants.setdefault(key, (Value(), array))[0]
+        value = self._stored.constants.setdefault(key, (Value(), array))[0]
+        if name is not None:
+            self._stored.names[value] = name
+        return value
 
     def nodes(self, operator: str, count: int, *operands: Operand | None, **attributes: Any) -> list[Value]:
         """Add a node with `count` outputs. None stands for an optional operand that is left out."""
@@ -153,7 +157,7 @@ class Graph(Operators):
         stored = self._stored
         names = {value: name for name, (value, _) in stored.tensors.items()}
         for value, _ in stored.constants.values():
-            names[value] = f"constant_{len(names)}"
+            names[value] = stored.names.get(value, f"constant_{len(names)}")
         graph = self._to_proto("static_embedding", names)
         graph.initializer.extend(store(array, name) for name, (_, array) in stored.tensors.items())
         small = [(array, name) for name, array in stored.defaults.items()]

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from portvec._artifact import format as fmt
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.rows import RowReader, Rows, chunks
@@ -87,11 +88,11 @@ class Int4Table:
         that takes less time than one for each block. Then the products of each block with itself are picked.
         """
         blocks = self.block_weights.shape[1] // 2
-        vectors = graph.tensor("vectors", self.vectors)
+        vectors = graph.tensor(fmt.VECTORS, self.vectors)
         rows = self.vocabulary.add_rows(graph, ids.by_text(graph))
         packed = graph.gather(vectors, rows)
         second = graph.cast(_add_sixteenths(graph, packed), np.int8)
-        weights = graph.gather(graph.tensor("block_weights", self.block_weights), rows)
+        weights = graph.gather(graph.tensor(fmt.BLOCK_WEIGHTS, self.block_weights), rows)
         digits = graph.transpose(weights, 0, 2, 1)
         own_pairs = np.array(
             [(digit * blocks + block) * blocks + block for digit in range(2) for block in range(blocks)],
@@ -143,7 +144,7 @@ class Int4FloatTable:
     def add_sum(self, graph: Graph, ids: PaddedIds) -> Value:
         """Unpack the gathered rows, then sum them one position after the other."""
         blocks = self.scales.shape[1]
-        vectors = graph.tensor("vectors", self.vectors)
+        vectors = graph.tensor(fmt.VECTORS, self.vectors)
         positions = ids.by_position(graph)
         rows = self.vocabulary.add_rows(graph, positions)
         sixteenths = _add_sixteenths(graph, graph.gather(vectors, rows))
@@ -151,10 +152,11 @@ class Int4FloatTable:
         first = graph.mul(graph.sub(sixteenths, second), np.float32(16))
         halves = [graph.reshape(codes, 0, 0, blocks, _HALF) for codes in (first, second)]
         codes = graph.sub(graph.concat(*halves, axis=3), np.float32(8))
-        scales = graph.cast(graph.gather(graph.tensor("scales", self.scales), rows), np.float32)
+        scales = graph.cast(graph.gather(graph.tensor(fmt.SCALES, self.scales), rows), np.float32)
         scaled = graph.reshape(graph.mul(codes, graph.unsqueeze(scales, 3)), 0, 0, blocks * BLOCK)
         total = graph.reduce_sum(self.vocabulary.add_weights(graph, positions, scaled), axis=0)
-        return graph.mul(graph.slice(total, 0, self.dim, axis=1), self.scale)
+        scale = graph.constant(self.scale, fmt.SCALE)
+        return graph.mul(graph.slice(total, 0, self.dim, axis=1), scale)
 
 
 def _with_integer_scales(vectors: TokenVectors, steps: npt.NDArray[np.float32]) -> Int4Table | None:

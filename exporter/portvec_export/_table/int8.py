@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from portvec._artifact import format as fmt
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.rows import RowReader, Rows, chunks
@@ -73,10 +74,10 @@ class Int8Table:
 
     def add_sum(self, graph: Graph, ids: PaddedIds) -> Value:
         """Multiply row weights by gathered rows as matrices: exact in int32, and without upcasting rows."""
-        vectors = graph.tensor("vectors", self.vectors)
+        vectors = graph.tensor(fmt.VECTORS, self.vectors)
         rows = self.vocabulary.add_rows(graph, ids.by_text(graph))
         values = graph.gather(vectors, rows)
-        weights = graph.gather(graph.tensor("row_weights", self.row_weights), rows)
+        weights = graph.gather(graph.tensor(fmt.ROW_WEIGHTS, self.row_weights), rows)
         products = graph.node("MatMulInteger", graph.unsqueeze(weights, 1), values)
         sums = graph.cast(graph.squeeze(products, 1), np.float32)
         return graph.mul(sums, scale_or_zero(graph, self.scale, ids.count))

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from portvec._artifact import format as fmt
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.rows import RowReader
@@ -83,6 +84,5 @@ def scale_or_zero(graph: Graph, scale: np.float32 | npt.NDArray[np.float32], cou
 
     If there are no positions, onnxruntime's MatMulInteger does not write its output at all.
     """
-    if count is None:
-        return graph.constant(scale)
-    return graph.mul(graph.minimum(count, np.float32(1)), scale)
+    value = graph.constant(scale, fmt.SCALE)
+    return value if count is None else graph.mul(graph.minimum(count, np.float32(1)), value)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from portvec._artifact import format as fmt
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.rows import RowReader
@@ -40,7 +41,7 @@ class UpcastTable:
         Over the middle axis onnxruntime regroups: closer to the real sum, but up to 3e-6 from model2vec's
         on long texts that repeat themselves.
         """
-        vectors = graph.tensor("vectors", self.vectors)
+        vectors = graph.tensor(fmt.VECTORS, self.vectors)
         positions = ids.by_position(graph)
         gathered = graph.gather(vectors, self.vocabulary.add_rows(graph, positions))
         if self.vectors.dtype != np.float32:

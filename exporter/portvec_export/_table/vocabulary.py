@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from portvec._artifact import format as fmt
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.vectors import TokenVectors
@@ -43,11 +44,11 @@ class Vocabulary:
 
     def add_rows(self, graph: Graph, ids: Value) -> Value:
         """Add the nodes that look up the row of each id."""
-        return ids if self.mapping is None else graph.gather(graph.tensor("mapping", self.mapping), ids)
+        return ids if self.mapping is None else graph.gather(graph.tensor(fmt.MAPPING, self.mapping), ids)
 
     def add_weights(self, graph: Graph, ids: Value, vectors: Value) -> Value:
         """Add the nodes that multiply the vectors (..., dim) of ids (...) by the weights of the ids."""
         if self.weights is None:
             return vectors
-        weights = graph.gather(graph.tensor("weights", self.weights), ids)
+        weights = graph.gather(graph.tensor(fmt.WEIGHTS, self.weights), ids)
         return graph.mul(vectors, graph.unsqueeze(weights, 2))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True)
-class Dtype:
+class Dtype(NamedTuple):
     """What the exporter and the runtime need to know about an element type.
 
     Attributes:

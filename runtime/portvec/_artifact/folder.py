@@ -138,7 +138,7 @@ def _open(folder: Path, text: bytes, links: bool) -> Artifact:
     artifact = Artifact(
         folder, manifest, {name: _hold(folder, name, record, root) for name, record in files.items()}
     )
-    for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH):
+    for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH):
         if name in files and files[name].size <= _SMALL:
             _check_hash(artifact, name)
     return artifact

@@ -15,13 +15,21 @@ TOKENIZER: Final = "tokenizer.json"
 # The same tokenizer, so that its vocabulary can be searched where it lies in the file.
 VOCABULARY: Final = "portvec.vocabulary"
 GRAPH: Final = "onnx/model.onnx"
-# The runtime's own graphs compute the same without last_hidden_state: one for many tiles at a time, one for a
-# single text. They are not named .onnx, so that consumers that look for graphs find only model.onnx.
+# The runtime's own graph computes the same without last_hidden_state, for many tiles at a time. It is not
+# named .onnx, so that consumers that look for graphs find only model.onnx.
 RUNTIME_GRAPH: Final = "portvec.graph"
-SINGLE_GRAPH: Final = "portvec.single.graph"
 TOKEN_IDS: Final = "token_ids"
 TILE_BOUNDS: Final = "block_bounds"
 TOKEN_COUNTS: Final = "token_counts"
+
+# Tensors of a graph: the table, and what its rows are multiplied by.
+VECTORS: Final = "vectors"
+MAPPING: Final = "mapping"
+WEIGHTS: Final = "weights"
+ROW_WEIGHTS: Final = "row_weights"
+BLOCK_WEIGHTS: Final = "block_weights"
+SCALES: Final = "scales"
+SCALE: Final = "scale"
 
 INPUT_IDS: Final = "input_ids"
 ATTENTION_MASK: Final = "attention_mask"

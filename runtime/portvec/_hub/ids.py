@@ -13,7 +13,8 @@ from portvec._messages import no_such_folder
 from portvec.errors import OptionError, SourceError
 
 # What huggingface_hub allows: letters, digits, -, _ and . on both sides of one slash.
-_HUB_ID = re.compile(r"(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]*[\w-])(@(?P<revision>.+))?", re.ASCII)
+# `re` compiles the pattern when it is first used, which is never for a folder.
+_HUB_ID = r"(?a)(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]*[\w-])(@(?P<revision>.+))?"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def locate(
         ) from error
     if exists:
         raise SourceError(f"{source}: is a file, expected a model folder or a Hub id owner/name")
-    if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
+    if not isinstance(source, str) or not re.fullmatch(_HUB_ID, source):
         raise SourceError(no_such_folder(source, "model folder or a Hub id owner/name"))
     hub_id = parse_hub_id(source, revision, subfolder)
     if hub_id.revision is None and path.parent.is_dir():
@@ -87,7 +88,7 @@ def parse_hub_id(source: str, revision: str | None = None, subfolder: str | None
         SourceError: `source` has neither form.
         OptionError: `source` and `revision` name different revisions.
     """
-    match = _HUB_ID.fullmatch(source)
+    match = re.fullmatch(_HUB_ID, source)
     if match is None:
         raise SourceError(f"{source}: not a Hub id; expected owner/name or owner/name@revision")
     if match["revision"] and revision and match["revision"] != revision:

@@ -32,13 +32,12 @@ class Batch(NamedTuple):
 
     Attributes:
         token_ids: int32 (positions, texts), one tile below the other. A column holds a text and then padding.
-        bounds: int64 (tiles, 2), the first position of each tile and the one after its last; None for a
-            batch that is one tile with one text.
+        bounds: int64 (tiles, 2), the first position of each tile and the one after its last.
         counts: int64 (tiles, texts), number of tokens of each text.
     """
 
     token_ids: npt.NDArray[np.int32]
-    bounds: npt.NDArray[np.int64] | None
+    bounds: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
 
 
@@ -60,13 +59,14 @@ class Tiling(NamedTuple):
         return cls(manifest.vocabulary_size, min(max(1, _TILE_BYTES // row_bytes), _MAX_TILE_TOKENS))
 
 
-def lay_out_one(ids: Ids, tiling: Tiling) -> Batch:
+def lay_out_one(ids: Ids, padding_id: int) -> Batch:
     """Return the batch of a single text with the token ids (n,)."""
     count = len(ids)
-    column = np.empty((max(count, MIN_LENGTH), 1), dtype=np.int32)
+    length = max(count, MIN_LENGTH)
+    column = np.empty((length, 1), dtype=np.int32)
     column[:count, 0] = ids
-    column[count:] = tiling.padding_id
-    return Batch(column, None, np.array([[count]]))
+    column[count:] = padding_id
+    return Batch(column, np.array([[0, length]]), np.array([[count]]))
 
 
 def lay_out(tokens: TokenIds, tiling: Tiling) -> Iterator[tuple[Ids, Batch]]:

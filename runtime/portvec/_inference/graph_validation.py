@@ -8,7 +8,7 @@ here, and it opens no file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from portvec._inference.graph_work import check_work
 from portvec._inference.onnx_schema import BOOL, DTYPES, MODEL, attributes_of, new_name
 from portvec._inference.operators import OPERATORS
 from portvec._inference.protobuf import Message, UnknownContentError, decode, encode
+from portvec._inference.target import Ports
 from portvec.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ _STANDARD_DOMAINS = (b"", b"ai.onnx")
 # What the format says. In other versions, operators mean something else.
 _IR_VERSION, _OPSET = 8, 14
 _SCAN = frozenset({"body", "num_scan_inputs"})
+# onnxruntime's names of the types that inputs and outputs have.
+_TYPE_NAMES = {1: "float", 6: "int32", 7: "int64"}
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,14 @@ class CheckedGraph:
 
     Attributes:
         where: names it in errors.
-        tables: its large tensors of which single rows are looked up, by name.
+        ports: its inputs and outputs, as it declares them.
+        tensors: its tensors by name.
+        tables: the large ones of which single rows are looked up.
     """
 
     where: str
+    ports: Ports
+    tensors: Mapping[str, npt.NDArray[Any]]
     tables: Mapping[str, npt.NDArray[Any]]
     _model: Message
     _data: str
@@ -114,7 +121,25 @@ def _check_model(model: Message, tensors: TensorReader, dim: int, where: str) ->
         name = tensor["name"].decode()
         tensor.update(dims=list(arrays[name].shape), external_data=[], data_location=0)
         tensor["raw_data"] = b"" if name in tables else arrays[name].tobytes()
-    return CheckedGraph(where, tables, model, tensors.location)
+    return CheckedGraph(where, _read_ports(graph, arrays), arrays, tables, model, tensors.location)
+
+
+def _read_ports(graph: Message, arrays: Container[str]) -> Ports:
+    """Return the inputs and outputs that a graph declares, without inputs that have a default."""
+    inputs, outputs = {}, {}
+    for port in graph["input"]:
+        name = port["name"].decode()
+        if name not in arrays:
+            inputs[name] = _type_of(port)
+    for port in graph["output"]:
+        shape = port["type"]["tensor_type"]["shape"]["dim"]
+        outputs[port["name"].decode()] = _type_of(port), shape[-1].get("dim_value") if shape else None
+    return Ports(inputs, outputs)
+
+
+def _type_of(port: Message) -> str:
+    element: int = port["type"]["tensor_type"]["elem_type"]
+    return f"tensor({_TYPE_NAMES.get(element, element)})"
 
 
 def _find_tables(graph: Message, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -1,78 +1,136 @@
-"""The two ways to run an artifact's graphs on a batch."""
+"""The two ways to run an artifact's graph on a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
-from portvec._inference.batching import Batch
-from portvec._inference.graph_validation import check_graph
-from portvec._inference.session import Session, Target
-from portvec._tokenization.forks import Shared
+from portvec._inference.batching import Batch, lay_out_one
+from portvec._inference.graph_validation import CheckedGraph, check_graph
+from portvec._inference.pooling import Pooling, open_pooling
+from portvec._inference.target import CPU, Target
+from portvec._vocabulary.locks import begin_loading, end_loading, holds_a_lock
+from portvec._vocabulary.token_ids import Ids
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from portvec._inference.session import Session
+
+    Feeds = dict[str, npt.NDArray[Any]]
+
 _INT64 = "tensor(int64)"
+# Seconds to wait for another thread that imports onnxruntime or loads a session.
+_PATIENCE = 10.0
 
 
-class GraphStrategy(Protocol):
-    """Computes the output for batches. Threads may share one."""
+def choose_strategy(artifact: Artifact, target: Target) -> GraphStrategy:
+    """Check the graph that computes `target`, and load it unless that can wait.
+
+    Raises:
+        OptionError: onnxruntime does not have a provider.
+        ArtifactError: the graph cannot be loaded, or has other inputs or outputs.
+    """
+    # Ignore a file that the manifest does not list: its hash was never checked.
+    if target.graph is None and fmt.RUNTIME_GRAPH in artifact.manifest.files:
+        return OptimizedGraph(artifact, target)
+    return ConsumerGraph(artifact, target)
+
+
+class GraphStrategy(ABC):
+    """Computes the output for batches and for single texts. Threads may share one.
+
+    A single text is pooled without onnxruntime where the output is an embedding, computed on the CPU, and no
+    particular graph is asked for. So onnxruntime, which takes long to import, waits for the first batch.
+    """
+
+    def __init__(self, artifact: Artifact, target: Target, name: str, inputs: Mapping[str, str]) -> None:
+        """Check the graph `name`, whose inputs must be these (names and onnxruntime's types)."""
+        graph = check_graph(artifact, name, fmt.data_of(target.graph or fmt.GRAPH))
+        graph.ports.check(inputs, target, graph.where)
+        self._padding_id = artifact.manifest.vocabulary_size
+        self._pooling: Pooling | None = None
+        if target.output == fmt.SENTENCE_EMBEDDING and target.graph is None and _is_on_cpu(target):
+            self._pooling = open_pooling(graph, artifact.manifest)
+        self._sessions = _Sessions(graph, target, inputs)
+        # Without the other way, find out now whether the graph works.
+        if self._pooling is None or target.providers is not None:
+            self._sessions.load()
 
     def run(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return float32 (tiles * texts, width), tile after tile.
 
         Raises:
-            ArtifactError: onnxruntime fails, for example because a token id is beyond the table.
+            ArtifactError: the graph cannot be loaded, or onnxruntime fails, for example because a token id is
+                beyond the table.
         """
+        session = self._sessions.take(wait=self._pooling is None)
+        if session is None:
+            assert self._pooling is not None
+            return self._pooling.embed_batch(batch)
+        try:
+            return self._run(session, batch)
+        finally:
+            self._sessions.give_back(session)
+
+    def run_one(self, ids: Ids) -> npt.NDArray[np.float32]:
+        """Return the row, float32 (width,), of a text with the token ids (n,).
+
+        Raises:
+            ArtifactError: as `run` does.
+        """
+        if self._pooling is not None:
+            return self._pooling.embed(ids)
+        row: npt.NDArray[np.float32] = self.run(lay_out_one(ids, self._padding_id))[0]
+        return row
+
+    @abstractmethod
+    def _run(self, session: Session, batch: Batch) -> npt.NDArray[np.float32]:
+        """Return what `run` does, from a session that no other thread runs now."""
 
 
-def choose_strategy(artifact: Artifact, target: Target) -> GraphStrategy:
-    """Load the graphs that compute `target`.
-
-    Raises:
-        OptionError: onnxruntime does not have a provider.
-        ArtifactError: a graph cannot be loaded, or has other inputs or outputs.
-    """
-    # Ignore files that the manifest does not list: their hashes were never checked.
-    has_own = {fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH} <= artifact.manifest.files.keys()
-    if target.graph is None and has_own:
-        return OptimizedGraphs(artifact, target)
-    return ConsumerGraph(artifact, target)
-
-
-class OptimizedGraphs:
-    """The runtime's own graphs: one for all tiles of a batch in one call, and one for a single text."""
+class OptimizedGraph(GraphStrategy):
+    """The runtime's own graph, for all tiles of a batch in one call."""
 
     def __init__(self, artifact: Artifact, target: Target) -> None:
-        inputs = {fmt.TOKEN_IDS: "tensor(int32)"}
+        inputs = {fmt.TOKEN_IDS: "tensor(int32)", fmt.TILE_BOUNDS: _INT64}
         # Unit vectors are the same for sum and mean, so only other models need the number of tokens.
         self._needs_counts = not artifact.manifest.normalize
         if self._needs_counts:
             inputs[fmt.TOKEN_COUNTS] = "tensor(float)"
-        tiled, single = (
-            check_graph(artifact, name, fmt.data_of(fmt.GRAPH))
-            for name in (fmt.RUNTIME_GRAPH, fmt.SINGLE_GRAPH)
-        )
-        tiled_inputs = {**inputs, fmt.TILE_BOUNDS: _INT64}
-        self._tiled = _Sessions(partial(Session, tiled, target, inputs=tiled_inputs))
-        self._single = _Sessions(partial(Session, single, target, inputs=inputs))
-        self._tiled.load()  # finds out whether the artifact works; the other one can wait
+        super().__init__(artifact, target, fmt.RUNTIME_GRAPH, inputs)
 
-    def run(self, batch: Batch) -> npt.NDArray[np.float32]:
-        """Return float32 (tiles * texts, width), tile after tile."""
-        feeds: dict[str, npt.NDArray[Any]] = {fmt.TOKEN_IDS: batch.token_ids}
+    def _run(self, session: Session, batch: Batch) -> npt.NDArray[np.float32]:
+        feeds: Feeds = {fmt.TOKEN_IDS: batch.token_ids, fmt.TILE_BOUNDS: batch.bounds}
         if self._needs_counts:
             feeds[fmt.TOKEN_COUNTS] = np.maximum(batch.counts, 1).reshape(-1, 1).astype(np.float32)
-        if batch.bounds is None:
-            return self._single.run(feeds)
-        feeds[fmt.TILE_BOUNDS] = batch.bounds
-        return self._tiled.run(feeds)
+        return session.run(feeds)
+
+
+class ConsumerGraph(GraphStrategy):
+    """A graph as other runtimes use it, which takes one tile at a time."""
+
+    def __init__(self, artifact: Artifact, target: Target) -> None:
+        inputs = {fmt.INPUT_IDS: _INT64, fmt.ATTENTION_MASK: _INT64}
+        super().__init__(artifact, target, target.graph or fmt.GRAPH, inputs)
+
+    def _run(self, session: Session, batch: Batch) -> npt.NDArray[np.float32]:
+        tiles = []
+        for (start, stop), counts in zip(batch.bounds.tolist(), batch.counts, strict=True):
+            mask = np.arange(stop - start) < counts[:, None]
+            input_ids = np.where(mask, batch.token_ids[start:stop].T, 0).astype(np.int64)
+            feeds = {fmt.INPUT_IDS: input_ids, fmt.ATTENTION_MASK: mask.astype(np.int64)}
+            tiles.append(session.run(feeds))
+        return np.concatenate(tiles)
+
+
+def _is_on_cpu(target: Target) -> bool:
+    return target.providers is None or list(target.providers) == [CPU]
 
 
 class _Sessions:
@@ -80,46 +138,44 @@ class _Sessions:
 
     onnxruntime would pass the buffers of a shared one, which are in a core's cache, from core to core: a
     sixth slower with two threads. And after a fork, a session that another thread was running would hang: its
-    locks stay locked.
+    locks stay locked. A fork waits until no thread imports onnxruntime or loads a session.
     """
 
-    def __init__(self, make: Callable[[], Session]) -> None:
-        self._make = make
+    def __init__(self, graph: CheckedGraph, target: Target, inputs: Mapping[str, str]) -> None:
+        self._graph = graph
+        self._target = target
+        self._inputs = inputs
         self._idle: list[Session] = []
 
     def load(self) -> None:
         """Load a session, for the first run."""
-        self._idle.append(self._make())
+        session = self._make(wait=True)
+        assert session is not None
+        self._idle.append(session)
 
-    def run(self, feeds: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        """Return the output of a session that no other thread runs now."""
+    def take(self, *, wait: bool) -> Session | None:
+        """Return a session that no other thread runs now, and that must be given back.
+
+        None if that takes loading one, and this is a signal handler which has interrupted loading, or another
+        thread loads for too long. With `wait`, the session is loaded even so.
+        """
         try:
-            session = self._idle.pop()
+            return self._idle.pop()
         except IndexError:
-            session = self._make()
+            return self._make(wait=wait)
+
+    def give_back(self, session: Session) -> None:
+        """Let others have a session."""
+        self._idle.append(session)
+
+    def _make(self, *, wait: bool) -> Session | None:
+        may_load = begin_loading(0.0 if holds_a_lock() else _PATIENCE)
+        if not may_load and not wait:
+            return None
         try:
-            return session.run(feeds)
+            from portvec._inference.session import Session  # imports onnxruntime, which is slow
+
+            return Session(self._graph, self._target, inputs=self._inputs)
         finally:
-            self._idle.append(session)
-
-
-class ConsumerGraph:
-    """A graph as other runtimes use it, which takes one tile at a time."""
-
-    def __init__(self, artifact: Artifact, target: Target) -> None:
-        graph = target.graph or fmt.GRAPH
-        checked = check_graph(artifact, graph, fmt.data_of(graph))
-        inputs = {fmt.INPUT_IDS: _INT64, fmt.ATTENTION_MASK: _INT64}
-        # Threads share one session, because the table may be in its memory.
-        self._run = Shared(lambda: Session(checked, target, inputs=inputs).run)
-
-    def run(self, batch: Batch) -> npt.NDArray[np.float32]:
-        """Return float32 (tiles * texts, width), tile after tile."""
-        bounds = [[0, len(batch.token_ids)]] if batch.bounds is None else batch.bounds.tolist()
-        tiles = []
-        for (start, stop), counts in zip(bounds, batch.counts, strict=True):
-            mask = np.arange(stop - start) < counts[:, None]
-            input_ids = np.where(mask, batch.token_ids[start:stop].T, 0).astype(np.int64)
-            feeds = {fmt.INPUT_IDS: input_ids, fmt.ATTENTION_MASK: mask.astype(np.int64)}
-            tiles.append(self._run(feeds))
-        return np.concatenate(tiles)
+            if may_load:
+                end_loading()

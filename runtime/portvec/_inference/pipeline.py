@@ -11,9 +11,9 @@ import numpy as np
 
 from portvec._artifact.folder import Artifact
 from portvec._cores import use_every_core
-from portvec._inference.batching import Batch, Tiling, lay_out, lay_out_one
+from portvec._inference.batching import Batch, Tiling, lay_out
 from portvec._inference.graphs import GraphStrategy, choose_strategy
-from portvec._inference.session import Target
+from portvec._inference.target import Target
 from portvec._inference.threads import Threads
 from portvec._itertools import batched
 from portvec._tokenization.selection import choose_tokenizer
@@ -100,7 +100,7 @@ class Pipeline:
         return self._run_many(check_iterable(texts))
 
     def _run_one(self, text: str) -> npt.NDArray[np.float32]:
-        return self._embed(self._tokenizer.tokenize_one(text))
+        return self._graphs.run_one(self._tokenizer.tokenize_one(text))
 
     def _run_many(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Return the rows of any number of texts."""
@@ -143,7 +143,7 @@ class Pipeline:
         """
         is_empty = np.diff(tokens.offsets) == 0
         if is_empty.any():
-            out[is_empty] = self._embed(tokens.ids[:0])
+            out[is_empty] = self._graphs.run_one(tokens.ids[:0])
 
         def run(rows: Ids, batch: Batch) -> None:
             out[rows] = self._graphs.run(batch)[: len(rows)]
@@ -154,8 +154,3 @@ class Pipeline:
         else:
             for call in calls:
                 call()
-
-    def _embed(self, ids: Ids) -> npt.NDArray[np.float32]:
-        """Return the row of a text with the token ids (n,)."""
-        row: npt.NDArray[np.float32] = self._graphs.run(lay_out_one(ids, self._tiling))[0]
-        return row

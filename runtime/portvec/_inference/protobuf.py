@@ -7,9 +7,9 @@ refuses all that, and what it does not know. `encode` writes the message again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 
 # A message by the names of its fields: int for numbers, bytes for text, memoryview for data, Message for
 # messages, and lists of these for repeated fields. Singular fields that a message lacks are left out.
@@ -26,8 +26,7 @@ class UnknownContentError(ValueError):
     """A message holds something that `decode` does not know. The text says what."""
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A field of a message: a number (int64), text, data, or a message if it has a `schema`."""
 
     name: str
@@ -37,8 +36,7 @@ class Field:
     schema: Schema | None = None
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(NamedTuple):
     """The fields of a message by their numbers.
 
     Attributes:
@@ -49,7 +47,7 @@ class Schema:
 
     name: str
     fields: dict[int, Field]
-    refused: dict[int, str] = field(default_factory=dict)
+    refused: Mapping[int, str] = MappingProxyType({})
 
 
 def decode(data: memoryview, schema: Schema) -> Message:

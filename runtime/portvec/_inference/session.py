@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from portvec._inference.graph_validation import CheckedGraph
 from portvec._inference.onnxruntime import onnxruntime as ort
+from portvec._inference.target import CPU, Ports, Target
 from portvec._messages import fold_lines
 from portvec.errors import ArtifactError, OptionError
 
@@ -16,26 +17,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _SEVERITY_ERROR = 3
-_CPU = "CPUExecutionProvider"
-
-
-class Target(NamedTuple):
-    """What to compute, and how.
-
-    Attributes:
-        output: name of the graph's output.
-        width: number of its columns.
-        graph: path of one of the artifact's graphs for consumers; None for the graphs of the runtime, or
-            onnx/model.onnx if the artifact has none.
-        providers: onnxruntime execution providers; the CPU if None.
-        optimize: whether onnxruntime optimizes the graph.
-    """
-
-    output: str
-    width: int
-    graph: str | None = None
-    providers: Sequence[str] | None = None
-    optimize: bool = True
 
 
 class Session:
@@ -64,19 +45,16 @@ class Session:
                 name: ort.OrtValue.ortvalue_from_numpy(table) for name, table in graph.tables.items()
             }
             self._session = _load(graph, self._tables, _options(target), providers)
-            got_inputs = {i.name: i.type for i in self._session.get_inputs()}
-            got_outputs = {o.name: (o.type, o.shape[-1]) for o in self._session.get_outputs()}
+            ports = Ports(
+                {each.name: each.type for each in self._session.get_inputs()},
+                {each.name: (each.type, each.shape[-1]) for each in self._session.get_outputs()},
+            )
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise ArtifactError(
                 f"{graph.where}: onnxruntime cannot load this graph ({fold_lines(error)})"
             ) from error
-        if got_inputs != inputs or got_outputs.get(target.output) != ("tensor(float)", target.width):
-            described = " and ".join(f"{name} {kind}" for name, kind in inputs.items())
-            raise ArtifactError(
-                f"{graph.where}: not a portvec graph, expected inputs {described} and tensor(float) output "
-                f"{target.output} of dimension {target.width}, got inputs {got_inputs} and outputs "
-                f"{got_outputs}"
-            )
+        # onnxruntime may find other shapes than the graph declares.
+        ports.check(inputs, target, graph.where)
 
     def run(self, feeds: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
         """Return the output.
@@ -102,7 +80,7 @@ def _load(
     The CPU computes with the memory of `tables`. Other devices need copies in their own.
     `add_external_initializers` copies, and `add_initializer` does not.
     """
-    shared = providers == [_CPU]
+    shared = providers == [CPU]
     if shared:
         for name, table in tables.items():
             options.add_initializer(name, table)
@@ -127,7 +105,7 @@ def _options(target: Target) -> ort.SessionOptions:
 
 def _check_providers(providers: Sequence[str] | None) -> list[str]:
     if providers is None:
-        return [_CPU]
+        return [CPU]
     available = ort.get_available_providers()
     for provider in providers:
         if provider not in available:

@@ -15,7 +15,7 @@ from portvec._artifact.folder import Artifact, check_hashes, open_artifact
 from portvec._inference.batching import Tiling
 from portvec._inference.graphs import choose_strategy
 from portvec._inference.pipeline import Pipeline
-from portvec._inference.session import Target
+from portvec._inference.target import Target
 from portvec._inference.threads import Threads
 from portvec._tokenization.backends.huggingface import NAME
 from portvec._tokenization.selection import AUTO, choose_tokenizer
