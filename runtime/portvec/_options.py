@@ -82,10 +82,10 @@ class ConversionOptions:
         check_types(self, bool, "normalize", optional=True)
         if self.subfolder is not None:
             object.__setattr__(self, "subfolder", self.subfolder.strip("/") or None)
-        _check_positive("dim", self.dim)
-        _check_positive("vocabulary_size", self.vocabulary_size)
+        _check_count("dim", self.dim)
+        _check_count("vocabulary_size", self.vocabulary_size)
         if self.max_length != "model":
-            _check_positive("max_length", self.max_length)
+            _check_count("max_length", self.max_length)
 
 
 def check_types(options: object, kind: type | tuple[type, ...], *names: str, optional: bool = False) -> None:
@@ -124,11 +124,11 @@ def check_path(name: str, value: object) -> None:
         raise OptionError(f"{name} is {value!r}, expected the path of a folder, or a Hub id owner/name")
 
 
-def _check_positive(name: str, value: object, most: int = _LARGEST) -> None:
+def _check_count(name: str, value: object, most: int = _LARGEST, *, least: int = 1) -> None:
     if value is None:
         return
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise OptionError(f"{name} is {value!r}, expected a whole number of 1 or more, or None")
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise OptionError(f"{name} is {value!r}, expected a whole number of {least} or more, or None")
     if value > most:
         raise OptionError(f"{name} is {value}, expected at most {most}")
 
@@ -151,11 +151,17 @@ class ModelOptions(ConversionOptions):
         'tokenizer backend: "tokenizers", an accelerator such as "nanotoken" (extra `fast`), or "auto" for '
         "the fastest that is installed and gives the token ids that the artifact recorded",
     )
+    tokenizer_cache: int | None = option(
+        None,
+        "token ids that the cache of words keeps at most; 0 keeps none; 2,000,000 if None, which take up to "
+        "24 MB once as many words were seen",
+    )
     providers: Sequence[str] | None = option(None, "onnxruntime execution providers; the CPU if None")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_positive("threads", self.threads, _MOST_THREADS)
+        _check_count("threads", self.threads, _MOST_THREADS)
+        _check_count("tokenizer_cache", self.tokenizer_cache, least=0)
         check_types(self, bool, "force_download")
         check_types(self, str, "tokenizer")
         check_types(self, str, "dtype", optional=True)

@@ -38,6 +38,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"force_download": "yes"}, "^force_download is 'yes', expected bool$"),
     ({"tokenizer": None}, "^tokenizer is None, expected str$"),
     ({"tokenizer": ["auto"]}, r"^tokenizer is \['auto'\], expected str$"),
+    ({"tokenizer_cache": -1}, "^tokenizer_cache is -1, expected a whole number of 0 or more, or None$"),
+    ({"tokenizer_cache": False}, "^tokenizer_cache is False, expected a whole number of 0 or more"),
+    ({"tokenizer_cache": 1e6}, r"^tokenizer_cache is 1000000\.0, expected a whole number of 0 or more"),
+    ({"tokenizer_cache": "1000"}, "^tokenizer_cache is '1000', expected a whole number of 0 or more"),
+    ({"tokenizer_cache": 2**31}, "^tokenizer_cache is 2147483648, expected at most 2147483647$"),
     ({"semantics": "clip"}, "^semantics 'clip' is unknown, expected one of model2vec$"),
     ({"providers": 5}, r"^providers is 5, expected a list of names, such as \['CPUExecutionProvider'\]$"),
     ({"providers": [5]}, r"^providers is \[5\], expected a list of names, such as"),
@@ -90,6 +95,9 @@ ACCEPTED: list[dict[str, Any]] = [
     {"max_length": None},
     {"threads": 1},
     {"threads": None},
+    {"tokenizer_cache": 0},
+    {"tokenizer_cache": 2**31 - 1},
+    {"tokenizer_cache": None},
 ]
 
 
@@ -105,8 +113,12 @@ def test_options_can_be_keys() -> None:
     assert {options: 1}[ModelOptions(providers=("CPUExecutionProvider",), dim=3)] == 1
 
 
+def test_the_cache_of_words_does_not_change_what_a_model_is_converted_to() -> None:
+    assert ModelOptions(tokenizer_cache=0).conversion == ModelOptions().conversion
+
+
 def test_options_of_running_load_an_artifact(tiny: Path) -> None:
     embedder = StaticEmbedder.load(
-        tiny, providers=["CPUExecutionProvider"], threads=1, tokenizer="tokenizers"
+        tiny, providers=["CPUExecutionProvider"], threads=1, tokenizer="tokenizers", tokenizer_cache=1000
     )
     assert embedder.encode("the value").shape == (embedder.dim,)

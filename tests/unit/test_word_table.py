@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from sys import getsizeof
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portvec._vocabulary import locks, word_table
+from portvec._vocabulary import locks, word_columns, word_table
 from portvec._vocabulary.token_ids import flatten
-from portvec._vocabulary.word_table import DEPENDS, IDS, LONGEST, PROBES, SLOTS, WIDTHS, WordTable
+from portvec._vocabulary.word_columns import PROBES, WordColumns
+from portvec._vocabulary.word_table import (
+    DEPENDS,
+    IDS,
+    LONG_BYTES,
+    LONG_OVERHEAD,
+    LONGEST,
+    LONGEST_KEPT,
+    SLOTS,
+    WIDTHS,
+    WordTable,
+)
 from project import FUZZ
 
 Ids = dict[bytes, list[int]]
@@ -42,48 +54,62 @@ def ids_of(table: WordTable, words: list[bytes]) -> list[list[int] | None]:
 
 
 def width_of(word: bytes) -> int:
-    return next(width for width in WIDTHS if len(word) <= 8 * width)
+    return next((width for width in WIDTHS if len(word) <= 8 * width), 0)
+
+
+def memory_of(table: WordTable) -> int:
+    """Return the bytes that a table holds."""
+    arrays: list[npt.NDArray[Any]] = [table._ids]
+    for columns in table._columns.values():
+        arrays += [columns._slots, columns._places, *columns._keys]
+    words = sum(map(getsizeof, table._long.keys())) + sum(map(getsizeof, table._long.values()))
+    return sum(array.nbytes for array in arrays) + getsizeof(table._long) + words
 
 
 # Many have the same first bytes, so that they differ in a later column only.
 WORDS = st.builds(
-    "{}{}".format, st.sampled_from(["a", "a" * 7, "a" * 14, "a" * 30, "a" * 60]), st.text("ab", max_size=3)
+    "{}{}".format,
+    st.sampled_from(["a", "a" * 7, "a" * 14, "a" * 30, "a" * 60, "a" * 63, "a" * (LONGEST_KEPT - 1)]),
+    st.text("ab", max_size=3),
 )
-BATCHES = st.lists(
-    st.dictionaries(WORDS.map(str.encode), st.lists(st.integers(0, 1 << 40), max_size=3), max_size=5),
-    max_size=8,
-)
+TOKENS = st.lists(st.integers(0, 2**31 - 1), max_size=3)
+BATCHES = st.lists(st.dictionaries(WORDS.map(str.encode), TOKENS, max_size=5), max_size=8)
 
 
 @settings(max_examples=150 * FUZZ, deadline=None)
 @given(BATCHES)
 def test_a_small_table_behaves_like_a_dict(batches: list[Ids]) -> None:
     slots = {1: 16, 2: 8, 4: 8, 8: 4}
-    table = WordTable(slots, ids=40)
+    long_bytes = 2 * LONGEST_KEPT + 3 * LONG_OVERHEAD
+    table = WordTable(slots, 40, long_bytes)
     known: Ids = {}
     used = 1
     for batch in batches:
         words = {word: ids for word, ids in batch.items() if word not in known}
         places = add(table, words)
-        together = [width_of(word) for word in [*known, *words]]
-        fits = all(2 * together.count(width) <= slots[width] for width in map(width_of, words))
+        kept = {word: ids for word, ids in words.items() if len(word) <= LONGEST_KEPT}
+        together = [width_of(word) for word in [*known, *kept]]
+        fits = all(2 * together.count(width) <= size for width, size in slots.items())
+        long = sum(len(word) + LONG_OVERHEAD for word in [*known, *kept] if len(word) > LONGEST)
         count = sum(map(len, words.values()))
-        assert (places is not None) == (fits and used + count <= 40)
+        assert (places is not None) == (fits and used + count <= 40 and long <= long_bytes)
         if places is not None:
-            known |= words
+            known |= kept
             used += count
-            assert places.tolist() == places_of(table, list(words))
+            assert table.gather(places).lists() == list(words.values())
+            assert places_of(table, list(kept)) == [
+                place for word, place in zip(words, places.tolist(), strict=True) if word in kept
+            ]
         asked = [*known, *batch, b"never added"]
         assert ids_of(table, asked) == [known.get(word) for word in asked]
 
 
 def test_runs_of_slots_wrap_around() -> None:
     """Words that all hash to the last slot of 8 take slots at the start."""
-    part = word_table._Part(1, 8)
-    last = np.flatnonzero(part._hash([np.arange(1, 256, dtype=np.uint64)]) == 7) + 1
+    table = WordTable({1: 8}, ids=20)
+    last = np.flatnonzero(table._columns[1]._hash([np.arange(1, 256, dtype=np.uint64)]) == 7) + 1
     words = {bytes([code]): [code] for code in last[:4].tolist()}
     absent = bytes([last[4]])
-    table = WordTable({1: 8}, ids=20)
     for count, word in enumerate(words, 1):
         assert add(table, {word: words[word]}) is not None
         expected = [*[[code] for code in last[:count].tolist()], *[None] * (4 - count)]
@@ -155,7 +181,7 @@ def test_the_usual_size() -> None:
 def test_hashes_are_spread(width: int) -> None:
     """Words that differ in 8 bytes only do not meet in a few slots."""
     numbers = np.arange(1 << 11)
-    part = word_table._Part(width, 1 << 12)
+    part = WordColumns(width, 1 << 12)
     for column in range(width):
         keys = [np.zeros(len(numbers), np.uint64) + np.uint64(0x6161616161616161) for _ in range(width)]
         keys[column] = keys[column] + numbers.astype(np.uint64)
@@ -168,7 +194,7 @@ def test_hashes_are_spread(width: int) -> None:
 def test_words_that_collide_in_one_table_do_not_in_another() -> None:
     """So nobody can choose words that are slow everywhere."""
     numbers = np.arange(1, 1 << 20, dtype=np.uint64)
-    crafted, other = word_table._Part(1, 1 << 15), word_table._Part(1, 1 << 15)
+    crafted, other = WordColumns(1, 1 << 15), WordColumns(1, 1 << 15)
     keys = [numbers[crafted._hash([numbers]) < 16][:200]]
     assert len(keys[0]) == 200
     places = np.arange(1, 201)
@@ -183,7 +209,7 @@ def test_words_that_collide_in_one_table_do_not_in_another() -> None:
 
 def test_a_word_that_is_not_kept_has_ids_all_the_same() -> None:
     table = WordTable({1: 1 << 10}, ids=1000)
-    part = table._parts[1]
+    part = table._columns[1]
     words = [b"%d" % number for number in range(200_000)]
     hashed = part._hash([np.array([int.from_bytes(word, "little") for word in words], dtype=np.uint64)])
     crafted = [words[row] for row in np.flatnonzero(hashed == 5)][: PROBES + 1]
@@ -194,6 +220,179 @@ def test_a_word_that_is_not_kept_has_ids_all_the_same() -> None:
     found = ids_of(table, crafted)
     assert found.count(None) == 1
     assert all(ids in (None, [row]) for row, ids in enumerate(found))
+
+
+@pytest.mark.parametrize("ids", [[2**31 - 1], [0, 2**31 - 1, 5]])
+def test_the_largest_ids(ids: list[int]) -> None:
+    table = WordTable()
+    assert add(table, {b"a": ids}) is not None
+    found = table.gather(np.array(places_of(table, [b"a"])))
+    assert found.lists() == [ids]
+    assert found.ids.dtype == np.int64
+
+
+@pytest.mark.parametrize("too_large", [2**31, 2**32 + 5, 2**40])
+def test_ids_that_are_no_int32_are_refused(too_large: int) -> None:
+    table = WordTable()
+    assert add(table, {b"a": [1], b"b": [2, too_large]}) is None
+    assert ids_of(table, [b"a", b"b"]) == [None, None]
+    assert add(table, {b"a": [1]}) is not None
+
+
+class TestLongWords:
+    def test_prefixes(self) -> None:
+        text = bytes(range(97, 97 + 26)) * 200
+        lengths = [*range(LONGEST - 1, 300), LONGEST_KEPT - 1, LONGEST_KEPT, LONGEST_KEPT + 1]
+        table = WordTable()
+        words = {text[:length]: [length, length + 1] for length in lengths}
+        places = add(table, words)
+        assert places is not None
+        assert table.gather(places).lists() == list(words.values())
+        *kept, too_long = words
+        assert ids_of(table, [*kept, too_long]) == [*(words[word] for word in kept), None]
+
+    def test_beside_short_ones(self) -> None:
+        words = {b"a" * length: [length] for length in (1, 64, 65, 8, 4096, 9, 100, 33)}
+        table = WordTable()
+        assert add(table, words) is not None
+        assert ids_of(table, [*words, b"b" * 65, b"b"]) == [*words.values(), None, None]
+
+    def test_a_byte_makes_a_difference(self) -> None:
+        word = b"x" * 1000
+        table = WordTable()
+        assert add(table, {word: [1]}) is not None
+        others = [word[:position] + b"y" + word[position + 1 :] for position in (0, 63, 64, 500, 999)]
+        assert ids_of(table, [*others, word]) == [*[None] * 5, [1]]
+
+    def test_bytes_fill_up(self) -> None:
+        table = WordTable(long_bytes=3 * (100 + LONG_OVERHEAD))
+        words = {bytes([code]) * 100: [code] for code in range(97, 101)}
+        assert add(table, words) is None
+        assert ids_of(table, list(words)) == [None] * 4
+        *most, last = words
+        assert add(table, {word: words[word] for word in most}) is not None
+        assert add(table, {last: [0], b"short": [1]}) is None
+        assert add(table, {b"short": [1], b"z" * (LONGEST_KEPT + 1): [2]}) is not None
+        assert ids_of(table, [*words, b"short"]) == [*([word[0]] for word in most), None, [1]]
+
+    def test_that_depend_on_their_neighbours(self) -> None:
+        table = WordTable()
+        words = [b"a" * 100, b"b" * 100]
+        assert table.add(words, flatten([[1], [2]]), np.array([False, True])) is not None
+        assert [place == DEPENDS for place in places_of(table, words)] == [True, False]
+
+    def test_added_again(self) -> None:
+        table = WordTable()
+        first = add(table, {b"a" * 100: [1]})
+        assert first is not None
+        assert add(table, {b"a" * 100: [1], b"b": [2]}) is not None
+        assert places_of(table, [b"a" * 100]) == first.tolist()
+
+
+class TestGrowth:
+    def test_places_stay_valid(self) -> None:
+        table = WordTable()
+        sizes = []
+        words: Ids = {}
+        places: list[int] = []
+        for batch in range(40):
+            new = {
+                b"%d" % number * (1 + number % 9): [number] * (number % 4) for number in range(batch * 400)
+            }
+            new = {word: ids for word, ids in new.items() if word not in words}
+            added = add(table, new)
+            assert added is not None
+            words |= new
+            places += added.tolist()
+            sizes.append(memory_of(table))
+            assert table.gather(np.array(places, dtype=np.int64)).lists() == list(words.values())
+        assert places_of(table, list(words)) == places
+        assert len(set(sizes)) > 10
+
+    def test_a_table_is_small_at_first(self) -> None:
+        assert memory_of(WordTable()) < 100_000
+
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    def test_of_what_a_look_up_reads(self, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A look-up has begun with columns that are replaced meanwhile."""
+        table = WordTable()
+        assert add(table, {b"old": [1, 2]}) is not None
+        find = WordColumns.find
+        many = {b"%d" % number: [number] for number in range(50_000)}
+
+        def overlapped(self: WordColumns, keys: Any) -> Any:
+            found = find(self, keys) if moment == "after" else None
+            monkeypatch.setattr(WordColumns, "find", find)
+            with ThreadPoolExecutor(1) as executor:
+                assert executor.submit(add, table, many).result(10) is not None
+            return find(self, keys) if found is None else found
+
+        before = table._columns[1]
+        monkeypatch.setattr(WordColumns, "find", overlapped)
+        assert ids_of(table, [b"old", b"49999", b"absent"]) == [[1, 2], [49_999], None]
+        assert table._columns[1] is not before
+
+    def test_an_error_changes_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        table = WordTable()
+        old = {b"%d" % number: [number] for number in range(200)}
+        assert add(table, old) is not None
+
+        def fail(*arguments: Any) -> Any:
+            raise KeyboardInterrupt
+
+        many = {b"x%d" % number: [number] for number in range(5000)}
+        with monkeypatch.context() as patch:
+            patch.setattr(WordColumns, "add", fail)
+            with pytest.raises(KeyboardInterrupt):
+                add(table, many)
+        assert ids_of(table, [*old, *many]) == [*old.values(), *[None] * 5000]
+        assert add(table, many) is not None
+        assert ids_of(table, [*old, *many]) == [*old.values(), *many.values()]
+
+
+def flood(table: WordTable, length: int, ids: int) -> None:
+    """Add words of this length, with this number of ids each, until the table refuses one."""
+    number, step = 0, 1 << 14
+    while step:
+        words = (b"%d" % (number + each) for each in range(step))
+        if add(table, {word.ljust(length, b"x"): [1] * ids for word in words}) is None:
+            step >>= 1
+        else:
+            number += step
+
+
+@pytest.mark.parametrize("limit", [0, 1, 1000, 30_000, IDS])
+def test_a_flood_is_bounded(limit: int) -> None:
+    table = WordTable.for_ids(limit)
+    for length in (8, 16, 32, 64, 65, 900, LONGEST_KEPT):
+        flood(table, length, ids=1)
+    flood(table, LONGEST_KEPT + 1, ids=50)
+    assert limit - 50 < table._used <= limit + 1
+    assert all(len(table._columns[width]._slots) >= SLOTS[width] * limit // IDS for width in WIDTHS)
+    # The slots are a power of 2, so a limit may be rounded up to twice its share.
+    assert memory_of(table) <= 24 * 10**6 * limit / IDS * (1 if limit == IDS else 2) + 2000
+
+
+def test_the_usual_table_is_for_its_number_of_ids() -> None:
+    usual, table = WordTable(), WordTable.for_ids(IDS)
+    assert (table._slots, table._most_ids, table._long_bytes_left) == (SLOTS, IDS + 1, LONG_BYTES)
+    assert (usual._slots, usual._most_ids, usual._long_bytes_left) == (SLOTS, IDS, LONG_BYTES)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2])
+def test_a_table_for_few_ids(limit: int) -> None:
+    table = WordTable.for_ids(limit)
+    assert (add(table, {b"a": [5]}) is not None) == (limit > 0)
+    assert (add(table, {b"b" * 9: [6]}) is not None) == (limit > 1)
+    assert add(table, {b"c": [7]}) is None
+    assert ids_of(table, [b"a", b"b" * 9, b"c"]) == [*[[5], [6]][:limit], *[None] * (3 - limit)]
+
+
+def test_a_table_for_very_many_ids() -> None:
+    table = WordTable.for_ids(2**31 - 1)
+    assert add(table, {b"a": [5], b"a" * 100: [6]}) is not None
+    assert ids_of(table, [b"a", b"a" * 100]) == [[5], [6]]
+    assert memory_of(table) < 100_000
 
 
 def test_nothing_to_find_or_add() -> None:
@@ -288,7 +487,7 @@ class TestInterruptions:
 
     def test_adding_while_adding_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         table = WordTable()
-        keys = word_table._keys
+        keys = word_columns.keys_of
         inner: list[Any] = []
 
         def interrupted(*arguments: Any) -> Any:
@@ -297,7 +496,7 @@ class TestInterruptions:
                 inner[0] = (add(table, {b"inner": [9]}), places_of(table, [b"a", b"inner"]))
             return keys(*arguments)
 
-        monkeypatch.setattr(word_table, "_keys", interrupted)
+        monkeypatch.setattr(word_table, "keys_of", interrupted)
         assert add(table, {b"a": [1], b"a longer word": [2]}) is not None
         assert inner == [(None, [0, 0])]
         assert ids_of(table, [b"a", b"a longer word", b"inner"]) == [[1], [2], None]
@@ -311,7 +510,7 @@ class TestInterruptions:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(word_table, "_keys", fail)
+            patch.setattr(word_table, "keys_of", fail)
             with pytest.raises(KeyboardInterrupt):
                 add(table, {b"a": [1]})
         assert add(table, {b"a": [1]}) is not None

@@ -1,38 +1,47 @@
-"""A hash table from words to their token ids that looks up many words at once."""
+"""A table of words and their token ids, which looks up many words at once."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from portvec._vocabulary.locks import ForkSafeLock, watch_forks
 from portvec._vocabulary.token_ids import Ids, TokenIds, offsets_of
+from portvec._vocabulary.word_columns import WordColumns, keys_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-Keys: TypeAlias = "list[npt.NDArray[np.uint64]]"  # columns
-
-# A word is compared by its bytes, as 1, 2, 4 or 8 numbers of 8 bytes. Longer words are not kept.
+# A word is compared by its bytes, as 1, 2, 4 or 8 numbers of 8 bytes. Longer words are in a dict.
 WIDTHS = (1, 2, 4, 8)
 LONGEST = 8 * WIDTHS[-1]
+# Words of more bytes are not kept: they seldom repeat.
+LONGEST_KEPT = 1 << 12
 
-# Slots for each width, a power of 2 of which at most half are used, and ids of all words together. The
-# operating system provides the memory as it is used, at most 30 MB.
+# Limits: slots for each width, a power of 2 of which at most half are used; ids of all words together; bytes
+# of the words in the dict. A table grows by need, to 24 MB at most.
 SLOTS = {1: 1 << 18, 2: 1 << 18, 4: 1 << 16, 8: 1 << 15}
 IDS = 2_000_000
+LONG_BYTES = 4 << 20
+# Bytes that count for each word in the dict beside its own: those of its objects and its entry.
+LONG_OVERHEAD = 160
 
 # The place of a word whose ids depend on its neighbours.
 DEPENDS = -1
 
-# Slots that are tried for a word. In a table that is half full, few words need more than ten of them.
-PROBES = 64
+# Sizes at the start.
+_SLOTS = 1 << 9
+_IDS = 1 << 10
 
-# Masks for the bytes of a number that belong to a word with 0 to 8 bytes left.
-_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
+_LARGEST = 2**31 - 1  # of ids, and of places for them
+
+# The width for each length in bytes: 0 for no bytes, `_LONG` for more than `LONGEST`.
+_LONG = 2 * WIDTHS[-1]
+_WIDTH_OF = np.zeros(LONGEST + 2, dtype=np.uint8)
+for _width in (_LONG, *reversed(WIDTHS)):
+    _WIDTH_OF[1 : 8 * _width + 1] = _width
 
 
 class WordTable:
@@ -42,18 +51,35 @@ class WordTable:
 
     Threads may look up and add words at the same time. A lock orders the additions. Look-ups do not hold it,
     because threads would wait for each other. Under the lock, they read the number of additions before and
-    after, and they repeat a look-up that an addition may have overlapped.
+    after, and they repeat a look-up that an addition may have overlapped. What must grow is replaced by a
+    larger copy, so a look-up that has begun goes on with the old one.
     """
 
-    def __init__(self, slots: Mapping[int, int] = SLOTS, ids: int = IDS) -> None:
-        """Create an empty table. `slots` gives the slots for each width; fewer than `ids` ids fit."""
-        self._ids = np.zeros(ids, dtype=np.int64)
+    def __init__(
+        self, slots: Mapping[int, int] = SLOTS, ids: int = IDS, long_bytes: int = LONG_BYTES
+    ) -> None:
+        """Create an empty table with these limits.
+
+        `slots` are those for each width. Fewer than `ids` ids fit. Words of more than `LONGEST` bytes have
+        `long_bytes` together, of which each takes `LONG_OVERHEAD` more than its length.
+        """
+        self._slots = slots
+        self._most_ids = ids
+        self._ids = np.zeros(min(ids, _IDS), dtype=np.int32)
         self._used = 1  # the place 0 means that a word is not known
-        self._parts = {width: _Part(width, size) for width, size in slots.items()}
+        self._columns = {width: WordColumns(width, min(size, _SLOTS)) for width, size in slots.items()}
+        self._long: dict[bytes, int] = {}
+        self._long_bytes_left = long_bytes
         self._lock = ForkSafeLock()
         watch_forks()
         self._additions = 0
         self._is_adding = False
+
+    @classmethod
+    def for_ids(cls, limit: int) -> WordTable:
+        """Return an empty table that keeps at most `limit` ids; the other limits are in proportion."""
+        slots = {width: 1 << max(1, (size * limit // IDS - 1).bit_length()) for width, size in SLOTS.items()}
+        return cls(slots, min(limit + 1, _LARGEST), LONG_BYTES * limit // IDS)
 
     def find(self, text: bytes, starts: Ids, lengths: Ids) -> Ids:
         """Return the place of each word `text[start : start + length]`, 0 where it is not known.
@@ -68,8 +94,12 @@ class WordTable:
 
     def _find(self, text: bytes, starts: Ids, lengths: Ids) -> Ids:
         places = np.zeros(len(starts), dtype=np.int64)
-        for width, rows in _by_width(lengths):
-            places[rows] = self._parts[width].find(_keys(text, starts[rows], lengths[rows], width))
+        short, long = _group(lengths)
+        for width, rows in short.items():
+            places[rows] = self._columns[width].find(keys_of(text, starts[rows], lengths[rows], width))
+        for row in long:
+            start = int(starts[row])
+            places[row] = self._long.get(text[start : start + int(lengths[row])], 0)
         return places
 
     def add(
@@ -77,45 +107,65 @@ class WordTable:
     ) -> Ids | None:
         """Add words and return their places, or None if that is not possible now.
 
-        There may be no room for them, or a signal handler may have interrupted this method and called it.
+        There may be no room for them. An id may be too large for int32. Or a signal handler may have
+        interrupted this method and called it.
 
         `alone` says which words have these ids in any text; all of them if None.
         """
         lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-        parts = list(_by_width(lengths))
+        groups = _group(lengths)
         with self._lock:
-            if self._is_adding or not self._has_room(len(tokens.ids), lengths, parts):
+            if self._is_adding or not self._has_room(tokens.ids, lengths, groups):
                 return None
             self._is_adding = True
             self._additions += 1
             try:
-                return self._add(words, lengths, parts, tokens, alone)
+                return self._add(words, lengths, groups, tokens, alone)
             finally:
                 self._is_adding = False
 
-    def _has_room(self, ids: int, lengths: Ids, parts: list[tuple[int, Ids]]) -> bool:
-        return self._used + ids <= len(self._ids) and all(
-            self._parts[width].has_room(len(lengths[rows])) for width, rows in parts
+    def _has_room(self, ids: Ids, lengths: Ids, groups: _Groups) -> bool:
+        return (
+            self._used + len(ids) <= self._most_ids
+            and int(ids.max(initial=0)) <= _LARGEST
+            and all(
+                self._columns[width].size_with(len(rows)) <= self._slots[width]
+                for width, rows in groups.short.items()
+            )
+            and sum(int(lengths[row]) + LONG_OVERHEAD for row in groups.long) <= self._long_bytes_left
         )
 
     def _add(
         self,
         words: list[bytes],
         lengths: Ids,
-        parts: list[tuple[int, Ids]],
+        groups: _Groups,
         tokens: TokenIds,
         alone: npt.NDArray[np.bool_] | None,
     ) -> Ids:
-        self._ids[self._used : self._used + len(tokens.ids)] = tokens.ids
         places: Ids = (tokens.offsets[:-1] + self._used) << 32 | np.diff(tokens.offsets)
-        self._used += len(tokens.ids)
         if alone is not None:
             places[~alone] = DEPENDS
+        self._add_ids(tokens.ids)
         text = b"".join(words) + bytes(LONGEST)
         starts = offsets_of(lengths)[:-1]
-        for width, rows in parts:
-            self._parts[width].add(_keys(text, starts[rows], lengths[rows], width), places[rows])
+        for width, rows in groups.short.items():
+            columns = self._columns[width].with_room_for(len(rows))
+            columns.add(keys_of(text, starts[rows], lengths[rows], width), places[rows])
+            self._columns[width] = columns
+        for row in groups.long:
+            self._long_bytes_left -= len(words[row]) + LONG_OVERHEAD
+            self._long.setdefault(words[row], int(places[row]))
         return places
+
+    def _add_ids(self, ids: Ids) -> None:
+        used = self._used + len(ids)
+        if used > len(self._ids):
+            larger = np.zeros(min(max(used, 2 * len(self._ids)), self._most_ids), dtype=np.int32)
+            larger[: self._used] = self._ids[: self._used]
+            self._ids = larger
+        self._ids[self._used : used] = ids
+        self._used = used
 
     def gather(self, places: Ids) -> TokenIds:
         """Return the ids of the words at these places, one word after another."""
@@ -123,93 +173,22 @@ class WordTable:
         bounds = offsets_of(counts)
         rows = np.repeat((places >> 32) - bounds[:-1], counts)
         rows += np.arange(len(rows))
-        return TokenIds(self._ids[rows], bounds)
+        return TokenIds(self._ids.take(rows, mode="clip").astype(np.int64), bounds)
 
 
-class _Part:
-    """The words of one width, with open addressing: a word is in the first free slot from its hash on.
+class _Groups(NamedTuple):
+    """The rows of words that are kept: those of the dict, and for each width those of its columns."""
 
-    The hash multiplies by random odd numbers, so that nobody can choose words that collide (Dietzfelbinger
-    and others, "A reliable randomized algorithm for the closest-pair problem", 1997). A word that finds none
-    of its slots free is not kept.
-    """
-
-    def __init__(self, width: int, size: int) -> None:
-        self._multipliers = np.frombuffer(os.urandom(8 * (width + 1)), dtype=np.uint64) | np.uint64(1)
-        self._keys: Keys = [np.zeros(size, dtype=np.uint64) for _ in range(width)]
-        self._places = np.zeros(size, dtype=np.int64)
-        self._shift = np.uint64(65 - size.bit_length())
-        self._count = 0
-
-    def has_room(self, count: int) -> bool:
-        return 2 * (self._count + count) <= len(self._places)
-
-    def find(self, keys: Keys) -> Ids:
-        slots = self._hash(keys)
-        found = self._places[slots]
-        wrong = np.flatnonzero(~self._holds(slots, keys) & (found != 0))
-        probes = 1
-        while len(wrong):
-            if probes == PROBES:
-                found[wrong] = 0
-                break
-            slots[wrong] = after = self._after(slots[wrong])
-            found[wrong] = places = self._places[after]
-            wrong = wrong[~self._holds(after, [column[wrong] for column in keys]) & (places != 0)]
-            probes += 1
-        return found
-
-    def add(self, keys: Keys, places: Ids) -> None:
-        slots = self._hash(keys)
-        rows = np.arange(len(slots))
-        for _ in range(PROBES):
-            if not len(rows):
-                break
-            at = slots[rows]
-            wanted = [column[rows] for column in keys]
-            free = self._places[at] == 0
-            for column, values in zip(self._keys, wanted, strict=True):
-                column[at[free]] = values[free]  # of several words for one slot, the last wins
-            here = self._holds(at, wanted)
-            new = here & free
-            self._places[at[new]] = places[rows[new]]
-            self._count += int(np.count_nonzero(new))
-            rows = rows[~here]
-            slots[rows] = self._after(slots[rows])
-
-    def _holds(self, slots: Ids, keys: Keys) -> npt.NDArray[np.bool_]:
-        same: npt.NDArray[np.bool_] = self._keys[0][slots] == keys[0]
-        for column, values in zip(self._keys[1:], keys[1:], strict=True):
-            same &= column[slots] == values
-        return same
-
-    def _hash(self, keys: Keys) -> Ids:
-        first, *others = self._multipliers
-        mixed = keys[0] * first
-        # One multiplication alone would put numbers that follow each other into a few slots, with bad luck.
-        for column, multiplier in zip([*keys[1:], np.uint64(0)], others, strict=True):
-            mixed = ((mixed >> np.uint64(29)) ^ mixed ^ column) * multiplier
-        slots: Ids = (mixed >> self._shift).astype(np.int64)
-        return slots
-
-    def _after(self, slots: Ids) -> Ids:
-        after: Ids = (slots + 1) & (len(self._places) - 1)
-        return after
+    short: dict[int, Ids]
+    long: list[int]
 
 
-def _by_width(lengths: Ids) -> Iterator[tuple[int, Ids]]:
-    """Yield each width with the rows of the words that need it."""
-    above = 0
-    for width in WIDTHS:
-        rows = np.flatnonzero((lengths > above) & (lengths <= 8 * width))
-        if len(rows):
-            yield width, rows
-        above = 8 * width
-
-
-def _keys(text: bytes, starts: Ids, lengths: Ids, width: int) -> Keys:
-    """Return the bytes of each word as columns of numbers, with zeros after its end."""
-    numbers = np.ndarray((len(text) - 7,), "<u8", text, 0, (1,))  # one starts at every byte
-    return [
-        numbers[starts + 8 * column] & _BYTES[np.clip(lengths - 8 * column, 0, 8)] for column in range(width)
-    ]
+def _group(lengths: Ids) -> _Groups:
+    """Return the rows of words with these lengths."""
+    widths = _WIDTH_OF.take(lengths, mode="clip")
+    short = {width: np.flatnonzero(widths == width) for width in WIDTHS}
+    long = np.flatnonzero(widths == _LONG)
+    return _Groups(
+        {width: rows for width, rows in short.items() if len(rows)},
+        long[lengths[long] <= LONGEST_KEPT].tolist(),
+    )
