@@ -9,8 +9,8 @@ from benchmarks import models
 
 REFERENCE = "model2vec"
 PEERS = (REFERENCE, "laghu", "fastembed", "sentence-transformers", "model2vec ONNX")
-# Those that may be the fastest where a process takes seconds. The others tokenize as model2vec does, in fewer
-# threads.
+# Those that may be the fastest where a process takes seconds. The others tokenize as model2vec does, in
+# smaller batches.
 QUICKEST_PEERS = PEERS[:2]
 
 

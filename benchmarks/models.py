@@ -52,8 +52,8 @@ def onnx_export(name: str) -> Path:
 def laghu(name: str) -> tuple[Path, Path]:
     """Return a folder of that model at which laghu is at its best, and the folder of its vocabulary file.
 
-    laghu falls back to slow paths for a tokenizer.json that truncates or pads, and model2vec's own files do. So
-    this copy does neither: laghu cuts texts by itself. The first load of a Unigram model makes the vocabulary
+    laghu falls back to slow paths for a tokenizer.json that truncates or pads, and model2vec's own files do.
+    This copy does neither: laghu cuts texts by itself. The first load of a Unigram model makes the vocabulary
     file, and later loads map it.
     """
     folder = _made(FOLDER / "laghu" / name, lambda target: _without_truncation(source(name), target))

@@ -51,15 +51,15 @@ def many(count: int) -> Iterator[str]:
 
 
 def with_new_words(count: int) -> Iterator[list[str]]:
-    """Yield lists of `count` sentences, without an end. Each has a word of eight letters that no other has."""
+    """Yield lists of `count` sentences, without an end. Each has a word of eight letters of its own."""
     known = [sentence.split() for sentence in sentences(1_000)]
     for start in range(0, len(SYLLABLES) ** 4, count):
         yield [_with_new_word(known[number % len(known)], number) for number in range(start, start + count)]
 
 
 def _with_new_word(words: list[str], number: int) -> str:
-    # Consecutive numbers would give words that differ in one syllable. The factor and the number of words have
-    # no common divisor, so all words are distinct.
+    # Consecutive numbers would give words that differ in one syllable. The factor and the number of words
+    # have no common divisor, so all words are distinct.
     rest = number * 7_919_317 % len(SYLLABLES) ** 4
     parts = []
     for _ in range(4):
