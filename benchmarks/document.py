@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.targets import LEAST_AGREEMENT, NAMES, label, rows
+from benchmarks.targets import LEAST_AGREEMENT, NAMES, fell_back, label, rows
 
 BEGIN = "<!-- written by make bench: begin -->"
 END = "<!-- written by make bench: end -->"
@@ -66,10 +66,10 @@ def lines(document: dict[str, Any], plots: dict[str, str]) -> Iterator[str]:
 def _throughput(document: dict[str, Any], threads: int) -> Iterator[str]:
     results = [r for r in document["warm"] if r["threads"] == threads]
     columns = list(dict.fromkeys((result["model"], result["texts"]) for result in results))
-    names = {"wordpiece": "", "unlimited": ""}
-    heads = [f"{texts}{names.get(model, f', {model}')}" for model, texts in columns]
-    label = "thread" if threads == 1 else "threads"
-    yield f"Texts per second, warm, {threads} {label}: median (minimum - maximum)."
+    names = {model: f", {name}" for model, name in NAMES.items() if model != "wordpiece"}
+    heads = [f"{texts}{names.get(model, '')}" for model, texts in columns]
+    unit = "thread" if threads == 1 else "threads"
+    yield f"Texts per second, warm, {threads} {unit}: median (minimum - maximum)."
     yield ""
     yield f"| | {' | '.join(heads)} |"
     yield "|---|" + "--:|" * len(columns)
@@ -89,7 +89,7 @@ def _cell(result: dict[str, Any]) -> str:
     cell = f"{_round(rate['median'])} ({_round(rate['min'])} - {_round(rate['max'])})"
     if result["agreement"] < LEAST_AGREEMENT:
         return f"other vectors: {1 - result['agreement']:.0%}"
-    return cell
+    return f"falls back: {cell}" if fell_back(result) else cell
 
 
 def _round(value: float) -> str:

@@ -53,9 +53,14 @@ def label(document: Document, contender: str, model: str) -> str:
     """Return a contender's name, with a remark if it fell back to `tokenizers` on that model."""
     for section in ("warm", "queries", "processes"):
         for result in _results(document, section, contender=contender, model=model):
-            if contender == "laghu" and result["tokenizer"] == "tokenizers":
+            if fell_back(result):
                 return f"{contender} (falls back to tokenizers)"
     return contender
+
+
+def fell_back(result: Mapping[str, Any]) -> bool:
+    """Return whether a result is laghu's without laghu-rs, which does not tokenize every model."""
+    return bool(result["contender"] == "laghu" and result["tokenizer"] == "tokenizers")
 
 
 def rows(document: Document) -> Iterator[Row]:

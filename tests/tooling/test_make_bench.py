@@ -191,6 +191,10 @@ class TestTargets:
         )
         page = "\n".join(pages.lines(measured, {}))
         assert "| laghu (falls back to tokenizers) | 2.00 s |" in page
+        assert (
+            "| laghu | 240 (120 - 480) | 240 (120 - 480) | 240 (120 - 480) | falls back: 240 (120 - 480) |"
+            in page
+        )
         assert "| laghu | failed | failed |" in page
         assert "laghu failed on the model huge: its process ended with code 1." in page
 
