@@ -84,8 +84,9 @@ test-arm64: setup $(ARM64)/ready  ## Test the runtime on emulated 64-bit ARM (De
 fuzz: setup  ## Run the generated tests with 100 times as many examples, in 40 minutes.
 	PORTVEC_FUZZ=100 $(PYTEST) $(PARALLEL) -m "hypothesis or fuzz"
 
-bench: .venv-bench/ready  ## Compare with every peer, in a quarter of an hour; QUICK=1 only shows that it runs.
-	.venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick)
+# ONLY="start/* cold/huge/*" measures only these, and keeps nothing; ONLY=list lists all.
+bench: .venv-bench/ready  ## Compare with every peer, in 20 minutes; QUICK=1 only shows that it runs.
+	.venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(foreach pattern,$(ONLY),'$(pattern)'))
 
 clean:  ## Remove what the targets made.
 	rm -rf .venv .venv-* build dist

@@ -6,10 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.targets import LEAST_AGREEMENT, rows
+from benchmarks.targets import LEAST_AGREEMENT, NAMES, fell_back, label, rows
 
 BEGIN = "<!-- written by make bench: begin -->"
 END = "<!-- written by make bench: end -->"
+
+# Columns of a model's table: the texts, the value, its scale and its unit.
+_COLUMNS = {
+    "start to first vector": ("first vector", "seconds", 1, "s"),
+    "private memory then": ("first vector", "private_bytes", 1e-6, "MB"),
+    "one query, known words": ("known words", "query_seconds", 1e6, "us"),
+    "with a new word": ("a new word", "query_seconds", 1e6, "us"),
+    "paragraphs, cold": ("paragraphs", "seconds", 1, "s"),
+    "private memory after them": ("paragraphs", "private_bytes", 1e-6, "MB"),
+    "lines in many languages, cold": ("languages", "seconds", 1, "s"),
+    "memory after these": ("languages", "private_bytes", 1e-6, "MB"),
+}
 
 
 def write(path: Path, document: dict[str, Any], plots: dict[str, str]) -> None:
@@ -41,9 +53,10 @@ def lines(document: dict[str, Any], plots: dict[str, str]) -> Iterator[str]:
     for row in rows(document):
         yield f"| {row.what} | {row.target} | {row.reached} | {'met' if row.met else '**missed**'} |"
     yield ""
-    for threads in sorted({result["threads"] for result in document["warm"]}, reverse=True):
+    for threads in sorted({result["threads"] for result in document.get("warm", [])}, reverse=True):
         yield from _throughput(document, threads)
     yield from _processes(document)
+    yield from _failures(document)
     yield from _scaling(document)
     for title, path in plots.items():
         yield f"![{title}]({path})"
@@ -51,12 +64,12 @@ def lines(document: dict[str, Any], plots: dict[str, str]) -> Iterator[str]:
 
 
 def _throughput(document: dict[str, Any], threads: int) -> Iterator[str]:
-    results = [r for r in document["warm"] if r["threads"] == threads and "texts_per_second" in r]
+    results = [r for r in document["warm"] if r["threads"] == threads]
     columns = list(dict.fromkeys((result["model"], result["texts"]) for result in results))
-    names = {"wordpiece": "", "unlimited": ""}
-    heads = [f"{texts}{names.get(model, f', {model}')}" for model, texts in columns]
-    label = "thread" if threads == 1 else "threads"
-    yield f"Texts per second, warm, {threads} {label}: median (minimum - maximum)."
+    names = {model: f", {name}" for model, name in NAMES.items() if model != "wordpiece"}
+    heads = [f"{texts}{names.get(model, '')}" for model, texts in columns]
+    unit = "thread" if threads == 1 else "threads"
+    yield f"Texts per second, warm, {threads} {unit}: median (minimum - maximum)."
     yield ""
     yield f"| | {' | '.join(heads)} |"
     yield "|---|" + "--:|" * len(columns)
@@ -70,11 +83,13 @@ def _throughput(document: dict[str, Any], threads: int) -> Iterator[str]:
 
 
 def _cell(result: dict[str, Any]) -> str:
+    if "failed" in result:
+        return "failed"
     rate = result["texts_per_second"]
     cell = f"{_round(rate['median'])} ({_round(rate['min'])} - {_round(rate['max'])})"
     if result["agreement"] < LEAST_AGREEMENT:
         return f"other vectors: {1 - result['agreement']:.0%}"
-    return cell
+    return f"falls back: {cell}" if fell_back(result) else cell
 
 
 def _round(value: float) -> str:
@@ -82,30 +97,63 @@ def _round(value: float) -> str:
 
 
 def _processes(document: dict[str, Any]) -> Iterator[str]:
-    queries = {
-        result["contender"]: result["query_seconds"]["p50"]
-        for result in document["warm"]
-        if "query_seconds" in result and result["threads"] == document["threads"]
+    for model, name in NAMES.items():
+        rows = {
+            contender: [_value(document, model, contender, *column) for column in _COLUMNS.values()]
+            for contender in _contenders(document, model)
+        }
+        used = [index for index in range(len(_COLUMNS)) if any(cells[index] for cells in rows.values())]
+        if not used:
+            continue
+        heads = [list(_COLUMNS)[index] for index in used]
+        yield f"{name}: whole processes, and one query when warm. Medians."
+        yield ""
+        yield f"| | {' | '.join(heads)} |"
+        yield "|---|" + "--:|" * len(heads)
+        for contender, cells in rows.items():
+            values = " | ".join(cells[index] for index in used)
+            yield f"| {label(document, contender, model)} | {values} |"
+        yield ""
+
+
+def _contenders(document: dict[str, Any], model: str) -> Iterator[str]:
+    results = [*document.get("processes", []), *document.get("queries", [])]
+    return iter(dict.fromkeys(result["contender"] for result in results if result["model"] == model))
+
+
+def _value(
+    document: dict[str, Any], model: str, contender: str, texts: str, value: str, scale: float, unit: str
+) -> str:
+    """Return a cell: the median or the p50 of a value."""
+    for result in [*document.get("processes", []), *document.get("queries", [])]:
+        if (result["model"], result["texts"], result["contender"]) == (model, texts, contender):
+            if "failed" in result:
+                return "failed"
+            if value in result:
+                spread = result[value]
+                digits = 2 if unit == "s" else 0
+                return (
+                    f"{(spread['p50'] if 'p50' in spread else spread['median']) * scale:,.{digits}f} {unit}"
+                )
+    return ""
+
+
+def _failures(document: dict[str, Any]) -> Iterator[str]:
+    """Yield a line for each peer and model that failed."""
+    failed = {
+        (result["contender"], result["model"]): result["failed"]
+        for section in ("warm", "queries", "processes", "export")
+        for result in document.get(section, [])
+        if "failed" in result
     }
-    count = document["texts"]["cold"]["texts"]
-    yield f"Whole processes that embed {count:,} paragraphs or one text; one query when warm. Medians."
-    yield ""
-    yield f"| | {count:,} paragraphs, cold | start to first vector | its peak memory | one query, warm |"
-    yield "|---|--:|--:|--:|--:|"
-    for contender, cold in document["cold"].items():
-        start = document["start"][contender]
-        query = f"{queries[contender] * 1e6:.0f} us" if contender in queries else ""
-        cells = [
-            f"{cold['seconds']['median']:.2f} s",
-            f"{start['seconds']['median']:.2f} s",
-            f"{start['peak_bytes']['median'] / 1e6:.0f} MB",
-            query,
-        ]
-        yield f"| {contender} | {' | '.join(cells)} |"
-    yield ""
+    for (contender, model), why in failed.items():
+        yield f"{contender} failed on the model {model}: {why}."
+        yield ""
 
 
 def _scaling(document: dict[str, Any]) -> Iterator[str]:
+    if "scaling" not in document:
+        return
     yield "One call with N texts of 12 words: time per text, and memory beyond the texts and vectors."
     yield ""
     yield "| | N | time per text | memory |"

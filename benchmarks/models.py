@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,18 @@ def onnx_export(name: str) -> Path:
     return _made(FOLDER / "model2vec-onnx" / name, lambda target: _run(*onnx_command(source(name), target)))
 
 
+def laghu(name: str) -> tuple[Path, Path]:
+    """Return a folder of that model at which laghu is at its best, and the folder of its vocabulary file.
+
+    laghu falls back to slow paths for a tokenizer.json that truncates or pads, and model2vec's own files do.
+    This copy does neither: laghu cuts texts by itself. The first load of a Unigram model makes the vocabulary
+    file, and later loads map it.
+    """
+    folder = _made(FOLDER / "laghu" / name, lambda target: _without_truncation(source(name), target))
+    made = FOLDER / "laghu" / f"{name}-vocabulary"
+    return folder, _made(made, lambda target: _run(*_laghu_command(folder, target)))
+
+
 def export_command(folder: Path, target: Path, dtype: str = "float32") -> list[str]:
     """Return the command of portvec's exporter."""
     return [sys.executable, "-m", "portvec", "export", str(folder), "-o", str(target), "--dtype", dtype]
@@ -60,6 +73,24 @@ def onnx_command(folder: Path, target: Path) -> list[str]:
         "export_model_to_onnx(StaticModel.from_pretrained(sys.argv[1], force_download=False), sys.argv[2])"
     )
     return [sys.executable, "-c", program, str(folder), str(target)]
+
+
+def _without_truncation(folder: Path, target: Path) -> None:
+    target.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        os.link(folder / name, target / name)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer |= {"truncation": None, "padding": None}
+    text = json.dumps(tokenizer, ensure_ascii=False)
+    (target / "tokenizer.json").write_text(text, encoding="utf-8")
+
+
+def _laghu_command(folder: Path, vocabulary: Path) -> list[str]:
+    program = (
+        "import os, sys; os.mkdir(sys.argv[2]); os.environ['LAGHU_CACHE'] = sys.argv[2]; "
+        "from laghu import load; load(sys.argv[1], fallback=False)"
+    )
+    return [sys.executable, "-c", program, str(folder), str(vocabulary)]
 
 
 @cache
@@ -133,9 +164,7 @@ def _huge() -> Tokenizer:
     state = json.loads(Tokenizer.from_file(str(source("unigram") / "tokenizer.json")).to_str())
     vocabulary = state["model"]["vocab"]
     known = {piece for piece, _ in vocabulary}
-    consonants, vowels = "bcdfghjklmnprstvz", "aeiou"
-    syllables = ["".join(pair) for pair in product(consonants, vowels)]
-    invented = ("▁" + "".join(parts) for parts in product(syllables, repeat=3))
+    invented = ("▁" + "".join(parts) for parts in product(texts.SYLLABLES, repeat=3))
     for piece in invented:
         if len(vocabulary) == HUGE_VOCABULARY:
             break

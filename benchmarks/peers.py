@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,16 @@ def _sentence_transformers(folder: str, threads: int) -> Loaded:
     torch.set_num_threads(threads)
     model = SentenceTransformer(modules=[StaticEmbedding.from_model2vec(folder)], device="cpu")
     return lambda texts: model.encode(texts, normalize_embeddings=True, show_progress_bar=False), {}
+
+
+def _laghu(folder: str, vocabulary: str, max_length: int | None, threads: int) -> Loaded:
+    os.environ["LAGHU_CACHE"] = vocabulary
+    from laghu import load
+
+    model = load(folder, fallback=False)
+    model.tokenizer.threads = threads
+    facts = {"tokenizer": "tokenizers" if model.tokenizer.rs is None else "laghu-rs"}
+    return lambda texts: model.encode(texts, max_length=max_length), facts
 
 
 def _model2vec_onnx(folder: str, max_length: int | None, threads: int) -> Loaded:
@@ -93,11 +104,23 @@ def _without_threads(load: Callable[..., Loaded]) -> Callable[..., Loaded]:
     return lambda threads, **options: load(**options)
 
 
+def _without_fast(load: Callable[..., Loaded]) -> Callable[..., Loaded]:
+    """Load where the packages of the extra `fast` cannot be imported."""
+
+    def loaded(**options: Any) -> Loaded:
+        sys.modules["nanotoken"] = None  # type: ignore[assignment]
+        return load(**options)
+
+    return loaded
+
+
 _OWN = _contenders()
 
 LOADERS: dict[str, tuple[str, Callable[..., Loaded]]] = {
     "portvec": ("portvec", _on_cores(_OWN["portvec"][1])),
+    "portvec without fast": ("portvec", _on_cores(_without_fast(_OWN["portvec"][1]))),
     "model2vec": ("model2vec", _on_cores(_without_threads(_OWN["model2vec"][1]))),
+    "laghu": ("laghu", _on_cores(_laghu)),
     "fastembed": ("fastembed", _on_cores(_without_threads(_OWN["fastembed"][1]))),
     "sentence-transformers": ("sentence_transformers", _on_cores(_sentence_transformers)),
     "model2vec ONNX": ("onnxruntime", _on_cores(_model2vec_onnx)),

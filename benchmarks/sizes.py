@@ -10,7 +10,9 @@ class Sizes:
     """Numbers of texts and repeats.
 
     Attributes:
+        cold_languages: lines in many languages for a whole process, as `cold` is for paragraphs.
         seconds: duration of one turn of one contender; a turn has at least one pass.
+        query_seconds: the same for single queries.
         rounds: turns of each contender. Where a turn takes many seconds, slow_rounds.
         scaling: numbers of texts in one call.
     """
@@ -20,9 +22,11 @@ class Sizes:
     languages: int
     documents: int
     cold: int
+    cold_languages: int
     quality: int
     scaling: tuple[int, ...]
     seconds: float
+    query_seconds: float
     rounds: int
     slow_rounds: int
 
@@ -34,9 +38,11 @@ FULL = Sizes(
     languages=12_000,
     documents=600,
     cold=50_000,
+    cold_languages=33_000,
     quality=20_000,
     scaling=(1_000, 10_000, 100_000, 1_000_000),
     seconds=0.5,
+    query_seconds=0.25,
     rounds=5,
     slow_rounds=3,
 )
@@ -46,9 +52,11 @@ QUICK = Sizes(
     languages=1_000,
     documents=60,
     cold=2_000,
+    cold_languages=1_500,
     quality=2_000,
     scaling=(1_000, 10_000),
     seconds=0.0,
+    query_seconds=0.0,
     rounds=1,
     slow_rounds=1,
 )

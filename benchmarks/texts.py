@@ -7,12 +7,15 @@ import os
 import re
 from collections.abc import Iterator
 from functools import cache
-from itertools import chain, islice
+from itertools import chain, islice, product
 from pathlib import Path
 
 from portvec._cli.bench.texts import make_text_sets
 
 CORPORA = Path(os.environ.get("PORTVEC_CORPORA") or Path(__file__).parents[2] / "shared" / "corpora")
+
+# 85 syllables of two letters, for words that no text has.
+SYLLABLES = ["".join(pair) for pair in product("bcdfghjklmnprstvz", "aeiou")]
 
 _WORDS_OF_A_DOCUMENT = 750
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -45,6 +48,25 @@ def many(count: int) -> Iterator[str]:
     first = _windows(12, 2)
     again = (f"{text} {number}" for number in range(count) for text in _windows(12, 2))
     return islice(chain(first, again), count)
+
+
+def with_new_words(count: int) -> Iterator[list[str]]:
+    """Yield lists of `count` sentences, without an end. Each has a word of eight letters of its own."""
+    known = [sentence.split() for sentence in sentences(1_000)]
+    for start in range(0, len(SYLLABLES) ** 4, count):
+        yield [_with_new_word(known[number % len(known)], number) for number in range(start, start + count)]
+
+
+def _with_new_word(words: list[str], number: int) -> str:
+    # Consecutive numbers would give words that differ in one syllable. The factor and the number of words
+    # have no common divisor, so all words are distinct.
+    rest = number * 7_919_317 % len(SYLLABLES) ** 4
+    parts = []
+    for _ in range(4):
+        rest, digit = divmod(rest, len(SYLLABLES))
+        parts.append(SYLLABLES[digit])
+    middle = len(words) // 2
+    return " ".join([*words[:middle], "".join(parts), *words[middle + 1 :]])
 
 
 def _corpus(name: str, fallback: str | None) -> list[str]:
