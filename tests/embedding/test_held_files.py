@@ -21,7 +21,7 @@ from folders import contents
 from portvec import StaticClassifier, StaticEmbedder, verify
 from portvec._artifact import folder as folder_module
 from portvec._artifact.files import hold_file
-from portvec._tokenization.backends.huggingface import SEPARATOR
+from portvec._vocabulary.characters import SEPARATOR
 from portvec.errors import ArtifactError
 from portvec_export import export_model
 from rounding import assert_close

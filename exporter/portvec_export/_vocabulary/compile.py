@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from portvec._tokenization.cutting import find_cutting_rules
 from portvec._tokenization.library import describe_parts, read_parts
 from portvec._vocabulary.file import pack_vocabulary
+from portvec_export._vocabulary.added_tokens import find_ambiguity
 from portvec_export._vocabulary.errors import NotCompilable
 from portvec_export._vocabulary.models import compile_model
 from portvec_export._vocabulary.preparation import compile_preparation
@@ -27,6 +28,9 @@ def compile_vocabulary(tokenizer: Tokenizer, texts: Sequence[str]) -> bytes:
     if find_cutting_rules(describe_parts(tokenizer)) is None:
         raise NotCompilable("no rule is proven for cutting texts under its normalizer and pre-tokenizer")
     parts = read_parts(tokenizer)
+    ambiguity = find_ambiguity(parts)
+    if ambiguity is not None:
+        raise NotCompilable(ambiguity)
     model, arrays = compile_model(tokenizer)
     facts, further = compile_preparation(json.dumps(parts["normalizer"]), json.dumps(parts["pre_tokenizer"]))
     content = pack_vocabulary({"tokenizer": parts, "model": model, **facts}, {**arrays, **further})

@@ -129,5 +129,3 @@ def _displace(left: Ints, right: Ints, size: int) -> Ints | None:
     single = order[first[counts == 1]]
     base[places[single]] = (np.flatnonzero(~used)[: len(single)] - right[single]) & (size - 1)
     return base
-
-

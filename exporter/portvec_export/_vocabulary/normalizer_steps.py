@@ -131,9 +131,12 @@ _KINDS: dict[str, Callable[[Component], Step | None]] = {
 
 @cache
 def list_assigned() -> Mapping[str, None]:
-    """Return the characters that Unicode defines, in order: their normal forms never change."""
+    """Return the characters that Unicode defines, in order: their normal forms never change.
+
+    Those for private use, of which there are as many as others, are left out.
+    """
     characters = map(chr, range(0x110000))
-    return dict.fromkeys(c for c in characters if unicodedata.category(c) not in ("Cn", "Cs"))
+    return dict.fromkeys(c for c in characters if unicodedata.category(c) not in ("Cn", "Co", "Cs"))
 
 
 @cache

@@ -51,8 +51,8 @@ class KnownWords:
     ) -> None:
         """Keep at most `most_words` words.
 
-        A text that may have more tokens than `max_length` is left to a tokenizer, and so is one with an id from
-        `vocabulary_size` on. `unk_id` is left out.
+        A text that may have more tokens than `max_length` is left to a tokenizer, and so is one with an id of
+        `vocabulary_size` or more. `unk_id` is left out.
         """
         self._words = words
         self._rules = rules
