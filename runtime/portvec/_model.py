@@ -47,6 +47,7 @@ class LoadedModel(ABC):
             Target(output, width, providers=options.providers),
             threads=options.threads or available_cores(),
             tokenizer=options.tokenizer,
+            cache=options.tokenizer_cache,
         )
 
     @classmethod

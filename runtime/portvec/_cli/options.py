@@ -12,8 +12,7 @@ from click.shell_completion import CompletionItem
 
 from portvec._cli.output import set_quiet
 from portvec._tokenization.backends import ACCELERATORS
-from portvec._tokenization.backends.huggingface import NAME
-from portvec._tokenization.selection import AUTO
+from portvec._tokenization.selection import AUTO, LIBRARY
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -127,7 +126,7 @@ def run_options(command: Function) -> Function:
         semantics_option,
         click.option(
             "--tokenizer",
-            type=click.Choice([AUTO, NAME, *ACCELERATORS]),
+            type=click.Choice([AUTO, COMPILED, LIBRARY, *ACCELERATORS]),
             default=AUTO,
             show_default=True,
             help="Tokenizer backend.",

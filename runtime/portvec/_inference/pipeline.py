@@ -64,9 +64,15 @@ class Pipeline:
 
     @classmethod
     def load(
-        cls, artifact: Artifact, target: Target, *, threads: int = 1, tokenizer: str = "auto"
+        cls,
+        artifact: Artifact,
+        target: Target,
+        *,
+        threads: int = 1,
+        tokenizer: str = "auto",
+        cache: int | None = None,
     ) -> Pipeline:
-        """Load the tokenizer and the graphs of an artifact.
+        """Load the tokenizer and the graphs of an artifact. `cache` is the most ids that it keeps.
 
         Raises:
             OptionError: the tokenizer is unknown, or onnxruntime does not have a provider.
@@ -75,7 +81,7 @@ class Pipeline:
         """
         return cls(
             # A backend's own pool has a thread for each core, so it may run only if all cores are granted.
-            choose_tokenizer(artifact, tokenizer, parallel=use_every_core(threads)),
+            choose_tokenizer(artifact, tokenizer, parallel=use_every_core(threads), cache=cache),
             choose_strategy(artifact, target),
             Tiling.of(artifact.manifest),
             target.width,

@@ -17,8 +17,7 @@ from portvec._inference.graphs import choose_strategy
 from portvec._inference.pipeline import Pipeline
 from portvec._inference.target import Target
 from portvec._inference.threads import Threads
-from portvec._tokenization.backends.huggingface import NAME
-from portvec._tokenization.selection import AUTO, choose_tokenizer
+from portvec._tokenization.selection import AUTO, LIBRARY, choose_tokenizer
 from portvec._tokenization.tokenizer import Tokenizer
 from portvec.errors import ArtifactError
 
@@ -74,7 +73,7 @@ def check_results(artifact: Artifact) -> Verification:
         ArtifactError: token ids differ from the recorded ones, or an embedding differs by more than 1e-6 of
             its norm.
     """
-    own, plain = (choose_tokenizer(artifact, choice, at_once=True) for choice in (AUTO, NAME))
+    own, plain = (choose_tokenizer(artifact, choice, at_once=True) for choice in (AUTO, LIBRARY))
     main = _read_recorded(artifact, fmt.CONFORMANCE)
     # Each graph (None for the runtime's own) with its recorded texts and the tokenizer to run it with.
     runs: list[tuple[str | None, Conformance, Tokenizer]] = [(None, main, own), (fmt.GRAPH, main, plain)]

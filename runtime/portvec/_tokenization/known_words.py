@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -12,8 +12,8 @@ from portvec._tokenization.cutting import CuttingRules
 from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.token_ids import Ids
 
-# Words that are kept, and characters of one: a few MB at most. When they are too many, it starts again.
-_MOST_WORDS = 1 << 14
+# Ids of the words that are kept, and characters of a word: 3 MB at most. If they are more, it starts again.
+MOST_IDS: Final = 1 << 15
 _LONGEST_WORD = 64
 # Characters of a text. It costs less to find many new words together.
 _LONGEST_TEXT = 2048
@@ -47,9 +47,9 @@ class KnownWords:
         max_length: int | None,
         unk_id: int | None,
         vocabulary_size: int,
-        most_words: int = _MOST_WORDS,
+        most_ids: int = MOST_IDS,
     ) -> None:
-        """Keep at most `most_words` words.
+        """Keep words with at most `most_ids` ids together.
 
         A text that may have more tokens than `max_length` is left to a tokenizer, and so is one with an id of
         `vocabulary_size` or more. `unk_id` is left out.
@@ -64,13 +64,14 @@ class KnownWords:
         self._longest = min(_LONGEST_TEXT, _LONGEST_TEXT if max_length is None else max_length) - 1
         self._unk_id = unk_id
         self._vocabulary_size = vocabulary_size
-        self._most_words = most_words
+        self._most_ids = most_ids
         self._clear()
 
     def _clear(self) -> None:
         # BERT's tokenizers drop spaces, so what is between two of them has no ids.
         known: dict[str, bytes] = {} if self._rules.space else {"": b""}
         self._known = known
+        self._room = self._most_ids
         self._get: Callable[[str], bytes | None] = known.get
 
     def find(self, text: str) -> Ids | None:
@@ -112,7 +113,12 @@ class KnownWords:
             return None
         ids = array("q", [token_id for token_id in found if token_id != self._unk_id]).tobytes()
         if len(word) <= _LONGEST_WORD and not (self._rules.space and word[-1].isspace()):
-            if len(self._known) >= self._most_words:
-                self._clear()
-            self._known[key] = ids
+            self._keep(key, ids, 1 + len(found))
         return ids
+
+    def _keep(self, key: str, ids: bytes, size: int) -> None:
+        if size > self._room:
+            self._clear()
+        if size <= self._room:
+            self._room -= size
+            self._known[key] = ids

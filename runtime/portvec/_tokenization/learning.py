@@ -1,37 +1,55 @@
-"""Finding the ids of words that are seen for the first time."""
+"""Having words tokenized by `tokenizers`, which loads the vocabulary."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from portvec._artifact import format as fmt
+from portvec._artifact.folder import Artifact
+from portvec._failures import failures_become
 from portvec._tokenization import library
 from portvec._tokenization.backends.huggingface import PlainEncoder
-from portvec._tokenization.cutting import ALONE, CuttingRules
+from portvec._tokenization.cutting import ALONE, CuttingRules, find_cutting_rules
+from portvec._tokenization.tokenizer import Encoder
+from portvec._tokenization.word_cache import WordEncoder
 from portvec._vocabulary.token_ids import Ids, TokenIds, merge
-from portvec._vocabulary.word_table import DEPENDS, LONGEST
+from portvec._vocabulary.word_table import DEPENDS, LONGEST, WordTable
+from portvec.errors import ArtifactError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-class WordLearner(Protocol):
-    """Tokenizes words, and texts that cannot be cut into words."""
+def open_library(artifact: Artifact, *, parallel: bool) -> PlainEncoder:
+    """Return the encoder that runs an artifact's tokenizer.json in `tokenizers`.
 
-    def encode(self, texts: Sequence[str]) -> TokenIds:
-        """Return the ids of whole texts, without special tokens, padding or truncation."""
+    Raises:
+        ArtifactError: it is not a tokenizer.
+    """
+    return PlainEncoder(artifact.path(fmt.TOKENIZER), artifact.read(fmt.TOKENIZER), parallel=parallel)
 
-    def learn(self, words: list[str]) -> tuple[TokenIds, npt.NDArray[np.bool_]]:
-        """Return the ids of words that `CuttingRules.cut` gave, and which have these ids in any text."""
 
-    def list_known_words(self) -> tuple[list[bytes], TokenIds]:
-        """Return words whose ids are known from the start."""
+def cache_words(
+    plain: PlainEncoder, artifact: Artifact, name: str, make_table: Callable[[], WordTable]
+) -> Encoder:
+    """Return an encoder of this name that caches words over `plain`; `plain` itself if texts cannot be cut.
+
+    Raises:
+        ArtifactError: it is not a tokenizer that can be run.
+    """
+    path = artifact.path(fmt.TOKENIZER)
+    with failures_become(lambda why: ArtifactError(f"{path}: not a tokenizer that can be run ({why})")):
+        rules = find_cutting_rules(library.describe_parts(plain.tokenizer))
+    if rules is None:
+        return plain
+    return WordEncoder(name, LibraryLearner(plain, rules), rules, make_table=make_table)
 
 
 class LibraryLearner:
-    """Has words tokenized by `tokenizers`. It loads the vocabulary, and a call of it costs several words."""
+    """Has many words tokenized in each call, because a call costs as much as several words."""
 
     def __init__(self, plain: PlainEncoder, rules: CuttingRules) -> None:
         self._plain = plain

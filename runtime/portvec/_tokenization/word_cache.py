@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from portvec._tokenization.cutting import CuttingRules
-from portvec._tokenization.learning import WordLearner
 from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.token_ids import Ids, TokenIds, merge, offsets_of
 from portvec._vocabulary.word_table import DEPENDS, LONGEST, WordTable
@@ -20,6 +19,19 @@ if TYPE_CHECKING:
 _MIN_BYTES = 1500
 # Tokenizing whole texts is faster if unknown words make up more than this share of the bytes.
 _MAX_UNKNOWN = 0.75
+
+
+class WordLearner(Protocol):
+    """Tokenizes words, and texts that cannot be cut into words."""
+
+    def encode(self, texts: Sequence[str]) -> TokenIds:
+        """Return the ids of whole texts, without special tokens, padding or truncation."""
+
+    def learn(self, words: list[str]) -> tuple[TokenIds, npt.NDArray[np.bool_]]:
+        """Return the ids of words that `CuttingRules.cut` gave, and which have these ids in any text."""
+
+    def list_known_words(self) -> tuple[list[bytes], TokenIds]:
+        """Return words whose ids are known from the start."""
 
 
 class WordEncoder:

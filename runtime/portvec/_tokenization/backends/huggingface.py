@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from portvec.errors import ArtifactError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-NAME: Final = "tokenizers"
 
 # A call of `tokenizers` costs as much as several words, so texts are joined with this character between them.
 # Added tokens split a text before anything else happens to it, so what is between two of them gets the ids
@@ -39,7 +38,7 @@ class PlainEncoder:
     own pool of one thread per core. Raises ArtifactError if it is not a tokenizer.
     """
 
-    name = NAME
+    name = "tokenizers"
 
     def __init__(self, path: Path, content: Content | None = None, *, parallel: bool = True) -> None:
         self._content = hold_file(path) if content is None else content
