@@ -56,7 +56,8 @@ def build_merges(left: Ints, right: Ints, tokens: Ints) -> Arrays:
     """Return the arrays of merges, which are in order of their rank.
 
     Args:
-        left, right: (merges,) ids of tokens. No pair may occur twice.
+        left: (merges,) id of the first token of each. No pair may occur twice.
+        right: (merges,) id of the second.
         tokens: (merges,) the token that each merge gives.
 
     Returns:
@@ -86,8 +87,8 @@ def _compile_merges(merges: list[list[str]], pieces: Mapping[str, int], prefix: 
     left = np.fromiter((pieces[first] for first, _ in merges), np.int64, len(merges))
     right = np.fromiter((pieces[second] for _, second in merges), np.int64, len(merges))
     ends = [second.encode()[prefix:].decode() for _, second in merges]
-    # The library keeps merges that are out of date in its queue. It tells them by their result alone, which is
-    # enough if a merge always gives a longer piece.
+    # The library has merges that are out of date in its queue. It tells them by their result alone. That is
+    # enough if each merge gives a longer piece.
     if "" in ends:
         raise NotCompilable("a merge of its BPE adds nothing")
     tokens = (pieces[first + end] for (first, _), end in zip(merges, ends, strict=True))

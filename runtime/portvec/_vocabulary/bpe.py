@@ -29,7 +29,7 @@ class BPE:
         self._trie = Trie(file)
         self._merges = Merges(file)
         has_unknown = fields.get("unk_id", int, nullable=True) is not None
-        self._unk_id = file.id_of_model("unk_id") if has_unknown else None
+        self._unknown = [file.id_of_model("unk_id")] if has_unknown else []
         self._fuse_unk: bool = fields.get("fuse_unk", bool)
         self._bytes = ByteFallback(file) if fields.get("byte_fallback", bool) else None
         self._whole_words: bool = fields.get("ignore_merges", bool)
@@ -100,9 +100,9 @@ class BPE:
     def _replace_unknown(self, parts: Iterable[str], ids: list[int]) -> list[int]:
         """Return ids with bytes or the unknown token in the place of -1."""
         replaced: list[int] = []
-        # The library holds an unknown token back until a known character comes. So it puts it behind the bytes
-        # of characters that it can spell in bytes, and fuses it with the next one across them.
-        pending = False
+        # The library holds an unknown token back until a known character comes. So it puts it behind the
+        # bytes of characters that it can spell, and fuses it with the next one across them.
+        pending: list[int] = []
         for part, token_id in zip(parts, ids, strict=True):
             spelled = None
             if token_id < 0 and self._bytes is not None:
@@ -110,17 +110,13 @@ class BPE:
             if spelled is not None:
                 replaced += spelled
             elif token_id < 0:
-                if pending and not self._fuse_unk:
-                    replaced.append(self._unk_id)
-                pending = self._unk_id is not None
+                if not self._fuse_unk:
+                    replaced += pending
+                pending = self._unknown
             else:
-                if pending:
-                    replaced.append(self._unk_id)
-                    pending = False
-                replaced.append(token_id)
-        if pending:
-            replaced.append(self._unk_id)
-        return replaced
+                replaced += [*pending, token_id]
+                pending = []
+        return replaced + pending
 
 
 class _KnownPieces(dict[str, int]):

@@ -1,8 +1,8 @@
-"""The merges of a BPE: two neighbouring tokens -> the rank of their merge -> the token that they become.
+"""The merges of a BPE: two neighbouring tokens, the rank of their merge, the token that they become.
 
-Ranks are found in a hash table without probing. A pair of ids has a place in `merge_base`, which holds how far
-the right id is moved to get the slot of the pair. The exporter has chosen these moves so that no two merges
-have the same slot. Both tables have the same power of two of slots, so every look-up stays inside them.
+Ranks are found in a hash table without probing. A pair of ids has a place in `merge_base`, which holds how
+far the right id is moved to get the slot of the pair. The exporter has chosen these moves so that no two
+merges have the same slot. Both tables have the same power of two as size, so every look-up stays inside.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class Merges:
         pairs <<= 32
         pairs |= left
         found = self._pairs.take(slots, mode="clip") == pairs
-        return np.where(found, self._ranks.take(slots, mode="clip"), np.int32(NO_RANK))
+        ranks: Int32 = np.where(found, self._ranks.take(slots, mode="clip"), np.int32(NO_RANK))
+        return ranks
 
 
 def _rank_finder(base: Any, pairs: Any, ranks: Any, mask: int) -> Callable[[int, int], int]:

@@ -1,4 +1,4 @@
-"""Merging neighbours: each time, of all pairs of a word, the one with the lowest rank, the leftmost of these."""
+"""Merging neighbours: of all pairs of a word, always the leftmost of those with the lowest rank."""
 
 from __future__ import annotations
 
@@ -60,29 +60,31 @@ def merge_one(merges: Merges, ids: list[int]) -> list[int]:
 
 
 def merge_words(merges: Merges, ids: Int32, starts: Ids, lengths: Ids) -> None:
-    """Merge the words that `ids` holds, from each start on, in place; `GONE` stands for what is merged away."""
+    """Merge the words that `ids` holds from each start on, in place, with `GONE` for what is merged away."""
     # A rank and a place share 31 bits in `_merge_columns`.
     longest = min(_LONGEST, 2 ** (31 - len(merges.tokens).bit_length()) - 1)
     order = np.argsort(lengths, kind="stable")
-    order = order[np.searchsorted(lengths[order], 2) :]
     sizes = lengths[order]
-    at = 0
-    while at < len(order):
+    at, stop = np.searchsorted(sizes, [2, longest + 1]).tolist()
+    stop = max(at, stop)
+    _merge_each(merges, ids, starts[order[stop:]], lengths[order[stop:]])
+    while at < stop:
         size = int(sizes[at])
-        # Words of about one length, which differ by few columns.
-        stop = int(np.searchsorted(sizes, min(size + size // 8, longest), side="right"))
-        stop = min(max(stop, at + 1), at + max(_BLOCK // size, _FEW))
-        if size > longest:
-            stop = len(order)
-        block = order[at:stop]
-        if size > longest or len(block) < _FEW:
-            for start, length in zip(starts[block].tolist(), lengths[block].tolist(), strict=True):
-                merged = merge_one(merges, ids[start : start + length].tolist())
-                ids[start : start + len(merged)] = merged
-                ids[start + len(merged) : start + length] = GONE
-        else:
-            _merge_columns(merges, ids, starts[block], lengths[block])
-        at = stop
+        # Words of about one length, so that few columns are short.
+        end = int(np.searchsorted(sizes[:stop], size + size // 8, side="right"))
+        end = min(end, at + max(_BLOCK // size, _FEW))
+        block = order[at:end]
+        merge_block = _merge_each if len(block) < _FEW else _merge_columns
+        merge_block(merges, ids, starts[block], lengths[block])
+        at = end
+
+
+def _merge_each(merges: Merges, ids: Int32, starts: Ids, lengths: Ids) -> None:
+    """Merge one word after the other."""
+    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+        merged = merge_one(merges, ids[start : start + length].tolist())
+        ids[start : start + len(merged)] = merged
+        ids[start + len(merged) : start + length] = GONE
 
 
 def _merge_columns(merges: Merges, ids: Int32, starts: Ids, lengths: Ids) -> None:
