@@ -12,9 +12,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import Unigram, WordLevel, WordPiece
 
 from portvec._vocabulary import blocks, lattice
-from portvec._vocabulary.file import pack_vocabulary, read_vocabulary
+from portvec._vocabulary.file import VocabularyFile, pack_vocabulary, read_vocabulary
 from portvec._vocabulary.models import PieceModel, open_model
 from portvec._vocabulary.token_ids import TokenIds
+from portvec._vocabulary.trie import Trie
 from portvec_export._vocabulary.errors import NotCompilable
 from portvec_export._vocabulary.models import compile_model
 from project import FUZZ
@@ -72,14 +73,17 @@ def test_words_of_any_length(kind: str) -> None:
 
 def test_a_block_in_which_too_many_pieces_occur(monkeypatch: pytest.MonkeyPatch) -> None:
     """Words of one letter, of which all lengths are pieces, have an edge for each pair of positions."""
-    vocabulary = [("<unk>", 0.0), *(("a" * length, -1.0 / length) for length in range(1, 200))]
+    vocabulary = [("<unk>", 0.0), *(("a" * length, -1.0 / length) for length in range(1, 100))]
     tokenizer = Tokenizer(Unigram(vocabulary, 0, False))
-    words = ["a" * length for length in range(150, 230)]
+    words = ["a" * length for length in range(150, 50, -1)]
+    wanted = expected(tokenizer, words)
     model = compiled(tokenizer)
-    limit = lattice._EDGES
-    for edges in (limit, 10**9):
-        monkeypatch.setattr(lattice, "_EDGES", edges)
-        assert model.encode(words).lists() == expected(tokenizer, words)
+    assert model.encode(words).lists() == wanted
+    monkeypatch.setattr(lattice, "_EDGES", 10_000)
+    arrays = compile_model(tokenizer)[1]
+    trie = Trie(VocabularyFile({}, arrays))
+    assert lattice.find_best_pieces(trie, arrays["score"], -11.0, words) is None
+    assert model.encode(words).lists() == wanted
 
 
 def test_scores_are_those_that_the_library_computes_with() -> None:

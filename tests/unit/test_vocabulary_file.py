@@ -257,13 +257,13 @@ def damage_arrays(random: Random, facts: dict[str, Any], arrays: Arrays) -> byte
         array = arrays[random.choice(list(arrays))]
         rows = random.sample(range(len(array)), random.choice([1, min(len(array), 30), len(array)]))
         if array.dtype == np.int32:
-            values = [
+            values: list[float] = [
                 random.choice([0, -1, 1, random.randrange(size), random.randrange(300), 2**31 - 1, -(2**31)])
             ]
             if random.random() < 0.5:
                 values = [random.randrange(-1, size) for _ in rows]
         else:
-            values = [random.choice([0.0, 1e300, -1e200, 1e200, np.nan, np.inf])]
+            values = random.choices([0.0, 1e300, -1e200, 1e200, np.nan, np.inf])
         array[rows] = np.resize(np.array(values, dtype=array.dtype), len(rows))
     if random.random() < 0.1:
         facts = {

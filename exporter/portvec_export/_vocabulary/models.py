@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from array import array
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -50,12 +52,13 @@ def compile_trie(pieces: Mapping[str, int]) -> Arrays:
     Raises:
         NotCompilable: there is no piece, or an id does not fit.
     """
-    known = {piece: token_id for piece, token_id in pieces.items() if piece}
+    known = list(filter(None, pieces))
     if not known:
         raise NotCompilable("its vocabulary is empty")
-    if max(known.values()) >= _IDS:
+    ids = np.fromiter(map(pieces.__getitem__, known), np.int64, len(known))
+    if ids.max() >= _IDS:
         raise NotCompilable("it has token ids from 2147483648 on")
-    return dict(build_trie(list(known), np.fromiter(known.values(), np.int64, len(known))))
+    return dict(build_trie(known, ids))
 
 
 def compile_bytes(pieces: Mapping[str, int]) -> Arrays:
@@ -67,28 +70,37 @@ def compile_bytes(pieces: Mapping[str, int]) -> Arrays:
 def _compile_unigram(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
     model = tokenizer.model
     assert isinstance(model, Unigram)
-    # The sums depend on each bit of a score. What the library computes with is not always the number that
-    # tokenizer.json has: its parser may be off by the last bit. It writes its numbers exactly, though, and
-    # Python reads them exactly.
-    state = json.loads(model.__getstate__())
+    state, pieces, scores = _read_state(str(model.__getstate__(), "utf-8"))
     if state["unk_id"] is None:
         raise NotCompilable("its Unigram has no unknown token")
     if getattr(model, "alpha", None):
         raise NotCompilable("its Unigram draws lots")
-    vocabulary = state.pop("vocab")
-    scores = [score for _, score in vocabulary]
-    if None in scores or not all(-LARGEST_SCORE <= score <= LARGEST_SCORE for score in scores):
+    if not all(-LARGEST_SCORE <= score <= LARGEST_SCORE for score in scores):
         raise NotCompilable(f"its Unigram has scores beyond {LARGEST_SCORE}")
-    score = np.array(scores, dtype=np.float64)
-    del scores
-    # Of two pieces with the same text, the library finds the last.
-    pieces = {piece: token_id for token_id, (piece, _) in enumerate(vocabulary)}
-    del vocabulary
     facts = {"unk_id": state["unk_id"], "byte_fallback": bool(state.get("byte_fallback", False))}
-    arrays = {**compile_trie(pieces), "score": score}
+    arrays = {**compile_trie(pieces), "score": np.array(scores)}
     if facts["byte_fallback"]:
         arrays |= compile_bytes(pieces)
     return facts, arrays
+
+
+def _read_state(text: str) -> tuple[Facts, dict[str, int], array[float]]:
+    """Return the fields of a Unigram model, the id of each piece, and the score of each id.
+
+    Sums depend on each bit of a score. What the library computes with is not always the number in
+    tokenizer.json: its parser may be off by the last bit. It writes its state exactly, though, and Python
+    reads that exactly. Pieces are read one by one: parsed at once, half a million of them take 150 MB.
+    """
+    pieces: dict[str, int] = {}
+    scores = array("d")
+    decoder = json.JSONDecoder()
+    name = '"vocab":['  # in a string, a backslash would be before each quote
+    start = stop = text.index(name) + len(name)
+    while text[stop] != "]":
+        (piece, score), stop = decoder.raw_decode(text, stop + (text[stop] == ","))
+        pieces[piece] = len(scores)  # of two pieces with the same text, the library finds the last
+        scores.append(math.nan if score is None else score)
+    return json.loads(text[:start] + text[stop:]), pieces, scores
 
 
 def _compile_wordpiece(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:

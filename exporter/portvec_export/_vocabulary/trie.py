@@ -32,11 +32,8 @@ def build_trie(pieces: Sequence[str], ids: npt.NDArray[np.integer[Any]]) -> dict
         arrays for every state s and symbol c.
     """
     codes, starts, lengths = lay_out(pieces)
-    inside = np.ones(len(codes), dtype=np.bool_)
-    inside[starts + lengths] = False
-    characters, symbols_inside = _number_characters(codes[inside])
-    symbols = np.zeros(len(codes), dtype=np.int64)
-    symbols[inside] = symbols_inside
+    characters, symbols = _number_characters(codes, len(pieces))
+    del codes
     parents, steps, ends = _grow(symbols, starts, lengths)
     base, slots = displace_rows(parents, steps, len(parents) + 1)
     size = int(base.max()) + len(characters) + 1
@@ -144,20 +141,21 @@ class _Slots:
         return free[np.maximum.accumulate(at - rows) + rows]
 
 
-def _number_characters(codes: npt.NDArray[np.int32]) -> tuple[Ints, Ints]:
+def _number_characters(codes: npt.NDArray[np.int32], words: int) -> tuple[Ints, npt.NDArray[np.int32]]:
     """Return the distinct characters, those that are frequent first, and the symbol of each code point.
 
     Small symbols for frequent characters keep the rows of the trie short. Character n has symbol n + 1.
     """
-    counts = np.bincount(codes, minlength=1)
+    counts = np.bincount(codes)
+    counts[0] -= words  # the ends of the words
     characters = np.flatnonzero(counts)
     characters = characters[np.argsort(-counts[characters], kind="stable")]
-    symbol_of = np.zeros(len(counts), dtype=np.int64)
+    symbol_of = np.zeros(len(counts), dtype=np.int32)
     symbol_of[characters] = np.arange(1, len(characters) + 1)
     return characters, symbol_of[codes]
 
 
-def _grow(symbols: Ints, starts: Ints, lengths: Ints) -> tuple[Ints, Ints, Ints]:
+def _grow(symbols: npt.NDArray[np.int32], starts: Ints, lengths: Ints) -> tuple[Ints, Ints, Ints]:
     """Return the parent and the symbol of each edge of the trie, and the state in which each word ends.
 
     States are numbered level by level, and in a level by parent and symbol. So the edges of a state follow
