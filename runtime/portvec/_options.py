@@ -154,8 +154,8 @@ class ModelOptions(ConversionOptions):
     )
     tokenizer_cache: int | None = option(
         None,
-        "token ids that the cache of words keeps at most; 0 keeps none; 2,000,000 if None, which take up to "
-        "24 MB once as many words were seen",
+        "number of token ids that the cache of words keeps at most; 0 keeps none; 2,000,000 if None, for "
+        "which the cache grows to 24 MB at most",
     )
     providers: Sequence[str] | None = option(None, "onnxruntime execution providers; the CPU if None")
 
