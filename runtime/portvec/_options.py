@@ -148,8 +148,8 @@ class ModelOptions(ConversionOptions):
     threads: int | None = option(None, "threads to embed with; one for each core the process may use if None")
     tokenizer: str = option(
         "auto",
-        'tokenizer backend: "compiled" (the vocabulary in the artifact), "tokenizers", an accelerator such as '
-        '"nanotoken" (extra `fast`), or "auto" for the fastest that there is and that gives the token ids that '
+        'tokenizer backend: "compiled" (the artifact\'s vocabulary), "tokenizers", an accelerator such as '
+        '"nanotoken" (extra `fast`), or "auto" for the fastest that there is and that gives the ids that '
         "the artifact recorded",
     )
     tokenizer_cache: int | None = option(

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from portvec._cli.output import set_quiet
 from portvec._tokenization.backends import ACCELERATORS
-from portvec._tokenization.selection import AUTO, LIBRARY
+from portvec._tokenization.selection import AUTO, COMPILED, LIBRARY
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

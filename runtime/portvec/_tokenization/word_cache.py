@@ -9,7 +9,7 @@ import numpy as np
 
 from portvec._tokenization.cutting import CuttingRules
 from portvec._vocabulary.characters import SEPARATOR
-from portvec._vocabulary.token_ids import Ids, TokenIds, merge, offsets_of
+from portvec._vocabulary.token_ids import Ids, TokenIds, gather, merge, offsets_of, regroup
 from portvec._vocabulary.word_table import DEPENDS, LONGEST, WordTable
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Tokenizing fewer bytes than this is faster than looking up their words.
 _MIN_BYTES = 1500
+# The place of the first word that a table did not keep. The next ones are at the numbers below.
+_NOT_KEPT = DEPENDS - 1
 # Tokenizing whole texts is faster if unknown words make up more than this share of the bytes.
 _MAX_UNKNOWN = 0.75
 
@@ -93,40 +95,37 @@ class WordEncoder:
         return text if self._rules.fold is None else text.translate(self._rules.fold)
 
     def _look_up(
-        self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_], *, is_new: bool = False
+        self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_]
     ) -> tuple[TokenIds, npt.NDArray[np.bool_]] | None:
         """Return the ids of the texts that start at `bounds`, and which texts must be tokenized whole.
 
         Those are the texts that `whole` marks, and texts with a word that depends on its neighbours. They get
         no ids here. Return None if all texts should be tokenized whole.
-
-        `is_new` says that the table has just been started.
         """
         starts, lengths = self._rules.cut(joined, bounds)
         table = self._table or self._start_table()
         places = table.find(joined, starts, lengths)
         unknown = np.flatnonzero(places == 0)
+        not_kept = None
         if len(unknown):
             ends = starts[unknown] + lengths[unknown]
             words = [joined[i:j] for i, j in zip(starts[unknown].tolist(), ends.tolist(), strict=True)]
-            distinct = list(dict.fromkeys(words))
-            if sum(map(len, distinct)) > self._max_unknown * len(joined):
+            index = {word: row for row, word in enumerate(dict.fromkeys(words))}
+            if sum(map(len, index)) > self._max_unknown * len(joined):
                 return None
-            tokens, is_alone = self._learner.learn([word.decode() for word in distinct])
-            learnt = table.add(distinct, tokens, is_alone)
+            found, is_alone = self._learner.learn([word.decode() for word in index])
+            learnt = table.add(list(index), found, is_alone)
             if learnt is None:  # The table is full: start another. Other threads keep the one they hold.
-                self._table = None
-                return self._look_up(joined, bounds, whole, is_new=True) if not is_new else None
-            index = dict(zip(distinct, learnt.tolist(), strict=True))
-            places[unknown] = np.fromiter(map(index.__getitem__, words), np.int64, len(words))
+                self._table, not_kept = None, found
+                learnt = np.where(is_alone, _NOT_KEPT - np.arange(len(index)), DEPENDS)
+            places[unknown] = learnt[np.fromiter(map(index.__getitem__, words), np.int64, len(words))]
         first_words = np.searchsorted(starts, bounds)
         dependent = np.flatnonzero(places == DEPENDS)
         if len(dependent):
             whole = whole.copy()
             whole[np.searchsorted(first_words, dependent, side="right") - 1] = True
             places[np.repeat(whole, np.diff(first_words))] = 0
-        tokens = table.gather(places)
-        return TokenIds(tokens.ids, tokens.offsets[first_words]), whole
+        return regroup(_gather(table, places, not_kept), first_words), whole
 
     def _start_table(self) -> WordTable:
         """Replace the table with one that has only the words whose ids are known from the start."""
@@ -134,3 +133,12 @@ class WordEncoder:
         table.add(*self._learner.list_known_words())
         self._table = table
         return table
+
+
+def _gather(table: WordTable, places: Ids, not_kept: TokenIds | None) -> TokenIds:
+    """Return the ids of the words at these places. `not_kept` has those that the table does not have."""
+    if not_kept is None:
+        return table.gather(places)
+    is_missing = places <= _NOT_KEPT
+    missing = gather(not_kept, _NOT_KEPT - places[is_missing])
+    return merge(is_missing, missing, table.gather(places[~is_missing]))
