@@ -30,6 +30,14 @@ def _on_cores(load: Callable[..., Loaded]) -> Callable[..., Loaded]:
     return bound
 
 
+def _portvec(model: str, **options: Any) -> Loaded:
+    from portvec import StaticEmbedder
+
+    embedder = StaticEmbedder.load(model, **options)
+    # The name of its tokenizer is not asked for: that loads the one for many texts.
+    return embedder.encode, {"exact": embedder.manifest.quality is None}
+
+
 def _sentence_transformers(folder: str, threads: int) -> Loaded:
     import torch
     from sentence_transformers import SentenceTransformer
@@ -117,8 +125,8 @@ def _without_fast(load: Callable[..., Loaded]) -> Callable[..., Loaded]:
 _OWN = _contenders()
 
 LOADERS: dict[str, tuple[str, Callable[..., Loaded]]] = {
-    "portvec": ("portvec", _on_cores(_OWN["portvec"][1])),
-    "portvec without fast": ("portvec", _on_cores(_without_fast(_OWN["portvec"][1]))),
+    "portvec": ("portvec", _on_cores(_portvec)),
+    "portvec without fast": ("portvec", _on_cores(_without_fast(_portvec))),
     "model2vec": ("model2vec", _on_cores(_without_threads(_OWN["model2vec"][1]))),
     "laghu": ("laghu", _on_cores(_laghu)),
     "fastembed": ("fastembed", _on_cores(_without_threads(_OWN["fastembed"][1]))),
