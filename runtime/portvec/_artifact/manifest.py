@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 from portvec._artifact import format as fmt
 
 
-@dataclass(frozen=True)
-class FileRecord:
+class FileRecord(NamedTuple):
     """Size in bytes and SHA-256 (hex) of one file of an artifact."""
 
     size: int
     sha256: str
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """The Model2Vec model that an artifact was made from.
 
     Attributes:
@@ -34,8 +32,7 @@ class Source:
     sha256: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Cosine:
+class Cosine(NamedTuple):
     """Cosines between the embeddings of an artifact and those of its source's float32 table.
 
     Attributes:
@@ -49,8 +46,7 @@ class Cosine:
     mean: float
 
 
-@dataclass(frozen=True)
-class Quality:
+class Quality(NamedTuple):
     """What a smaller table costs.
 
     Attributes:
@@ -62,8 +58,7 @@ class Quality:
     paragraphs: Cosine
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """A further graph whose table has another type.
 
     Attributes:
@@ -77,8 +72,7 @@ class Variant:
     quality: Quality | None
 
 
-@dataclass(frozen=True)
-class TokenizerFacts:
+class TokenizerFacts(NamedTuple):
     """What a reader may want to know about tokenizer.json without parsing it.
 
     Attributes:
@@ -90,8 +84,7 @@ class TokenizerFacts:
     not_compiled: str | None = None
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """The classifier or regressor of a pipeline.
 
     Attributes:
@@ -151,6 +144,15 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the manifest as the text of portvec.json."""
-        values = asdict(self)
+        values = {each.name: _to_json(getattr(self, each.name)) for each in fields(self)}
         document = {"format": fmt.FORMAT_NAME, "format_version": values.pop("format_version"), **values}
         return json.dumps(document, indent=2) + "\n"
+
+
+def _to_json(value: Any) -> Any:
+    """Return a value of the manifest with JSON objects for named tuples, which are quicker to define."""
+    if isinstance(value, dict):
+        return {key: _to_json(each) for key, each in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _to_json(value._asdict())
+    return value

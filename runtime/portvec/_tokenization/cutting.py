@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from string import ascii_letters
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,12 +19,14 @@ from portvec._vocabulary.word_table import DEPENDS
 _PUNCTUATION = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _WHITE_SPACE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 # Translation tables: 0 for a space, 1 for other bytes, 2 for punctuation; whether a byte is not white space.
 _KINDS = bytes(2 if code in _PUNCTUATION else code != ord(" ") for code in range(256))
 _IS_VISIBLE = bytes(code not in _WHITE_SPACE for code in range(256))
 
 # A space that follows no white space, of which `_WHITE_SPACE` says what that is.
-_BEFORE_WORD = re.compile(f"(?<=[^{_WHITE_SPACE.decode()}])(?= )")
+_BEFORE_WORD = f"(?<=[^{_WHITE_SPACE.decode()}])(?= )"
 
 # Normalizers that change nothing across a space, unless something beside it becomes a space too.
 _LOCAL_NORMALIZERS = {"Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
@@ -35,8 +36,9 @@ _COLLAPSE_SPACES = {"Regex": " {2,}"}
 ALONE = 0
 
 # Characters that Unicode 17 (property Grapheme_Cluster_Break=Prepend) puts into one grapheme with what
-# follows, even with a space. The normalizer Precompiled maps graphemes as a whole.
-_PREPENDED = re.compile(
+# follows, even with a space. The normalizer Precompiled maps graphemes as a whole. `re` compiles a pattern when
+# it is first used.
+_PREPENDED = (
     "[\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\U000110bd\U000110cd\U000111c2"
     "\U000111c3\U000113d1\U0001193f\U00011941\U00011a3a\U00011a84\U00011a85\U00011a86\U00011a87\U00011a88"
     "\U00011a89\U00011d46\U00011f02]"
@@ -193,7 +195,7 @@ class CutBeforeSpaces(ABC):
 
     def cut_one(self, text: str) -> list[str]:
         """Return the words of one text. The space before a word belongs to it."""
-        return [word for word in _BEFORE_WORD.split(text) if word]
+        return [word for word in re.split(_BEFORE_WORD, text) if word]
 
     def may_depend(self, normalized: str) -> bool:
         """Return whether nothing is left of a word, or white space is at its end."""
@@ -240,23 +242,19 @@ class MetaspaceWords(CutBeforeSpaces):
         self._strips = "Strip" in kinds
         self._collapses = "Replace" in kinds
         self._spaces = (" ", replacement)
-        # A letter that no normalizer changes, to put after a word.
-        self._letter = next((c for c in ascii_letters if self._normalize(c) == c), None)
         # WhitespaceSplit drops the space that would become a mark.
         if len(preparation.pre_tokenizers) > 1 and metaspace["prepend_scheme"] != "always":
             self.mark = None
 
     def judge(self, word: str) -> int:
         """Return what the ids of a word depend on."""
-        if self._maps_graphemes and _PREPENDED.search(word):
+        if self._maps_graphemes and re.search(_PREPENDED, word):
             return DEPENDS
         normalized = self._normalize(word)
         # Metaspace may give a mark to an empty text.
         if not normalized or (self._collapses and normalized.endswith(self._spaces)):
             return DEPENDS
-        if self._strips and (
-            self._letter is None or self._normalize(word + self._letter) != normalized + self._letter
-        ):
+        if self._strips and not self._ends_in_text(word, normalized):
             return DEPENDS
         if word[0] != " ":
             return ALONE
@@ -266,6 +264,11 @@ class MetaspaceWords(CutBeforeSpaces):
         # White space or another mark in it would begin a second word.
         joins = body.split() == [body] and self._spaces[1] not in body
         return len(normalized) if joins else ALONE
+
+    def _ends_in_text(self, word: str, normalized: str) -> bool:
+        """Return whether nothing is stripped from the end of a word: a letter after it changes nothing."""
+        letter = next((c for c in _LETTERS if self._normalize(c) == c), None)
+        return letter is not None and self._normalize(word + letter) == normalized + letter
 
     def may_depend(self, normalized: str) -> bool:
         """Return whether nothing is left of a word, or white space or a mark is at its end."""

@@ -219,6 +219,7 @@ class _ByteLevel:
         self._kinds = kinds
         self._prepends = step["add_prefix_space"]
         self._signs = None if kinds is None else _ByteLevelSigns(kinds)
+        self._pattern = re.compile(_PATTERN)
 
     def split(self, words: Sequence[str]) -> tuple[list[str], Ids]:
         if not words:
@@ -243,7 +244,7 @@ class _ByteLevel:
         if self._signs is None:
             return [_spell(word)]
         signs = word.translate(self._signs)
-        return [_spell(word[match.start() : match.end()]) for match in _PATTERN.finditer(signs)]
+        return [_spell(word[match.start() : match.end()]) for match in self._pattern.finditer(signs)]
 
     def _find_begins(self, codes: npt.NDArray[np.uint32], bounds: Ids) -> npt.NDArray[np.bool_]:
         """Return where the pattern begins a pre-token."""
@@ -298,7 +299,7 @@ class _ByteLevelSigns(_Signs):
 _SHORT = [ord(letter) for letter in "stmd"]
 _LONG = [(ord(first), ord(second)) for first, second in ("ll", "ve", "re")]
 _KEPT = frozenset(map(ord, " 'stmdlver"))
-_PATTERN = re.compile(r"'(?:[stmd]|ll|ve|re)| ?[a-z]+| ?0+| ?[!']+|[ \t]+(?![^ \t])|[ \t]+")
+_PATTERN = r"'(?:[stmd]|ll|ve|re)| ?[a-z]+| ?0+| ?[!']+|[ \t]+(?![^ \t])|[ \t]+"
 
 # The character that stands for each byte: of Latin-1 where that is visible, or from U+0100 on.
 _VISIBLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]

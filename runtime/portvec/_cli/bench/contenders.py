@@ -22,7 +22,7 @@ def load_portvec(model: str, **options: Any) -> Loaded:
     manifest = embedder.manifest
     facts = {
         "tokenizer": embedder.tokenizer,
-        "source": vars(manifest.source),
+        "source": manifest.source._asdict(),
         "exact": manifest.quality is None,  # whether the table has the source's values
         **{name: getattr(manifest, name) for name in ("dtype", "vocabulary_size", "dim", "normalize")},
         "max_length": manifest.max_length,
