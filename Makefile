@@ -44,6 +44,7 @@ docs: setup  ## Build the site in build/site. Warnings are errors.
 
 test-exhaustive: setup  ## Check every kind of model on whole corpora, and print the table of docs/exactness.md.
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/exhaustive.py $(CORPORA)
+	PYTHONPATH=tests/support $(BIN)/python tests/tools/exhaustive.py --tokenizer compiled $(CORPORA)
 
 # The tests that depend on versions, at the lowest that pyproject.toml allows, then the runtime alone at its own.
 LOWEST_TESTS := tests/unit tests/artifact tests/embedding tests/exactness tests/export tests/hub tests/cli

@@ -50,7 +50,7 @@ class Sample:
 
     model: str
     build: Callable[[Path], Path]
-    tokenizers: tuple[str, ...] = ("tokenizers",)
+    tokenizers: tuple[str, ...] = ("compiled", "tokenizers")
     export: dict[str, Any] = field(default_factory=dict)
 
 
@@ -63,13 +63,13 @@ def _case(name: str) -> Callable[[Path], Path]:
     return next(case.build for case in matrix.CASES if case.name == name)
 
 
-_BOTH = ("nanotoken", "tokenizers")
+_ALL = ("compiled", "nanotoken", "tokenizers")
 SAMPLES = {
     **{
-        dtype: Sample("minilm-l6-v2-256", lambda _: BUNDLED, _BOTH, {"dtype": dtype})
+        dtype: Sample("minilm-l6-v2-256", lambda _: BUNDLED, _ALL, {"dtype": dtype})
         for dtype in ("float32", "int8", "int4")
     },
-    "tiny": Sample("small WordPiece", tiny_models.save, _BOTH),
+    "tiny": Sample("small WordPiece", tiny_models.save, _ALL),
     "unigram": Sample("small Unigram", _case("Unigram, XLM-R style, pad id 1")),
     "bpe": Sample("small byte-level BPE", _case("BPE, byte-level, no UNK")),
     "quantized": Sample("small, vocabulary quantized", _case("vocabulary-quantized, int8")),
