@@ -59,7 +59,7 @@ class KnownWords:
         self._uncuttable = (*rules.uncuttable, SEPARATOR)
         # A word that has one in it is not kept, but these may be in no word.
         self._with_space = [part for part in self._uncuttable if " " in part]
-        # What tells the first word of a text from the others: no text that is cut has NUL in it.
+        # What tells the first word of a text from the others. Rules that need it do not cut texts with NUL.
         self._first = "\0" if rules.space else ""
         self._longest = min(_LONGEST_TEXT, _LONGEST_TEXT if max_length is None else max_length) - 1
         self._unk_id = unk_id
@@ -79,7 +79,7 @@ class KnownWords:
 
         Raises whatever `find_ids` raises for a word.
         """
-        if len(text) > self._longest:
+        if len(text) > self._longest or (self._first and self._first in text):
             return None
         if self._with_space and any(part in text for part in self._with_space):
             return None
