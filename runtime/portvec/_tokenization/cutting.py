@@ -1,7 +1,7 @@
 """Where a text may be cut into words so that the concatenated ids of the words are the ids of the text.
 
-Two rules are proven, one class each: `CutAtPunctuation` for BERT's tokenizers, and `CutBeforeSpaces` for
-those of sentencepiece (`MetaspaceWords`) and GPT-2 (`ByteLevelWords`).
+Two rules are proven: `CutAtPunctuation` for BERT's tokenizers, and `CutBeforeSpaces` for those of
+sentencepiece (`MetaspaceWords`) and GPT-2 (`ByteLevelWords`), and those that drop white space (`SpacedWords`).
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ _BEFORE_WORD = f"(?<=[^{_WHITE_SPACE.decode()}])(?= )"
 _LOCAL_NORMALIZERS = {"Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
 _COLLAPSE_SPACES = {"Regex": " {2,}"}
 
+# Pre-tokenizers that drop white space and join nothing across it, and those that may come after one of them.
+_DROP_SPACES = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
+_AFTER_SPACES = _DROP_SPACES | {"Digits", "Punctuation"}
+
 # What the ids of a word depend on: the word only. The alternative is DEPENDS: on its neighbours as well.
 ALONE = 0
 
 # Characters that Unicode 17 (property Grapheme_Cluster_Break=Prepend) puts into one grapheme with what
-# follows, even with a space. The normalizer Precompiled maps graphemes as a whole. `re` compiles a pattern when
-# it is first used.
+# follows, even with a space. The normalizer Precompiled maps graphemes as a whole. `re` compiles a pattern
+# when it is first used.
 _PREPENDED = (
     "[\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\u0d4e\U000110bd\U000110cd\U000111c2"
     "\U000111c3\U000113d1\U0001193f\U00011941\U00011a3a\U00011a84\U00011a85\U00011a86\U00011a87\U00011a88"
@@ -98,10 +102,10 @@ def find_cutting_rules(preparation: Preparation) -> CuttingRules | None:
     if normalizers and any(token["normalized"] for token in preparation.added_tokens):
         return None
     kinds = [part["type"] for part in pre_tokenizers]
-    if kinds == ["BertPreTokenizer"] and [part["type"] for part in normalizers] == ["BertNormalizer"]:
-        if normalizers[0]["clean_text"]:
-            return CutAtPunctuation(preparation)
-    elif kinds == ["ByteLevel"] and pre_tokenizers[0].get("use_regex", True):
+    is_bert = kinds == ["BertPreTokenizer"] and [part["type"] for part in normalizers] == ["BertNormalizer"]
+    if is_bert and normalizers[0]["clean_text"]:
+        return CutAtPunctuation(preparation)
+    if kinds == ["ByteLevel"] and pre_tokenizers[0].get("use_regex", True):
         if normalizers in ([], [{"type": "NFC"}]):
             return ByteLevelWords(preparation)
     elif kinds in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
@@ -114,6 +118,9 @@ def find_cutting_rules(preparation: Preparation) -> CuttingRules | None:
             and all(_keeps_words_apart(part, metaspace["replacement"]) for part in normalizers)
         ):
             return MetaspaceWords(preparation)
+    elif kinds and kinds[0] in _DROP_SPACES and _AFTER_SPACES.issuperset(kinds[1:]):
+        if all(part["type"] == "BertNormalizer" or _keeps_words_apart(part, " ") for part in normalizers):
+            return SpacedWords(preparation)
     return None
 
 
@@ -171,11 +178,11 @@ class CutBeforeSpaces(ABC):
     separator: str | None = None
     space = " "
 
-    def __init__(self, preparation: Preparation, mark: str) -> None:
+    def __init__(self, preparation: Preparation, mark: str | None) -> None:
         self.uncuttable = [*_contents(preparation), "\0"]
         self._normalize = preparation.normalize
         # Joined words could form an added token with a space in it that none of them contains.
-        self.mark: str | None = None if any(" " in part for part in self.uncuttable) else mark
+        self.mark = None if any(" " in part for part in self.uncuttable) else mark
 
     @abstractmethod
     def judge(self, word: str) -> int:
@@ -273,6 +280,22 @@ class MetaspaceWords(CutBeforeSpaces):
     def may_depend(self, normalized: str) -> bool:
         """Return whether nothing is left of a word, or white space or a mark is at its end."""
         return super().may_depend(normalized) or normalized.endswith(self._spaces)
+
+
+class SpacedWords(CutBeforeSpaces):
+    """Words under a pre-tokenizer that drops white space, so that it does not matter what becomes of it."""
+
+    def __init__(self, preparation: Preparation) -> None:
+        super().__init__(preparation, mark=None)
+        self._maps_graphemes = any(part["type"] == "Precompiled" for part in preparation.normalizers)
+
+    def judge(self, word: str) -> int:
+        """Return what the ids of a word depend on."""
+        return DEPENDS if self._maps_graphemes and re.search(_PREPENDED, word) else ALONE
+
+    def may_depend(self, normalized: str) -> bool:
+        """Return False: no normalizer maps by itself what `judge` looks for."""
+        return False
 
 
 def _contents(preparation: Preparation) -> list[str]:
