@@ -1,7 +1,8 @@
 """Where a text may be cut into words so that the concatenated ids of the words are the ids of the text.
 
 Two rules are proven: `CutAtPunctuation` for BERT's tokenizers, and `CutBeforeSpaces` for those of
-sentencepiece (`MetaspaceWords`) and GPT-2 (`ByteLevelWords`), and those that drop white space (`SpacedWords`).
+sentencepiece (`MetaspaceWords`) and GPT-2 (`ByteLevelWords`), and for those that drop white space
+(`SpacedWords`).
 """
 
 from __future__ import annotations
@@ -118,9 +119,13 @@ def find_cutting_rules(preparation: Preparation) -> CuttingRules | None:
             and all(_keeps_words_apart(part, metaspace["replacement"]) for part in normalizers)
         ):
             return MetaspaceWords(preparation)
-    elif kinds and kinds[0] in _DROP_SPACES and _AFTER_SPACES.issuperset(kinds[1:]):
-        if all(part["type"] == "BertNormalizer" or _keeps_words_apart(part, " ") for part in normalizers):
-            return SpacedWords(preparation)
+    elif (
+        kinds
+        and kinds[0] in _DROP_SPACES
+        and _AFTER_SPACES.issuperset(kinds[1:])
+        and all(part["type"] == "BertNormalizer" or _keeps_words_apart(part, " ") for part in normalizers)
+    ):
+        return SpacedWords(preparation)
     return None
 
 
