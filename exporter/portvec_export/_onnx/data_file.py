@@ -85,8 +85,8 @@ def write_data_file(path: Path, tensors: Mapping[str, Tensor]) -> DataFile:
 
 def store_inline(array: Tensor, name: str) -> TensorProto:
     """Return the message of a tensor that holds its numbers itself."""
-    return numpy_helper.from_array(_little_endian(array[:]), name)
+    return numpy_helper.from_array(_little_endian(array if isinstance(array, np.ndarray) else array[:]), name)
 
 
 def _little_endian(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(tensor, dtype=tensor.dtype.newbyteorder("<"))
+    return np.asarray(tensor, dtype=tensor.dtype.newbyteorder("<"), order="C")

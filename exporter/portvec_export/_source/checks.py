@@ -57,10 +57,10 @@ def check_model(model: StaticModel, tensors: Path, tokenizer: Path) -> None:
         )
 
 
-def check_tokenizer(tokenizer: Tokenizer, path: Path) -> int:
+def check_tokenizer(tokenizer: Tokenizer, path: Path) -> dict[str, int]:
     """Check that each token has an id of its own, and that every text can be tokenized.
 
-    Returns the number of tokens.
+    Returns the id of each token.
 
     model2vec copies the tokenizer by way of maps from ids to tokens, in which one of two tokens with the same
     id is lost, and not the same one in every process. `tokenizers` numbers added tokens itself, so in a
@@ -88,7 +88,7 @@ def check_tokenizer(tokenizer: Tokenizer, path: Path) -> int:
         )
     ):
         tokenizer.encode(_RARE, add_special_tokens=False)
-    return len(vocabulary)
+    return vocabulary
 
 
 def _check_rows(model: StaticModel, tensors: Path) -> None:

@@ -33,17 +33,17 @@ class CopiedTokenizer:
     The copy takes its place: half a million tokens take 280 MB, and would be in memory twice.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer: Tokenizer | None = tokenizer
+    def __init__(self, tokenizer: Tokenizer, vocabulary: dict[str, int]) -> None:
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary
 
     def get_vocab(self) -> dict[str, int]:
         """Return the id of each token, before the copy is made."""
-        assert self._tokenizer is not None
-        return self._tokenizer.get_vocab()
+        return self._vocabulary
 
     def __deepcopy__(self, memo: object) -> Tokenizer:
         content = pickle.dumps(self._tokenizer)
-        self._tokenizer = None
+        del self._tokenizer, self._vocabulary
         copied: Tokenizer = pickle.loads(content)
         return copied
 
@@ -90,15 +90,15 @@ def read_files(folder: Path, layout: Layout) -> SourceFiles:
     _check_config(config, folder / layout.config)
     tokenizer_json = _read(folder / layout.tokenizer)
     tokenizer = _build_tokenizer(tokenizer_json, folder / layout.tokenizer)
-    tokens = check_tokenizer(tokenizer, folder / layout.tokenizer)
+    vocabulary = check_tokenizer(tokenizer, folder / layout.tokenizer)
     tensors = _read_tensors(folder / layout.embeddings, layout.tensor)
-    rows = len(tensors["table"])
+    rows, tokens = len(tensors["table"]), len(vocabulary)
     if tensors["mapping"] is None and rows != tokens:
         raise SourceError(
             f"{Path(layout.tokenizer).name} has {tokens} tokens, but {folder / layout.embeddings} has {rows} "
             "rows; the two files belong to different models"
         )
-    return SourceFiles(config, CopiedTokenizer(tokenizer), tokenizer_json, **tensors)
+    return SourceFiles(config, CopiedTokenizer(tokenizer, vocabulary), tokenizer_json, **tensors)
 
 
 def _check_config(config: dict[str, Any], path: Path) -> None:
