@@ -13,7 +13,7 @@ from portvec._artifact.dtypes import DTYPES
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec.errors import ExportError
 from portvec_export._onnx.builder import Graph
-from portvec_export._source.rows import Rows, same_rows, upcast
+from portvec_export._source.rows import Rows, convert, same_rows
 from portvec_export._source.vectors import TokenVectors
 from portvec_export._table.int4 import Int4FloatTable, Int4Table
 from portvec_export._table.int8 import Int8Table
@@ -212,13 +212,13 @@ def test_float16_refuses_what_it_cannot_hold() -> None:
 
 def test_rows_compare_by_value() -> None:
     halves = VALUES.astype(np.float16)
-    assert same_rows(upcast(halves), halves.astype(np.float32))
+    assert same_rows(convert(halves, np.float32), halves.astype(np.float32))
     assert not same_rows(VALUES, VALUES[:-1])
     changed = VALUES.copy()
     changed[-1, -1] += 1
     assert not same_rows(VALUES, changed)
-    assert isinstance(upcast(halves), Rows)
-    assert upcast(VALUES) is VALUES
+    assert isinstance(convert(halves, np.float32), Rows)
+    assert convert(VALUES, np.float32) is VALUES
 
 
 def test_int4_codes_stay_within_four_bits() -> None:

@@ -22,6 +22,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from portvec._artifact import format as fmt
+from portvec_export._onnx.data_file import Tensor, store_inline
 from portvec_export._onnx.operators import Operand, Operators, Value, tensor_type
 
 # The newest versions that the oldest consumer in use reads: Transformers.js 2 reads IR 8. Opset 14 needs
@@ -31,7 +32,7 @@ OPSET = 14
 
 Axes: TypeAlias = Sequence[str | int]
 # Makes the protobuf message of a stored tensor, which holds the numbers or says where they are.
-Store: TypeAlias = Callable[[npt.NDArray[Any], str], TensorProto]
+Store: TypeAlias = Callable[[Tensor, str], TensorProto]
 
 
 class _Port(NamedTuple):
@@ -54,7 +55,7 @@ class _Node(NamedTuple):
 class _Stored:
     """The tensors that a model stores, for a graph and the bodies in it."""
 
-    tensors: dict[str, tuple[Value, npt.NDArray[Any]]] = field(default_factory=dict)
+    tensors: dict[str, tuple[Value, Tensor]] = field(default_factory=dict)
     defaults: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     constants: dict[tuple[str, tuple[int, ...], bytes], tuple[Value, npt.NDArray[Any]]] = field(
         default_factory=dict
@@ -94,7 +95,7 @@ class Graph(Operators):
             raise ValueError(f"output {name}: the value has another name; pass it through identity()")
         self._outputs.append(_Port(name, value, dtype, axes))
 
-    def tensor(self, name: str, array: npt.NDArray[Any]) -> Value:
+    def tensor(self, name: str, array: Tensor) -> Value:
         """Store a tensor under a name of its own, and return it. The same name gives the same tensor.
 
         Raises:
@@ -106,7 +107,7 @@ class Graph(Operators):
         return value
 
     @property
-    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+    def tensors(self) -> dict[str, Tensor]:
         """The arrays given to `tensor`, by name, in that order."""
         return {name: array for name, (_, array) in self._stored.tensors.items()}
 
@@ -152,7 +153,7 @@ class Graph(Operators):
 
     # The model
 
-    def to_model(self, store: Store = numpy_helper.from_array) -> onnx.ModelProto:
+    def to_model(self, store: Store = store_inline) -> onnx.ModelProto:
         """Return the model. `store` makes the message of each tensor given to `tensor`."""
         stored = self._stored
         names = {value: name for name, (value, _) in stored.tensors.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,27 @@ from onnx import TensorProto, helper, numpy_helper
 # Tensors smaller than that are read, so they need no such offset.
 _MAP_ALIGNMENT = 1 << 16
 _ALIGNMENT = 1 << 6
+# Bytes that are read and written at a time.
+_BLOCK = 1 << 22
+
+
+class Tensor(Protocol):
+    """A tensor to be stored: an array, or what reads its rows when they are written."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Element type."""
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+
+    def __getitem__(self, index: slice, /) -> npt.NDArray[Any]:
+        """Return a part along the first axis."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +54,7 @@ class DataFile:
         """Return the same file as a graph in another folder names it."""
         return DataFile(name, self.offsets)
 
-    def store(self, array: npt.NDArray[Any], name: str) -> TensorProto:
+    def store(self, array: Tensor, name: str) -> TensorProto:
         """Return the message of a tensor whose numbers are in this file."""
         proto = TensorProto(
             name=name,
@@ -47,7 +68,7 @@ class DataFile:
         return proto
 
 
-def write_data_file(path: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> DataFile:
+def write_data_file(path: Path, tensors: Mapping[str, Tensor]) -> DataFile:
     """Write tensors, little-endian, in the given order."""
     offsets = {}
     with path.open("wb") as file:
@@ -55,14 +76,17 @@ def write_data_file(path: Path, tensors: Mapping[str, npt.NDArray[Any]]) -> Data
             alignment = _MAP_ALIGNMENT if tensor.nbytes >= _MAP_ALIGNMENT else _ALIGNMENT
             file.write(bytes(-file.tell() % alignment))
             offsets[name] = file.tell()
-            file.write(_little_endian(tensor).data)
+            count = tensor.shape[0]
+            step = max(1, _BLOCK * count // max(tensor.nbytes, 1))
+            for start in range(0, count, step):
+                file.write(_little_endian(tensor[start : start + step]).data)
     return DataFile(path.name, offsets)
 
 
-def store_inline(array: npt.NDArray[Any], name: str) -> TensorProto:
+def store_inline(array: Tensor, name: str) -> TensorProto:
     """Return the message of a tensor that holds its numbers itself."""
-    return numpy_helper.from_array(_little_endian(array), name)
+    return numpy_helper.from_array(_little_endian(array if isinstance(array, np.ndarray) else array[:]), name)
 
 
 def _little_endian(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(tensor, dtype=tensor.dtype.newbyteorder("<"))
+    return np.asarray(tensor, dtype=tensor.dtype.newbyteorder("<"), order="C")

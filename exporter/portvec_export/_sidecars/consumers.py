@@ -28,14 +28,15 @@ def write_consumer_files(
 
     `graphs` are the paths of all graphs in the folder.
     """
-    unk, pad = _unk_token(source), _pad_token(source)
+    tokenizer_json = source.read_tokenizer_json()
+    unk, pad = _unk_token(source), _pad_token(source, tokenizer_json)
     # Consumers let the post-processor add an UNK at either end, which the graph masks. That helps those that
     # drop the first and last token, and those that fail on a text without any token.
     limit = source.rules.max_length
     length = _UNLIMITED if limit is None else limit + (0 if unk is None else 2)
     special_tokens = {"pad_token": pad.text, **({} if unk is None else {"unk_token": unk.text})}
 
-    tokenizer = _tokenizer(source.tokenizer_json, unk, pad, None if not limit else length)
+    tokenizer = _tokenizer(tokenizer_json, unk, pad, None if not limit else length)
     compact = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
     (folder / fmt.TOKENIZER).write_text(compact, encoding="utf-8")
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(length, special_tokens))
@@ -135,9 +136,9 @@ def _template(unk: _Token) -> dict[str, Any]:
     }
 
 
-def _pad_token(source: SourceModel) -> _Token:
+def _pad_token(source: SourceModel, tokenizer_json: dict[str, Any]) -> _Token:
     """Return a padding token. Any will do, as the graph masks it."""
-    if stored := source.tokenizer_json.get("padding"):
+    if stored := tokenizer_json.get("padding"):
         return _Token(stored["pad_token"], stored["pad_id"])
     for name in ("[PAD]", "<pad>"):
         token_id = source.original.tokenizer.token_to_id(name)

@@ -57,8 +57,10 @@ def check_model(model: StaticModel, tensors: Path, tokenizer: Path) -> None:
         )
 
 
-def check_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
+def check_tokenizer(tokenizer: Tokenizer, path: Path) -> dict[str, int]:
     """Check that each token has an id of its own, and that every text can be tokenized.
+
+    Returns the id of each token.
 
     model2vec copies the tokenizer by way of maps from ids to tokens, in which one of two tokens with the same
     id is lost, and not the same one in every process. `tokenizers` numbers added tokens itself, so in a
@@ -67,15 +69,17 @@ def check_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     Raises:
         SourceError: two tokens have the same id, there is none, or unknown characters are an error.
     """
-    tokens: dict[int, str] = {}
-    for token, token_id in tokenizer.get_vocab().items():
-        other = tokens.setdefault(token_id, token)
-        if other != token:
-            raise SourceError(
-                f"{path}: the tokens {min(token, other)!r} and {max(token, other)!r} have the same id "
-                f"{token_id}; give each its own"
-            )
-    if not tokens:
+    vocabulary = tokenizer.get_vocab()
+    if len(set(vocabulary.values())) < len(vocabulary):
+        tokens: dict[int, str] = {}
+        for token, token_id in vocabulary.items():
+            other = tokens.setdefault(token_id, token)
+            if other != token:
+                raise SourceError(
+                    f"{path}: the tokens {min(token, other)!r} and {max(token, other)!r} have the same id "
+                    f"{token_id}; give each its own"
+                )
+    if not vocabulary:
         raise SourceError(f"{path}: the vocabulary is empty; is it a Model2Vec model?")
     with failures_become(
         lambda why: SourceError(
@@ -84,6 +88,7 @@ def check_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
         )
     ):
         tokenizer.encode(_RARE, add_special_tokens=False)
+    return vocabulary
 
 
 def _check_rows(model: StaticModel, tensors: Path) -> None:

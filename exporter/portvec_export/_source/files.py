@@ -5,7 +5,9 @@ model2vec's own loader is not used: its imports take longer than the rest of an 
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,30 @@ from portvec._artifact.layouts import Layout
 from portvec._failures import failures_become
 from portvec.errors import SourceError
 from portvec_export._source.checks import check_tokenizer
+from portvec_export._source.rows import RowReader, rows_of_file
 
 _AGAIN = "fetch the model again, as a download may have been cut short"
+
+
+class CopiedTokenizer:
+    """A tokenizer that model2vec can copy once, as it does with those it is given.
+
+    The copy takes its place: half a million tokens take 280 MB, and would be in memory twice.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, vocabulary: dict[str, int]) -> None:
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return the id of each token, before the copy is made."""
+        return self._vocabulary
+
+    def __deepcopy__(self, memo: object) -> Tokenizer:
+        content = pickle.dumps(self._tokenizer)
+        del self._tokenizer, self._vocabulary
+        copied: Tokenizer = pickle.loads(content)
+        return copied
 
 
 @dataclass(frozen=True)
@@ -31,16 +55,16 @@ class SourceFiles:
     Attributes:
         config: config.json.
         tokenizer: the tokenizer that tokenizer.json describes.
-        tokenizer_json: tokenizer.json, parsed.
-        table: (rows, dim) of any type.
+        tokenizer_json: tokenizer.json.
+        table: (rows, dim) of any type, which stay in the file.
         weights: (V,) factor of each token id, or None.
         mapping: (V,) row of each token id, or None.
     """
 
     config: dict[str, Any]
-    tokenizer: Tokenizer
-    tokenizer_json: dict[str, Any]
-    table: npt.NDArray[Any]
+    tokenizer: CopiedTokenizer
+    tokenizer_json: bytes
+    table: RowReader
     weights: npt.NDArray[Any] | None
     mapping: npt.NDArray[Any] | None
 
@@ -62,20 +86,19 @@ def read_files(folder: Path, layout: Layout) -> SourceFiles:
     Raises:
         SourceError: names the file, what was expected of it and what was found.
     """
-    config = _parse_object(_read_text(folder / layout.config), folder / layout.config)
+    config = parse_object(_read(folder / layout.config), folder / layout.config)
     _check_config(config, folder / layout.config)
-    tokenizer_text = _read_text(folder / layout.tokenizer)
-    tokenizer_json = _parse_object(tokenizer_text, folder / layout.tokenizer)
-    tokenizer = _build_tokenizer(tokenizer_text, folder / layout.tokenizer)
-    check_tokenizer(tokenizer, folder / layout.tokenizer)
+    tokenizer_json = _read(folder / layout.tokenizer)
+    tokenizer = _build_tokenizer(tokenizer_json, folder / layout.tokenizer)
+    vocabulary = check_tokenizer(tokenizer, folder / layout.tokenizer)
     tensors = _read_tensors(folder / layout.embeddings, layout.tensor)
-    rows, tokens = len(tensors["table"]), len(tokenizer.get_vocab())
+    rows, tokens = len(tensors["table"]), len(vocabulary)
     if tensors["mapping"] is None and rows != tokens:
         raise SourceError(
             f"{Path(layout.tokenizer).name} has {tokens} tokens, but {folder / layout.embeddings} has {rows} "
             "rows; the two files belong to different models"
         )
-    return SourceFiles(config, tokenizer, tokenizer_json, **tensors)
+    return SourceFiles(config, CopiedTokenizer(tokenizer, vocabulary), tokenizer_json, **tensors)
 
 
 def _check_config(config: dict[str, Any], path: Path) -> None:
@@ -105,8 +128,11 @@ def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
     try:
         with safe_open(path, framework="numpy") as file:
             names = set(file.keys())
-            wanted = {"table": expected, "weights": "weights", "mapping": "mapping"}
-            tensors = {key: file.get_tensor(name) if name in names else None for key, name in wanted.items()}
+            tensors: dict[str, Any] = {
+                name: file.get_tensor(name) if name in names else None for name in ("weights", "mapping")
+            }
+            if expected in names:
+                return {"table": _read_table(path, expected, file.get_slice(expected)), **tensors}
     except MemoryError as error:
         raise SourceError(
             f"{path}: {size:,} bytes, which do not fit in memory; export on a larger machine"
@@ -115,14 +141,6 @@ def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
         raise SourceError(f"{path}: not a complete safetensors file ({error}); {_AGAIN}") from error
     except (TypeError, AttributeError, KeyError) as error:  # a type that numpy lacks, such as bfloat16
         raise SourceError(f"{path}: tensors of a type that numpy cannot read ({error})") from error
-    table = tensors["table"]
-    if table is not None:
-        if table.ndim != 2 or 0 in table.shape:
-            raise SourceError(
-                f"{path}: the embeddings have shape {table.shape}, expected (rows, dimensions); is it a "
-                "Model2Vec model?"
-            )
-        return tensors
     has = ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
     if any(".layer." in name or ".layers." in name or ".h.0." in name for name in names):
         raise SourceError(
@@ -134,6 +152,21 @@ def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
     )
 
 
+def _read_table(path: Path, name: str, tensor: Any) -> RowReader:
+    """Return the rows of a tensor, which `safe_open` has found to be inside the file."""
+    shape = tuple(tensor.get_shape())
+    if len(shape) != 2 or 0 in shape:
+        raise SourceError(
+            f"{path}: the embeddings have shape {shape}, expected (rows, dimensions); is it a "
+            "Model2Vec model?"
+        )
+    dtype = tensor[:0].dtype
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    return rows_of_file(path, 8 + length + header[name]["data_offsets"][0], shape, dtype)
+
+
 def _total_memory() -> int | None:
     """Return this machine's memory in bytes; None if the system does not say."""
     try:
@@ -142,27 +175,32 @@ def _total_memory() -> int | None:
         return None
 
 
-def _build_tokenizer(text: str, path: Path) -> Tokenizer:
-    with failures_become(
-        lambda why: SourceError(f"{path}: not a tokenizer that can be loaded ({why}); {_AGAIN}")
-    ):
-        return Tokenizer.from_str(text)
+def _build_tokenizer(content: bytes, path: Path) -> Tokenizer:
+    def describe(why: str) -> SourceError:
+        parse_object(content, path)  # says what is wrong if that is no JSON
+        return SourceError(f"{path}: not a tokenizer that can be loaded ({why}); {_AGAIN}")
+
+    with failures_become(describe):
+        return Tokenizer.from_buffer(content)
 
 
-def _read_text(path: Path) -> str:
+def _read(path: Path) -> bytes:
     try:
-        return read_file(path).decode()
+        return read_file(path)
     except OSError as error:
         raise SourceError(
             f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
         ) from error
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
 
 
-def _parse_object(text: str, path: Path) -> dict[str, Any]:
+def parse_object(content: bytes, path: Path) -> dict[str, Any]:
+    """Return the JSON object in a model's file.
+
+    Raises:
+        SourceError: it is something else.
+    """
     try:
-        value = parse_json(text)
+        value = parse_json(content)
     except ValueError as error:
         raise SourceError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
     if not isinstance(value, dict):

@@ -110,7 +110,7 @@ def _check_conversion(model: StaticModel, vectors: TokenVectors, tensors: Path) 
     if np.float64 not in (model.embedding.dtype, weights.dtype if weights is not None else None):
         return
     for part in chunks(len(vectors.rows)):
-        rows: Norms = model.embedding[part, : vectors.dim].astype(np.float64)
+        rows: Norms = model.embedding[part][:, : vectors.dim].astype(np.float64)
         if weights is not None and vectors.weights is None:
             rows = rows * weights[part, None]
         lost = np.abs(vectors.rows[part] - rows).max(axis=1)

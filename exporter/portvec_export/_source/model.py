@@ -6,7 +6,7 @@ import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy.typing as npt
 from model2vec import StaticModel
@@ -19,7 +19,7 @@ from portvec.errors import OptionError, SourceError
 from portvec_export._options import ExportOptions
 from portvec_export._source.card import read_front_matter
 from portvec_export._source.checks import check_model
-from portvec_export._source.files import SourceFiles, read_files
+from portvec_export._source.files import SourceFiles, parse_object, read_files
 from portvec_export._source.head import HeadLayers, load_head
 from portvec_export._source.location import find_model
 from portvec_export._source.magnitudes import check_head, check_vectors, needs_means
@@ -41,7 +41,7 @@ class SourceModel:
         original: model2vec's model with the source's own vectors, cut to the exported dimensions.
         rules: how texts are truncated, and whether their mean is normalized.
         head: the head of a pipeline; None for an embedding model.
-        tokenizer_json: tokenizer.json, parsed.
+        tokenizer_json: tokenizer.json.
         tokenizer_path: where that is.
         origin: where it came from, for the manifest.
         front_matter: the part of its card's front matter that holds for the artifact too.
@@ -52,11 +52,19 @@ class SourceModel:
     original: StaticModel
     rules: Rules
     head: HeadLayers | None
-    tokenizer_json: dict[str, Any]
+    tokenizer_json: bytes
     tokenizer_path: Path
     origin: Source
     front_matter: dict[str, Any]
     is_clustered: bool
+
+    def read_tokenizer_json(self) -> dict[str, Any]:
+        """Return tokenizer.json, parsed, which takes several times its size in memory.
+
+        Raises:
+            SourceError: it is not JSON.
+        """
+        return parse_object(self.tokenizer_json, self.tokenizer_path)
 
     def reference(self, rows: RowReader) -> StaticModel:
         """Return model2vec's model with these rows in place of those to export."""
@@ -122,8 +130,8 @@ def _static_model(files: SourceFiles, options: ExportOptions) -> StaticModel:
     """Return the stored model under the rules that the options ask for."""
     normalize, max_length = options.normalize, options.max_length
     return StaticModel(
-        files.table,
-        files.tokenizer,
+        cast(Any, files.table),  # model2vec only indexes it by rows
+        cast(Any, files.tokenizer),
         config=files.config,
         normalize=files.normalize if normalize is None else normalize,
         weights=files.weights,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from portvec.errors import SourceError
 
 # Rows handled at a time: with 256 dimensions 4 MiB of float32.
 _CHUNK = 4096
@@ -23,6 +26,10 @@ class RowReader(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """Element type of what indexing returns."""
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all rows."""
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: Any, /) -> Any: ...
@@ -34,6 +41,7 @@ class Rows:
     Attributes:
         shape: (rows, dim).
         dtype: element type of what indexing returns.
+        nbytes: the bytes of all rows.
     """
 
     def __init__(
@@ -41,6 +49,7 @@ class Rows:
     ) -> None:
         self.shape: tuple[int, ...] = shape
         self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.nbytes = shape[0] * shape[1] * self.dtype.itemsize
         self._read = read
 
     def __len__(self) -> int:
@@ -51,16 +60,55 @@ class Rows:
         return self._read(index)
 
 
-def upcast(table: npt.NDArray[Any]) -> RowReader:
-    """Return a table in float32: itself if that is its type, else rows that are converted when read."""
-    if table.dtype == np.float32:
-        return table
+def rows_of_file(path: Path, offset: int, shape: tuple[int, int], dtype: npt.DTypeLike) -> Rows:
+    """Return the rows of a table that stays in its file.
 
-    def read(index: Any) -> npt.NDArray[np.float32]:
-        with np.errstate(over="ignore"):  # `check_vectors` refuses what is beyond float32
-            return np.asarray(table[index].astype(np.float32))
+    The pages of a mapping that were read count as memory of the process, so each read has a mapping of its
+    own, which lasts as long as the rows.
 
-    return Rows(table.shape, np.float32, read)
+    Raises:
+        SourceError: at a read, if the file is not the one that it was.
+    """
+    stamp = _stamp(path)
+
+    def read(index: Any) -> npt.NDArray[Any]:
+        table = np.asarray(np.memmap(path, dtype, "r", offset, shape))
+        if _stamp(path) != stamp:
+            raise SourceError(f"{path}: was changed while it was read; export again")
+        return np.asarray(table[index])
+
+    return Rows(shape, dtype, read)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def convert(rows: RowReader, dtype: npt.DTypeLike, dim: int | None = None) -> RowReader:
+    """Return the first `dim` dimensions of rows, or all if None, in another type: converted when read.
+
+    Values beyond the type become infinite.
+    """
+    if rows.dtype == dtype and dim in (None, rows.shape[1]):
+        return rows
+
+    def read(index: Any) -> npt.NDArray[Any]:
+        with np.errstate(over="ignore"):
+            return np.asarray(rows[index][..., :dim].astype(dtype, copy=False))
+
+    return Rows((len(rows), dim or rows.shape[1]), dtype, read)
+
+
+def with_zero_row(rows: RowReader) -> Rows:
+    """Return rows, to be read by slices, with a row of zeros after them."""
+
+    def read(index: slice) -> npt.NDArray[Any]:
+        found = rows[index]
+        zeros = np.zeros((len(range(len(rows) + 1)[index]) - len(found), rows.shape[1]), rows.dtype)
+        return np.concatenate([found, zeros]) if len(zeros) else np.asarray(found)
+
+    return Rows((len(rows) + 1, rows.shape[1]), rows.dtype, read)
 
 
 def chunks(count: int) -> Iterator[slice]:
@@ -71,4 +119,6 @@ def chunks(count: int) -> Iterator[slice]:
 
 def same_rows(a: RowReader, b: RowReader) -> bool:
     """Return whether two tables have the same values."""
+    if a is b:
+        return True
     return a.shape == b.shape and all(np.array_equal(a[part], b[part]) for part in chunks(len(a)))

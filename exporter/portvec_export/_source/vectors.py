@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from model2vec import StaticModel
 
-from portvec_export._source.rows import RowReader, chunks, upcast
+from portvec_export._source.rows import RowReader, Rows, chunks, convert
 
 Norms: TypeAlias = npt.NDArray[np.float64]
 
@@ -52,16 +52,24 @@ class TokenVectors:
 
 def vectors_of(model: StaticModel, dim: int | None = None) -> TokenVectors:
     """Return a model's vectors in float32: their first `dim` dimensions, or all if None."""
-    rows, weights = upcast(model.embedding[:, :dim]), model.weights
+    rows, weights = convert(model.embedding, np.float32, dim), model.weights
     mapping = None if model.token_mapping is None else model.token_mapping.astype(np.int64, copy=False)
     if weights is not None and mapping is None:
-        # Each id has a row of its own, of which the weight can be a part.
-        with np.errstate(over="ignore"):  # `check_vectors` refuses what is beyond float32
-            return TokenVectors((rows[:] * weights[:, None]).astype(np.float32))
-    with np.errstate(over="ignore"):
+        return TokenVectors(_weighted(rows, weights))
+    with np.errstate(over="ignore"):  # `check_vectors` refuses what is beyond float32
         return TokenVectors(
             rows, mapping, None if weights is None else weights.astype(np.float32, copy=False)
         )
+
+
+def _weighted(rows: RowReader, weights: npt.NDArray[Any]) -> RowReader:
+    """Return the rows of ids that have one each, times the weights of the ids."""
+
+    def read(index: Any) -> npt.NDArray[np.float32]:
+        with np.errstate(over="ignore"):
+            return np.asarray((rows[index] * weights[index][..., None]).astype(np.float32))
+
+    return Rows((len(rows), rows.shape[1]), np.float32, read)
 
 
 def with_vectors(model: StaticModel, vectors: TokenVectors) -> StaticModel:

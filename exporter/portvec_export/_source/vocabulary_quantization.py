@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from importlib.util import find_spec
 from typing import Any
 
@@ -37,6 +38,8 @@ def cluster_vocabulary(model: StaticModel, size: int, where: str) -> StaticModel
         )
     if find_spec("sklearn") is None:
         raise MissingExtraError(f"vocabulary_size=... needs scikit-learn; {install('vocabulary')}")
+    model = copy.copy(model)
+    model.embedding = np.array(model.embedding[:])
     if model.weights is None and model.embedding.dtype == np.float16:
         norms = _norms(model)
         if not (np.isfinite(norms) & (norms > 0)).all():

@@ -8,7 +8,7 @@ import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec.errors import ExportError
-from portvec_export._source.rows import chunks, upcast
+from portvec_export._source.rows import chunks, convert, with_zero_row
 from portvec_export._source.vectors import TokenVectors
 from portvec_export._table.upcast import UpcastTable
 from portvec_export._table.vocabulary import Vocabulary
@@ -39,15 +39,11 @@ class Float16Codec:
 
 
 def _encode(vectors: TokenVectors, dtype: type[np.floating[Any]]) -> UpcastTable:
-    count = len(vectors.rows)
-    stored = np.empty((count + 1, vectors.dim), dtype=dtype)
-    stored[-1] = 0
-    for part in chunks(count):
-        with np.errstate(over="ignore"):
-            stored[part] = vectors.rows[part]
+    stored = convert(vectors.rows, dtype)
+    for part in chunks(len(stored)):
         if not np.isfinite(stored[part]).all():
             raise ExportError(
                 f"the table has values beyond {dtype.__name__} (up to {np.finfo(dtype).max:.4g}); "
                 "choose dtype='float32'"
             )
-    return UpcastTable(stored, Vocabulary.of(vectors), upcast(stored[:-1]))
+    return UpcastTable(with_zero_row(stored), Vocabulary.of(vectors), convert(stored, np.float32))

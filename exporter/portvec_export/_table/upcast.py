@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from portvec._artifact import format as fmt
 from portvec_export._onnx.builder import Graph
@@ -26,7 +24,7 @@ class UpcastTable:
         dequantized: float32 (rows, dim).
     """
 
-    vectors: npt.NDArray[Any]
+    vectors: RowReader
     vocabulary: Vocabulary
     dequantized: RowReader
 

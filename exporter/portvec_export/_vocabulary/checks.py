@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice, pairwise
+from itertools import compress, islice, pairwise
 
 import numpy as np
 
 from portvec._tokenization.skeleton import Skeleton
-from portvec._vocabulary.characters import CharacterMap
+from portvec._vocabulary.characters import ASK, CharacterMap, CharacterTable, decode
 from portvec._vocabulary.file import VocabularyFile
 from portvec._vocabulary.pre_tokens import open_pre_tokenizer
 from portvec._vocabulary.token_ids import offsets_of
@@ -20,19 +20,16 @@ _CHARACTERS = 16  # of a word
 
 def list_hard_words(file: VocabularyFile) -> Iterator[str]:
     """Yield words that together have every character that the map of a vocabulary does not ask about."""
-    characters = CharacterMap(file)
-    mapped = _select(list(list_assigned()), characters, is_asked=False)
-    runs = ["".join(mapped[start : start + _CHARACTERS]) for start in range(0, len(mapped), _CHARACTERS)]
+    table = CharacterTable(file.array("map_pages", "int32"), file.array("map_entries", "int32"))
+    assigned = "".join(list_assigned())
+    is_mapped = table.find(decode(assigned)) != ASK
+    mapped = "".join(compress(assigned, is_mapped.tolist()))
+    runs = [mapped[start : start + _CHARACTERS] for start in range(0, len(mapped), _CHARACTERS)]
     yield from runs
     # Spaces beside each other may have to be asked about.
-    for run in _select(runs, characters, is_asked=True):
-        yield "a".join(["", *run, ""])
-
-
-def _select(words: list[str], characters: CharacterMap, *, is_asked: bool) -> list[str]:
-    """Return the words that must be asked about, or those that need not."""
-    _, asked = characters.normalize(words)
-    return [words[row] for row in np.flatnonzero(asked == is_asked).tolist()]
+    _, asked = CharacterMap(file).normalize(runs)
+    for row in np.flatnonzero(asked).tolist():
+        yield "a".join(["", *runs[row], ""])
 
 
 def find_difference(file: VocabularyFile, words: Iterable[str]) -> str | None:
