@@ -116,25 +116,25 @@ class _Own(NamedTuple):
 
 def _open_compiled(artifact: Artifact, parallel: bool, cache: int | None) -> _Own:
     path = artifact.path(fmt.VOCABULARY)
+    manifest = artifact.manifest
+    limits = [limit for limit in (manifest.max_length, manifest.max_characters) if limit is not None]
     file = read_vocabulary(artifact.read(fmt.VOCABULARY), str(path))
     with failures_become(
         lambda why: ArtifactError(f"{path}: cannot be used ({why}); export the model again")
     ):
         learner = CompiledLearner(file, parallel=parallel)
-    # To search for a new word costs little more than to look up a known one, so every word is cut out.
-    encoder = WordEncoder(
-        COMPILED, learner, learner.rules, min_bytes=0, max_unknown=2.0, make_table=_table_maker(cache)
-    )
-    manifest = artifact.manifest
-    limits = [limit for limit in (manifest.max_length, manifest.max_characters) if limit is not None]
-    words = KnownWords(
-        learner,
-        learner.rules,
-        max_length=min(limits, default=None),
-        unk_id=manifest.unk_id,
-        vocabulary_size=manifest.vocabulary_size,
-        most_ids=MOST_IDS if cache is None else min(cache, MOST_IDS),
-    )
+        # To search for a new word costs little more than to look up a known one, so every word is cut out.
+        encoder = WordEncoder(
+            COMPILED, learner, learner.rules, min_bytes=0, max_unknown=2.0, make_table=_table_maker(cache)
+        )
+        words = KnownWords(
+            learner,
+            learner.rules,
+            max_length=min(limits, default=None),
+            unk_id=manifest.unk_id,
+            vocabulary_size=manifest.vocabulary_size,
+            most_ids=MOST_IDS if cache is None else min(cache, MOST_IDS),
+        )
     return _Own(encoder, lambda: encoder, words, fmt.VOCABULARY)
 
 
