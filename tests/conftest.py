@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from command_line import RunPortvec, in_process_runner, process_runner
+from damage import leave_to_tokenizers
 from hub_server import LocalHub
 from project import BUNDLED, FUZZ, PREBUILT
 from shared import make_once
@@ -83,6 +84,12 @@ def tiny_model(tmp_path: Path) -> Path:
 def tiny(_tiny_artifact: Path, tmp_path: Path) -> Path:
     """An artifact of a small model, free to damage."""
     return Path(shutil.copytree(_tiny_artifact, tmp_path / "tiny-artifact"))
+
+
+@pytest.fixture
+def uncompiled(tiny: Path) -> Path:
+    """The same without its compiled vocabulary, so that `tokenizers` reads tokenizer.json."""
+    return leave_to_tokenizers(tiny)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 import matrix
 import tiny_models
 from command_line import RunPortvec
-from damage import replace_file
+from damage import leave_to_tokenizers, replace_file
 from damaged_tokenizers import damaged
 from folders import contents
 from portvec import StaticEmbedder
@@ -81,7 +81,7 @@ def bpe_model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bpe(bpe_model: Path, tmp_path: Path) -> Path:
-    return export_model(bpe_model, tmp_path / "artifact")
+    return leave_to_tokenizers(export_model(bpe_model, tmp_path / "artifact"))
 
 
 @pytest.mark.parametrize("function", AT_LOAD)
@@ -132,7 +132,7 @@ def test_a_source_is_refused(
 
 def test_errors_that_are_no_panics_become_one_error_too(tmp_path: Path) -> None:
     model = tiny_models.save(tmp_path / "words", "wordlevel")
-    artifact = export_model(model, tmp_path / "words-artifact")
+    artifact = leave_to_tokenizers(export_model(model, tmp_path / "words-artifact"))
 
     def rename_unk(state: dict[str, Any]) -> None:
         state["model"]["unk_token"] = "missing"
@@ -144,19 +144,19 @@ def test_errors_that_are_no_panics_become_one_error_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
 def test_what_should_stop_the_process_passes(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+    uncompiled: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    embedder = StaticEmbedder.load(tiny)
+    embedder = StaticEmbedder.load(uncompiled)
     with monkeypatch.context() as patch:
         patch.setattr("portvec._tokenization.library.encode", fail)
         with pytest.raises(error):
             embedder.encode("a text")
     monkeypatch.setattr("portvec._tokenization.library.load", fail)
     with pytest.raises(error):
-        StaticEmbedder.load(tiny)
+        StaticEmbedder.load(uncompiled)
 
 
 @pytest.mark.fuzz
@@ -166,7 +166,7 @@ def test_damage_raises_nothing_but_errors_of_portvec(kind: str, tmp_path: Path) 
     model = tmp_path / "model"
     tokenizer = KINDS[kind]()
     tiny_models.save(model, tokenizer=tokenizer)
-    artifact = export_model(model, tmp_path / "artifact")
+    artifact = leave_to_tokenizers(export_model(model, tmp_path / "artifact"))
     files = contents(artifact)
     output = tmp_path / "output"
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from damage import edit, replace_file
+from damage import edit, leave_to_tokenizers, replace_file
 from folders import contents
 from portvec import StaticEmbedder, verify
 from portvec._artifact.manifest_parsing import parse_manifest
@@ -67,6 +67,8 @@ def change_id(folder: Path, token_id: int) -> None:
 @pytest.mark.parametrize("token_id", [800, 10**6, 2**31, 2**32 - 6, 2**32 - 1])
 @pytest.mark.parametrize("load", ["tokenizers", "auto"])
 def test_tokenizer_with_ids_beyond_the_table(tiny: Path, load: str, token_id: int) -> None:
+    if load == "auto":
+        leave_to_tokenizers(tiny)
     size = StaticEmbedder.load(tiny).manifest.vocabulary_size
     change_id(tiny, token_id)
     message = (
@@ -87,14 +89,15 @@ def test_an_accelerator_gets_no_ids_beyond_the_table(tiny: Path, monkeypatch: py
     pytest.importorskip("nanotoken")
     change_id(tiny, 2**32 - 6)  # memory for every id up to this one would be 68 GB
     monkeypatch.setattr("nanotoken.Tokenizer", lambda path: pytest.fail(f"{path} was loaded"))
-    assert StaticEmbedder.load(tiny).tokenizer == "tokenizers, caching words"
+    assert StaticEmbedder.load(tiny).tokenizer == "compiled"
     with pytest.raises(ArtifactError, match="nanotoken does not give this model's token ids"):
         StaticEmbedder.load(tiny, tokenizer="nanotoken")
+    assert StaticEmbedder.load(leave_to_tokenizers(tiny)).tokenizer == "tokenizers, caching words"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a privilege")
 class TestLinks:
-    @pytest.mark.parametrize("name", ["onnx/model.onnx_data", "tokenizer.json", "onnx"])
+    @pytest.mark.parametrize("name", ["onnx/model.onnx_data", "tokenizer.json", "portvec.vocabulary", "onnx"])
     def test_linked_file_or_folder(self, tiny: Path, tmp_path: Path, name: str) -> None:
         (tiny / name).rename(tmp_path / "elsewhere")
         (tiny / name).symlink_to(tmp_path / "elsewhere")
@@ -103,7 +106,9 @@ class TestLinks:
         ):
             StaticEmbedder.load(tiny)
 
-    @pytest.mark.parametrize("name", ["portvec.json", "tokenizer.json", "onnx/model.onnx_data"])
+    @pytest.mark.parametrize(
+        "name", ["portvec.json", "tokenizer.json", "portvec.vocabulary", "onnx/model.onnx_data"]
+    )
     def test_link_to_a_missing_file(self, tiny: Path, name: str) -> None:
         """So files of the Hub's cache are left when only what they lead to was deleted."""
         (tiny / name).unlink()
@@ -189,8 +194,8 @@ class TestFuzz:
 
         replace()
 
-    def test_damaged_tokenizer(self, tiny: Path) -> None:
-        original = (tiny / "tokenizer.json").read_bytes()
+    def test_damaged_tokenizer(self, uncompiled: Path) -> None:
+        original = (uncompiled / "tokenizer.json").read_bytes()
         change = st.tuples(st.integers(0, len(original) - 1), st.integers(0, 255))
 
         @settings(max_examples=200 * FUZZ, deadline=None)
@@ -199,8 +204,8 @@ class TestFuzz:
             damaged = bytearray(original)
             for position, byte in changes:
                 damaged[position] = byte
-            replace_file(tiny, "tokenizer.json", bytes(damaged))
+            replace_file(uncompiled, "tokenizer.json", bytes(damaged))
             with suppress(ArtifactError):
-                StaticEmbedder.load(tiny).encode(["the value of a", "\x00é漢🙂", ""])
+                StaticEmbedder.load(uncompiled).encode(["the value of a", "\x00é漢🙂", ""])
 
         damage()

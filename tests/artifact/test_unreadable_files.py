@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from command_line import RunPortvec
-from damage import edit, replace_file
+from damage import edit, leave_to_tokenizers, replace_file
 from portvec import StaticEmbedder, verify
 from portvec._hub.client import _read_listed_files
 from portvec.errors import ArtifactError, SourceError
@@ -24,7 +24,14 @@ from portvec_export._source.card import read_front_matter
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs pipes, devices and sparse files")
 
-LISTED = ["portvec.graph", "onnx/model.onnx_data", "tokenizer.json", "conformance.json", "config.json"]
+LISTED = [
+    "portvec.graph",
+    "portvec.vocabulary",
+    "onnx/model.onnx_data",
+    "tokenizer.json",
+    "conformance.json",
+    "config.json",
+]
 NESTED = "[" * 100_000
 HUGE = 20 * 10**9
 
@@ -104,12 +111,23 @@ def set_size(name: str) -> Callable[[dict[str, Any]], object]:
     return lambda manifest: manifest["files"][name].update(size=HUGE)
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "conformance.json"])
-def test_huge_text_files_with_a_fitting_manifest(name: str, tiny: Path) -> None:
-    huge(tiny / name)
-    edit(tiny, set_size(name))
+NANOTOKEN = LOAD.replace("load(folder", "load(folder, tokenizer='nanotoken'")
+
+
+@pytest.mark.parametrize(("name", "code"), [("tokenizer.json", LOAD), ("conformance.json", NANOTOKEN)])
+def test_huge_text_files_with_a_fitting_manifest(name: str, code: str, uncompiled: Path) -> None:
+    huge(uncompiled / name)
+    edit(uncompiled, set_size(name))
     assert re.fullmatch(
-        rf"ArtifactError .*{re.escape(name)}: {LIMIT}; do not use this artifact\n", run(LOAD, tiny)
+        rf"ArtifactError .*{re.escape(name)}: {LIMIT}; do not use this artifact\n", run(code, uncompiled)
+    )
+
+
+def test_huge_vocabulary_with_a_fitting_manifest(tiny: Path) -> None:
+    huge(tiny / "portvec.vocabulary")
+    edit(tiny, set_size("portvec.vocabulary"))
+    assert re.fullmatch(
+        rf"ArtifactError .*portvec\.vocabulary: {LIMIT}; do not use this artifact\n", run(LOAD, tiny)
     )
 
 
@@ -147,6 +165,7 @@ def test_nested_tokenizer_and_recorded_texts(tiny: Path) -> None:
         ArtifactError, match=r"conformance\.json: not a list of recorded texts \(nested too d"
     ):
         verify(tiny)
+    leave_to_tokenizers(tiny)
     replace_file(tiny, "tokenizer.json", b'{"model": ' + NESTED.encode())
     with pytest.raises(ArtifactError, match=r"tokenizer\.json: not a tokenizer that can be loaded \("):
         StaticEmbedder.load(tiny)

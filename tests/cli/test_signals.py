@@ -56,18 +56,18 @@ IN_A_CALL_FROM_RUST = """
 import signal, time
 from numpy.lib import NumpyVersion
 from portvec._cli.entry import main
-from portvec._tokenization import selection
+from portvec._tokenization import trial
 
 def interrupted(*args, init=NumpyVersion.__init__):
     exec("import signal; signal.raise_signal(signal.{name})", init.__globals__)
     init(*args)
 
-def go_on(*args, find=selection._find):
-    find(*args)
+def go_on(*args, find=trial.find_accelerator, **options):
+    find(*args, **options)
     time.sleep(60)
 
 NumpyVersion.__init__ = interrupted
-selection._find = go_on
+trial.find_accelerator = go_on
 main()
 """
 

@@ -154,7 +154,7 @@ def test_input_errors_are_type_and_value_errors_too(embedder: StaticEmbedder) ->
 
 
 def test_unknown_tokenizer_and_provider(tiny: Path) -> None:
-    message = "tokenizer 'magic' is unknown, expected one of auto, tokenizers, nanotoken"
+    message = "tokenizer 'magic' is unknown, expected one of auto, compiled, tokenizers, nanotoken"
     with pytest.raises(OptionError, match=message):
         StaticEmbedder.load(tiny, tokenizer="magic")
     with pytest.raises(

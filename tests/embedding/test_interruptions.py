@@ -23,6 +23,7 @@ warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
 folder, batch = sys.argv[1], sys.argv[2]
 TEXTS = {
     "str": "the value of a function",
+    "added": "the value of [UNK] a function",
     "chunk": [f"text number {i} of the value" for i in range(1500)],
     "chunks": [f"text number {i} of the value" for i in range(5000)],
 }
@@ -149,6 +150,7 @@ def test_fork_while_a_thread_is_inside_a_library(
 ) -> None:
     if owner == "Tokenizer":
         pytest.importorskip("nanotoken")
+        batch = batch.replace("str", "added")  # of other words of single texts, the ids are found without it
     elif batch == "str":
         pytest.skip("a single text needs no session")
     script = FORK_WHILE_RUNNING.replace("OWNER", owner).replace("METHOD", method)

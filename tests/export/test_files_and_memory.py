@@ -36,6 +36,7 @@ def test_writes_the_files_of_the_format_and_nothing_else(tiny_model: Path, tmp_p
         "onnx/model.onnx_data",
         "portvec.graph",
         "portvec.json",
+        "portvec.vocabulary",
         "special_tokens_map.json",
         "tokenizer.json",
         "tokenizer_config.json",

@@ -17,6 +17,7 @@ from command_line import RunPortvec
 from folders import contents, names
 from portvec import StaticEmbedder, verify
 from portvec._artifact.dtypes import DTYPES, Dtype
+from portvec._inference import pooling
 from portvec.errors import ArtifactError, ExportError, SourceError
 from portvec_export import _export, export_model
 
@@ -225,10 +226,15 @@ def test_file(tiny_model: Path, tmp_path: Path) -> None:
         export_model(tiny_model, tmp_path / "file")
 
 
+def add_lying_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DTYPES, "lying", Dtype(codec="faulty_codecs:LyingCodec", summed_bytes=4))
+    monkeypatch.setitem(pooling._SUMS, "lying", pooling._SUMS["float32"])
+
+
 def test_stays_as_it_was_if_the_check_fails(
     tiny_model: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(DTYPES, "lying", Dtype(codec="faulty_codecs:LyingCodec", summed_bytes=4))
+    add_lying_dtype(monkeypatch)
     before = contents(tiny)
     message = rf"^{re.escape(str(tiny))}: the embedding of recorded text \d+ differs by .*; check the onnx"
     with pytest.raises(ArtifactError, match=message):
@@ -240,7 +246,7 @@ def test_stays_as_it_was_if_the_check_fails(
 def test_is_left_out_if_the_check_fails(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(DTYPES, "lying", Dtype(codec="faulty_codecs:LyingCodec", summed_bytes=4))
+    add_lying_dtype(monkeypatch)
     with pytest.raises(ArtifactError, match=f"^{re.escape(str(tmp_path / 'out' / 'a'))}: the embedding"):
         export_model(tiny_model, tmp_path / "out" / "a", dtype="lying")
     assert names(tmp_path / "out") == []

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from portvec._artifact import format as fmt
+
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / "portvec.json"
@@ -23,3 +25,10 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
         folder,
         lambda m: m["files"][name].update(size=len(content), sha256=hashlib.sha256(content).hexdigest()),
     )
+
+
+def leave_to_tokenizers(folder: Path) -> Path:
+    """Remove the compiled vocabulary of an artifact, so that `tokenizers` reads tokenizer.json."""
+    (folder / fmt.VOCABULARY).unlink(missing_ok=True)
+    edit(folder, lambda manifest: manifest["files"].pop(fmt.VOCABULARY, None))
+    return folder

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from damage import replace_file
+from damage import edit, leave_to_tokenizers, replace_file
 from portvec._artifact.folder import Artifact, open_artifact
 from portvec._tokenization.backends.huggingface import PlainEncoder
 from portvec._tokenization.selection import choose_tokenizer
@@ -18,7 +20,7 @@ from portvec._vocabulary.token_ids import TokenIds, flatten
 from portvec.errors import ArtifactError, MissingExtraError, OptionError
 
 LONG = ["return the value " * 10] * 200  # enough text to load the faster encoder
-CACHING = "tokenizers, caching words"
+COMPILED, CACHING = "compiled", "tokenizers, caching words"
 
 
 class FakeAccelerator:
@@ -49,9 +51,16 @@ def fake(**attributes: Any) -> dict[str, Any]:
     return {"fake": type("Fake", (FakeAccelerator,), {"loaded": [], **attributes})}
 
 
+@pytest.fixture(params=[COMPILED, CACHING])
+def own(request: pytest.FixtureRequest) -> str:
+    """What does the work if no accelerator does. It depends on whether a vocabulary is compiled."""
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def artifact(tiny: Path) -> Artifact:
-    return open_artifact(tiny)
+def artifact(tiny: Path, own: str) -> Artifact:
+    return open_artifact(tiny if own == COMPILED else leave_to_tokenizers(tiny))
 
 
 def name_of(artifact: Artifact, choice: str, accelerators: dict[str, Any]) -> str:
@@ -65,7 +74,7 @@ def name_of(artifact: Artifact, choice: str, accelerators: dict[str, Any]) -> st
 
 
 def test_unknown_choice(artifact: Artifact) -> None:
-    message = r"^tokenizer 'quick' is unknown, expected one of auto, tokenizers, fake$"
+    message = r"^tokenizer 'quick' is unknown, expected one of auto, compiled, tokenizers, fake$"
     with pytest.raises(OptionError, match=message):
         choose_tokenizer(artifact, "quick", accelerators=fake())
 
@@ -80,15 +89,51 @@ def test_exact_accelerator(artifact: Artifact, choice: str, name: str) -> None:
         assert tokenizer.tokenize(LONG).lists() == [expected] * len(LONG)
 
 
-def test_accelerator_for_other_models(artifact: Artifact) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_compiled_vocabulary(tiny: Path, at_once: bool) -> None:
+    tokenizer = choose_tokenizer(open_artifact(tiny), "compiled", at_once=at_once, accelerators=fake())
+    expected = choose_tokenizer(open_artifact(tiny), "tokenizers").tokenize(LONG).lists()
+    assert tokenizer.tokenize(LONG).lists() == expected
+    assert tokenizer.name == COMPILED
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"not_compiled": "its BPE has dropout"}, "its BPE has dropout"),
+        ({"not_compiled": None}, r"its portvec\.json lists none"),
+        ({}, "an older portvec exported it"),
+    ],
+)
+def test_compiled_vocabulary_that_is_not_there(
+    uncompiled: Path, facts: dict[str, Any], reason: str, at_once: bool
+) -> None:
+    edit(uncompiled, lambda manifest: manifest.update(tokenizer={"model": "WordPiece", **facts}))
+    artifact = open_artifact(uncompiled)
+    message = (
+        rf"^{re.escape(str(uncompiled))}: has no compiled vocabulary \({reason}\); use tokenizer='auto'$"
+    )
+    with pytest.raises(ArtifactError, match=message):
+        choose_tokenizer(artifact, "compiled", at_once=at_once)
+    assert name_of(artifact, "auto", {}) == CACHING
+
+
+def test_tokenizers_do_not_read_the_compiled_vocabulary(tiny: Path) -> None:
+    expected = choose_tokenizer(open_artifact(tiny), "compiled").tokenize(LONG).lists()
+    replace_file(tiny, "portvec.vocabulary", b"")
+    assert choose_tokenizer(open_artifact(tiny), "tokenizers").tokenize(LONG).lists() == expected
+
+
+def test_accelerator_for_other_models(artifact: Artifact, own: str) -> None:
     accelerators = fake(models=frozenset({"Unigram"}))
-    assert name_of(artifact, "auto", accelerators) == CACHING
+    assert name_of(artifact, "auto", accelerators) == own
     assert name_of(artifact, "fake", accelerators) == "fake"
 
 
-def test_accelerator_that_is_not_installed(artifact: Artifact) -> None:
+def test_accelerator_that_is_not_installed(artifact: Artifact, own: str) -> None:
     accelerators = fake(package="no_such_package")
-    assert name_of(artifact, "auto", accelerators) == CACHING
+    assert name_of(artifact, "auto", accelerators) == own
     message = r"^tokenizer 'fake' is not installed; run pip install 'portvec\[quick\]'$"
     with pytest.raises(MissingExtraError, match=message):
         choose_tokenizer(artifact, "fake", accelerators=accelerators)
@@ -98,10 +143,10 @@ def test_accelerator_that_is_not_installed(artifact: Artifact) -> None:
 REFUSED = ": fake does not give this model's token ids; use tokenizer='auto'$"
 
 
-def test_accelerator_with_other_ids(artifact: Artifact, caplog: pytest.LogCaptureFixture) -> None:
+def test_accelerator_with_other_ids(artifact: Artifact, own: str, caplog: pytest.LogCaptureFixture) -> None:
     accelerators = fake(shift=1)
     with caplog.at_level(logging.WARNING, "portvec"):
-        assert choose_tokenizer(artifact, accelerators=accelerators).name == CACHING
+        assert choose_tokenizer(artifact, accelerators=accelerators).name == own
     assert [record.getMessage() for record in caplog.records] == [
         f"{artifact.folder}: fake is not used, its ids differ from the recorded ones"
     ]
@@ -111,11 +156,11 @@ def test_accelerator_with_other_ids(artifact: Artifact, caplog: pytest.LogCaptur
 
 @pytest.mark.parametrize("error", [RuntimeError("no such model"), ImportError("wrong ELF class")])
 def test_accelerator_that_fails(
-    artifact: Artifact, error: Exception, caplog: pytest.LogCaptureFixture
+    artifact: Artifact, own: str, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     accelerators = fake(error=error)
     with caplog.at_level(logging.INFO, "portvec"):
-        assert choose_tokenizer(artifact, accelerators=accelerators).name == CACHING
+        assert choose_tokenizer(artifact, accelerators=accelerators).name == own
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("INFO", f"{artifact.folder}: fake is not used ({error})")
     ]
@@ -156,17 +201,34 @@ def test_accelerators_are_told_whether_they_may_use_threads(
 
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"texts": []}', b"[" * 100_000, b"\xff"])
 def test_damaged_recorded_texts_cost_the_accelerator_only(
-    tiny: Path, content: bytes, caplog: pytest.LogCaptureFixture
+    artifact: Artifact, own: str, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected = choose_tokenizer(open_artifact(tiny), "tokenizers").tokenize(LONG).lists()
-    replace_file(tiny, "conformance.json", content)
-    artifact = open_artifact(tiny)
-    problem = f"{tiny / 'conformance.json'}: (not a list of|has no) recorded text.*; export the model again"
+    expected = choose_tokenizer(artifact, "tokenizers").tokenize(LONG).lists()
+    folder = artifact.folder
+    replace_file(folder, "conformance.json", content)
+    artifact = open_artifact(folder)
+    problem = f"{folder / 'conformance.json'}: (not a list of|has no) recorded text.*; export the model again"
     tokenizer = choose_tokenizer(artifact, accelerators=fake())
     with caplog.at_level(logging.WARNING, "portvec"):
         assert tokenizer.tokenize(LONG).lists() == expected
-    assert tokenizer.name == CACHING
+    assert tokenizer.name == own
     (record,) = caplog.records
     assert re.fullmatch(f"fake is not used: {problem}", record.getMessage())
     with pytest.raises(ArtifactError, match=f"^{problem}$"):
         choose_tokenizer(artifact, "fake", accelerators=fake())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs sparse files")
+@pytest.mark.parametrize("name", ["conformance.json", "tokenizer.json"])
+def test_huge_files_cost_the_accelerator_only(
+    tiny: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    size = 20 * 10**9
+    os.truncate(tiny / name, size)
+    edit(tiny, lambda manifest: manifest["files"][name].update(size=size))
+    tokenizer = choose_tokenizer(open_artifact(tiny), accelerators=fake())
+    with caplog.at_level(logging.WARNING, "portvec"):
+        assert len(tokenizer.tokenize(LONG).lists()) == len(LONG)
+    assert tokenizer.name == COMPILED
+    (record,) = caplog.records
+    assert re.fullmatch(f"fake is not used: {tiny / name}: 20,000,000,000 bytes, .*", record.getMessage())

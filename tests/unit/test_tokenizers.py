@@ -210,18 +210,18 @@ class TestChoice:
         assert StaticEmbedder.load(bundled).tokenizer == "nanotoken"
         assert StaticEmbedder.load(bundled, tokenizer="tokenizers").tokenizer == "tokenizers, caching words"
 
-    def test_other_models_run_on_tokenizers(self, tmp_path: Path) -> None:
+    def test_other_models_run_on_the_compiled_vocabulary(self, tmp_path: Path) -> None:
         source = next(case for case in TOKENIZER_CASES if case.name.startswith("Unigram")).build(
             tmp_path / "model"
         )
         artifact = export_model(source, tmp_path / "artifact")
-        assert StaticEmbedder.load(artifact).tokenizer == "tokenizers, caching words"
+        assert StaticEmbedder.load(artifact).tokenizer == "compiled"
         with pytest.raises(ArtifactError, match="nanotoken does not give this model's token ids; use tok"):
             StaticEmbedder.load(artifact, tokenizer="nanotoken")
 
     def test_without_the_extra(self, bundled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "nanotoken", None)  # as if it were not installed
-        assert StaticEmbedder.load(bundled).tokenizer == "tokenizers, caching words"
+        assert StaticEmbedder.load(bundled).tokenizer == "compiled"
         with pytest.raises(MissingExtraError, match=r"not installed; run pip install 'portvec\[fast\]'"):
             StaticEmbedder.load(bundled, tokenizer="nanotoken")
 
@@ -246,11 +246,11 @@ assert "TOKENIZERS_PARALLELISM" not in os.environ
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 class TestThreads:
-    @pytest.mark.parametrize("choice", ["tokenizers", "nanotoken"])
+    @pytest.mark.parametrize("choice", ["compiled", "tokenizers", "nanotoken"])
     def test_one_thread_starts_no_other(self, bundled: Path, choice: str) -> None:
         assert self.run(bundled, "1", choice) == ("0\n", "")
 
-    @pytest.mark.parametrize("choice", ["tokenizers", "nanotoken"])
+    @pytest.mark.parametrize("choice", ["compiled", "tokenizers", "nanotoken"])
     def test_no_warning_after_a_fork(self, bundled: Path, choice: str) -> None:
         assert self.run(bundled, "64", choice)[1] == ""
 

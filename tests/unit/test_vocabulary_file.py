@@ -90,7 +90,8 @@ def test_headers_that_are_none() -> None:
     assert refusal(with_header({})) == f"here: field facts is missing{AGAIN}"
     assert refusal(with_header({"facts": {}})) == f"here: field arrays is missing{AGAIN}"
     assert (
-        refusal(with_header({"facts": [], "arrays": {}})) == "here: field facts has type list, expected dict"
+        refusal(with_header({"facts": [], "arrays": {}}))
+        == f"here: field facts has type list, expected dict{AGAIN}"
     )
 
 
@@ -98,10 +99,10 @@ def test_headers_that_are_none() -> None:
     ("entry", "fault"),
     [
         ({"dtype": "O"}, f"dtype is 'O', expected uint8, int32, uint32, float64{AGAIN}"),
-        ({"dtype": 4}, "field dtype has type int, expected str"),
+        ({"dtype": 4}, f"field dtype has type int, expected str{AGAIN}"),
         ({"offset": 4}, f"offset is 4, expected a multiple of 64{AGAIN}"),
         ({"offset": -64}, f"offset is -64, expected a multiple of 64{AGAIN}"),
-        ({"offset": True}, "field offset has type bool, expected int"),
+        ({"offset": True}, f"field offset has type bool, expected int{AGAIN}"),
         ({"count": 0}, f"count is 0, expected at least 1{AGAIN}"),
         ({"count": -1}, f"count is -1, expected at least 1{AGAIN}"),
         ({"count": 65}, f"ends at byte 260, but the file has 256 bytes for arrays{AGAIN}"),
@@ -203,18 +204,18 @@ def test_arrays_of_a_trie_have_one_length(name: str) -> None:
         ),
         ("Unigram", "unk_id", -1, f"unk_id is -1, expected a token id from 0 to 2147483647{AGAIN}"),
         ("WordLevel", "unk_id", 2**31, f"unk_id is {2**31}, expected a token id from 0 to 2147483647{AGAIN}"),
-        ("WordPiece", "unk_id", None, "model: field unk_id has type NoneType, expected int"),
+        ("WordPiece", "unk_id", None, f"model: field unk_id has type NoneType, expected int{AGAIN}"),
         (
             "WordPiece",
             "continuing_subword_prefix",
             1,
-            "model: field continuing_subword_prefix has type int, expected str",
+            f"model: field continuing_subword_prefix has type int, expected str{AGAIN}",
         ),
         (
             "WordPiece",
             "max_input_chars_per_word",
             "1",
-            "model: field max_input_chars_per_word has type str, expected int",
+            f"model: field max_input_chars_per_word has type str, expected int{AGAIN}",
         ),
     ],
 )

@@ -48,7 +48,7 @@ class Artifact:
         return self.folder / name
 
     def read(self, name: str) -> Content:
-        """Return the content of one of the artifact's JSON files, which may be mapped.
+        """Return the content of a file of the tokenizer, or of recorded texts, which may be mapped.
 
         Raises:
             ArtifactError: it is too large.

@@ -34,7 +34,9 @@ class JsonFields:
         # JSON has no separate type for true, but Python's bool is an int.
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             got = type(value).__name__
-            raise ArtifactError(f"{self.where}: field {name} has type {got}, expected {kind.__name__}")
+            raise ArtifactError(
+                f"{self.where}: field {name} has type {got}, expected {kind.__name__}; export the model again"
+            )
         return value
 
     def object(self, name: str, *, default: Any = None) -> JsonFields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portvec._artifact.folder import Artifact
 from portvec._artifact.manifest import Head, Manifest, Quality
-from portvec._tokenization.selection import choose_tokenizer
+from portvec._tokenization.selection import COMPILED, choose_tokenizer, why_not_compiled
 
 
 def summarize(artifact: Artifact) -> str:
@@ -30,7 +30,7 @@ def describe(artifact: Artifact) -> dict[str, str]:
         "embedding": f"{manifest.dim} x float32, "
         + ("unit length" if manifest.normalize else "not normalized"),
         "table": f"{manifest.dtype}, {_describe_vocabulary(manifest)}",
-        "tokenizer": f"{manifest.tokenizer.model}, by {choose_tokenizer(artifact, at_once=True).name}",
+        "tokenizer": _describe_tokenizer(artifact),
         "truncation": limit,
         "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
         "quality": _describe_quality(manifest.quality),
@@ -52,6 +52,13 @@ def _describe_table(manifest: Manifest) -> str:
 def _describe_vocabulary(manifest: Manifest) -> str:
     shared = manifest.vocabulary_quantization
     return f"{manifest.vocabulary_size:,} token ids" + (f" sharing {shared:,} vectors" if shared else "")
+
+
+def _describe_tokenizer(artifact: Artifact) -> str:
+    name = choose_tokenizer(artifact, at_once=True).name
+    reason = why_not_compiled(artifact.manifest)
+    by = "the compiled vocabulary" if name == COMPILED else name
+    return f"{artifact.manifest.tokenizer.model}, by {by}" + (f" (not compiled: {reason})" if reason else "")
 
 
 def _describe_quality(quality: Quality | None) -> str:

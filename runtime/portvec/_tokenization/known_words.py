@@ -51,8 +51,8 @@ class KnownWords:
     ) -> None:
         """Keep words with at most `most_ids` ids together.
 
-        A text that may have more tokens than `max_length` is left to a tokenizer, and so is one with an id of
-        `vocabulary_size` or more. `unk_id` is left out.
+        A text that may have more tokens than `max_length` is left to a tokenizer, and so is one with an id
+        that is not below `vocabulary_size`. `unk_id` is left out.
         """
         self._words = words
         self._rules = rules
@@ -109,7 +109,7 @@ class KnownWords:
         found = self._words.find_ids(word)
         if found is None or len(found) > len(word) + (word[0] != " "):
             return None
-        if max(found, default=0) >= self._vocabulary_size:
+        if found and not 0 <= min(found) <= max(found) < self._vocabulary_size:
             return None
         ids = array("q", [token_id for token_id in found if token_id != self._unk_id]).tobytes()
         if len(word) <= _LONGEST_WORD and not (self._rules.space and word[-1].isspace()):

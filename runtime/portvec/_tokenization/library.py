@@ -13,9 +13,12 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordPiece
 
+from portvec._tokenization.forks import disable_pool_after_fork
 from portvec._tokenization.preparation import Preparation
 
 __all__ = ["Tokenizer"]
+
+disable_pool_after_fork()
 
 # What tokenizer.json says of an added token, besides its id.
 _ADDED_TOKEN = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
+from portvec._artifact.manifest import Manifest
 from portvec._failures import failures_become
 from portvec._messages import describe_unknown
 from portvec._tokenization.backends import ACCELERATORS, Accelerator
@@ -71,7 +72,7 @@ def choose_tokenizer(
         own = _open_compiled(artifact, parallel, cache)
     elif choice == COMPILED:
         raise ArtifactError(
-            f"{artifact.folder}: has no compiled vocabulary ({artifact.manifest.tokenizer.not_compiled}); "
+            f"{artifact.folder}: has no compiled vocabulary ({why_not_compiled(artifact.manifest)}); "
             f"use tokenizer={AUTO!r}"
         )
     else:
@@ -87,7 +88,14 @@ def choose_tokenizer(
         return own.load_faster()
 
     encoder = load_faster() if at_once else GrowingEncoder(own.first, load_faster)
-    return Tokenizer(encoder, artifact, own.words)
+    return Tokenizer(encoder, artifact, own.words, own.file)
+
+
+def why_not_compiled(manifest: Manifest) -> str | None:
+    """Return why an artifact has no compiled vocabulary; None if it has one."""
+    if fmt.VOCABULARY in manifest.files:
+        return None
+    return manifest.tokenizer.not_compiled or f"its {fmt.MANIFEST} lists none"
 
 
 class _Own(NamedTuple):
@@ -97,42 +105,46 @@ class _Own(NamedTuple):
         first: the encoder for the first texts.
         load_faster: loads the one for many texts.
         words: finds the ids of single texts; None if only an encoder can.
+        file: the file of the artifact that they read.
     """
 
     first: Encoder
     load_faster: Callable[[], Encoder]
     words: KnownWords | None
+    file: str
 
 
 def _open_compiled(artifact: Artifact, parallel: bool, cache: int | None) -> _Own:
     path = artifact.path(fmt.VOCABULARY)
-    file = read_vocabulary(artifact.contents[fmt.VOCABULARY], str(path))
+    manifest = artifact.manifest
+    limits = [limit for limit in (manifest.max_length, manifest.max_characters) if limit is not None]
+    file = read_vocabulary(artifact.read(fmt.VOCABULARY), str(path))
     with failures_become(
         lambda why: ArtifactError(f"{path}: cannot be used ({why}); export the model again")
     ):
         learner = CompiledLearner(file, parallel=parallel)
-    # To search for a new word costs little more than to look up a known one, so every word is cut out.
-    encoder = WordEncoder(
-        COMPILED, learner, learner.rules, min_bytes=0, max_unknown=2.0, make_table=_table_maker(cache)
-    )
-    manifest = artifact.manifest
-    limits = [limit for limit in (manifest.max_length, manifest.max_characters) if limit is not None]
-    words = KnownWords(
-        learner,
-        learner.rules,
-        max_length=min(limits, default=None),
-        unk_id=manifest.unk_id,
-        vocabulary_size=manifest.vocabulary_size,
-        most_ids=MOST_IDS if cache is None else min(cache, MOST_IDS),
-    )
-    return _Own(encoder, lambda: encoder, words)
+        # To search for a new word costs little more than to look up a known one, so every word is cut out.
+        encoder = WordEncoder(
+            COMPILED, learner, learner.rules, min_bytes=0, max_unknown=2.0, make_table=_table_maker(cache)
+        )
+        words = KnownWords(
+            learner,
+            learner.rules,
+            max_length=min(limits, default=None),
+            unk_id=manifest.unk_id,
+            vocabulary_size=manifest.vocabulary_size,
+            most_ids=MOST_IDS if cache is None else min(cache, MOST_IDS),
+        )
+    return _Own(encoder, lambda: encoder, words, fmt.VOCABULARY)
 
 
 def _open_library(artifact: Artifact, parallel: bool, cache: int | None) -> _Own:
     from portvec._tokenization.learning import cache_words, open_library  # they import `tokenizers`
 
     plain = open_library(artifact, parallel=parallel)
-    return _Own(plain, lambda: cache_words(plain, artifact, CACHING, _table_maker(cache)), None)
+    return _Own(
+        plain, lambda: cache_words(plain, artifact, CACHING, _table_maker(cache)), None, fmt.TOKENIZER
+    )
 
 
 def _table_maker(cache: int | None) -> Callable[[], WordTable]:

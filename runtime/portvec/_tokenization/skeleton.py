@@ -14,6 +14,7 @@ import numpy as np
 
 from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.components import list_steps
+from portvec._vocabulary.locks import importing
 from portvec._vocabulary.token_ids import Ids, offsets_of
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class _Loaded:
     def __init__(
         self, facts: Mapping[str, Any], added: Mapping[str, int], *, separator: str | None = None
     ) -> None:
-        from portvec._tokenization import library
+        with importing():
+            from portvec._tokenization import library
 
         state = {
             "version": "1.0",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
@@ -32,12 +35,18 @@ class Encoder(Protocol):
 class Tokenizer:
     """An encoder under the rules of a model, which are applied in the order of model2vec 0.10."""
 
-    def __init__(self, encoder: Encoder, artifact: Artifact, known: KnownWords | None = None) -> None:
-        """Use `encoder`, and `known` words for few texts if there are any."""
+    def __init__(
+        self,
+        encoder: Encoder,
+        artifact: Artifact,
+        known: KnownWords | None = None,
+        file: str = fmt.TOKENIZER,
+    ) -> None:
+        """Use `encoder`, and `known` words for few texts if there are any. Errors name `file`."""
         manifest = artifact.manifest
+        self._path = artifact.path(file)
         self._encoder = encoder
         self._known = known
-        self._artifact = artifact
         self._vocabulary_size = manifest.vocabulary_size
         self._max_characters = manifest.max_characters
         self._max_length = manifest.max_length
@@ -56,7 +65,7 @@ class Tokenizer:
 
         Raises:
             InputError: a text has a lone surrogate, which no encoding of Unicode can express.
-            ArtifactError: a token id is beyond the table, or the encoder fails on texts that are valid.
+            ArtifactError: a token id is not in the table, or the encoder fails on texts that are valid.
         """
         if self._known is not None and len(texts) <= _FEW:
             found = [ids for ids in map(self._find_known, texts) if ids is not None]
@@ -65,7 +74,10 @@ class Tokenizer:
         if self._max_characters is not None:
             texts = [text[: self._max_characters] for text in texts]
         tokens = keep_first(self._encode(texts, first), self._max_length)
-        check_id(self._artifact, int(tokens.ids.max(initial=0)))
+        if len(tokens.ids):
+            # As unsigned numbers, negative ids are the largest.
+            farthest = tokens.ids[tokens.ids.view(np.uint64).argmax()]
+            check_id(self._path, int(farthest), self._vocabulary_size)
         return drop(tokens, self._unk_id)
 
     def tokenize_one(self, text: str) -> Ids:
@@ -73,7 +85,7 @@ class Tokenizer:
 
         Raises:
             InputError: the text has a lone surrogate.
-            ArtifactError: a token id is beyond the table, or the encoder fails, though the text is valid.
+            ArtifactError: a token id is not in the table, or the encoder fails, though the text is valid.
         """
         known = self._find_known(text)
         if known is not None:
@@ -81,8 +93,9 @@ class Tokenizer:
         ids = self._encode([text[: self._max_characters]], 0).ids[: self._max_length]
         # Searching a short list is faster than searching an array.
         found = ids.tolist()
-        if found and max(found) >= self._vocabulary_size:
-            check_id(self._artifact, max(found))
+        if found:
+            check_id(self._path, max(found), self._vocabulary_size)
+            check_id(self._path, min(found), self._vocabulary_size)
         return ids[ids != self._unk_id] if self._unk_id in found else ids
 
     def _find_known(self, text: str) -> Ids | None:
@@ -106,22 +119,21 @@ class Tokenizer:
                 raise
             refuse_surrogates(texts, first)
             raise ArtifactError(
-                f"{self._artifact.path(fmt.TOKENIZER)}: fails on texts that are valid ({fold_lines(error)}); "
+                f"{self._path}: fails on texts that are valid ({fold_lines(error)}); "
                 "run 'portvec verify' on the artifact, and export again if that fails too"
             ) from error
 
 
-def check_id(artifact: Artifact, largest: int) -> None:
-    """Refuse token ids, of which this is the largest, that have no row in the table.
+def check_id(path: Path, token_id: int, vocabulary_size: int) -> None:
+    """Refuse a token id that has no row in the table. `path` is the file that it comes from.
 
     The graphs take int32, to which such an id might be cast as that of another token.
 
     Raises:
-        ArtifactError: the id is beyond the table.
+        ArtifactError: the id is negative, or beyond the table.
     """
-    size = artifact.manifest.vocabulary_size
-    if largest >= size:
+    if not 0 <= token_id < vocabulary_size:
         raise ArtifactError(
-            f"{artifact.path(fmt.TOKENIZER)}: has the token id {largest}, but the table has vectors for 0 to "
-            f"{size - 1}; copy the folder again, or export again"
+            f"{path}: has the token id {token_id}, but the table has vectors for 0 to {vocabulary_size - 1}; "
+            "copy the folder again, or export again"
         )

@@ -44,11 +44,10 @@ def find_accelerator(
     accelerators: Iterable[Accelerator], artifact: Artifact, *, parallel: bool
 ) -> Encoder | None:
     """Return the encoder of the first accelerator that is installed and exact."""
-    trial = _Trial(artifact, parallel)
     for accelerator in accelerators:
         if find_spec(accelerator.package):
             try:
-                encoder = trial.load(accelerator)
+                encoder = _Trial(artifact, parallel).load(accelerator)
             except ArtifactError as error:  # without recorded ids, none can be trusted
                 _log().warning("%s is not used: %s", accelerator.name, error)
                 return None
@@ -104,7 +103,8 @@ class _Trial:
         """
         added, vocabulary = tokenizer["added_tokens"], tokenizer["model"]["vocab"]
         ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
-        check_id(self._artifact, max(chain(ids, (token["id"] for token in added))))
+        largest = max(chain(ids, (token["id"] for token in added)))
+        check_id(self._artifact.path(fmt.TOKENIZER), largest, self._artifact.manifest.vocabulary_size)
         for token in added:
             if token["content"].isspace():
                 raise ValueError(f"the added token {token['content']!r} is white space")

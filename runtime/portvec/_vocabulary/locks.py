@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from time import monotonic
 from types import TracebackType
 from weakref import WeakValueDictionary
+
+# Python imports a codec when it is used first, where no lock is held and no fork waits for it.
+for _name in ("utf-16-le", "utf-32-le"):
+    codecs.lookup(_name)
 
 # How many seconds a fork waits at most. The thread that it waits for may itself wait for the one that forks.
 _PATIENCE = 10.0
@@ -69,6 +76,20 @@ def begin_loading(seconds: float = 0.0) -> bool:
     """
     watch_forks()
     return not _loading.is_mine() and _loading.acquire(seconds)
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import something without which this thread cannot go on. A fork waits for it.
+
+    So it does not wait for ever for another thread, nor does it refuse in a signal handler.
+    """
+    may_load = begin_loading(_PATIENCE)
+    try:
+        yield
+    finally:
+        if may_load:
+            end_loading()
 
 
 def end_loading() -> None:

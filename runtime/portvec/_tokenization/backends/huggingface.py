@@ -12,7 +12,6 @@ import numpy as np
 from portvec._artifact.files import Content, hold_file
 from portvec._failures import failures_become
 from portvec._tokenization import library
-from portvec._tokenization.forks import disable_pool_after_fork
 from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.token_ids import Ids, TokenIds, flatten, offsets_of
 from portvec.errors import ArtifactError
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 # do are tokenized by a second tokenizer, which does not know it. So are texts with a token that has the id of
 # the character: `tokenizers` gives it the number of tokens as its id, which a vocabulary with a gap may use.
 _JOINED_CHARACTERS = 8192
-
-disable_pool_after_fork()
 
 
 class PlainEncoder:
