@@ -55,7 +55,9 @@ class CompiledLearner:
         normalized, asks = self._characters.normalize(words)
         if self._pre_tokenizer is None:
             asks[:] = True
-        is_doubtful = asks | np.fromiter(map(self.rules.may_depend, normalized), np.bool_, len(words))
+        ends = [text[-1:] for text in normalized]
+        doubtful = set(filter(self.rules.may_depend, set(ends)))
+        is_doubtful = asks | np.fromiter(map(doubtful.__contains__, ends), np.bool_, len(words))
         is_alone = ~is_doubtful
         for row in np.flatnonzero(is_doubtful).tolist():
             is_alone[row] = self.rules.judge(words[row]) != DEPENDS
@@ -71,7 +73,7 @@ class CompiledLearner:
         """Return the ids that a word has in any text; None if it has none."""
         word.encode()  # raises the error that a batch would raise for a lone surrogate
         normalized = self._characters.normalize_one(word)
-        is_doubtful = normalized is None or self.rules.may_depend(normalized)
+        is_doubtful = normalized is None or self.rules.may_depend(normalized[-1:])
         if is_doubtful and self.rules.judge(word) == DEPENDS:
             return None
         if normalized is None or self._pre_tokenizer is None:

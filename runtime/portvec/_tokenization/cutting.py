@@ -85,11 +85,11 @@ class CuttingRules(Protocol):
         that its tokens spell.
         """
 
-    def may_depend(self, normalized: str) -> bool:
-        """Return whether `judge` must be asked about a word.
+    def may_depend(self, end: str) -> bool:
+        """Return whether `judge` must be asked about a word that has this character at its end.
 
-        It need not be if the normalizer maps each of its characters, whatever stands beside it, to what is in
-        `normalized`, and this returns False for that.
+        `end` is of the normalized word, and empty if nothing is left of it. All characters of the word must be
+        such that the normalizer maps them by themselves, whatever stands beside them.
         """
 
     def keeps(self, word: str) -> bool:
@@ -167,7 +167,7 @@ class CutAtPunctuation:
         """Return what is between spaces, which may be several words."""
         return [part for part in text.split(" ") if part]
 
-    def may_depend(self, normalized: str) -> bool:
+    def may_depend(self, end: str) -> bool:
         """Return False, as no word depends on its neighbours."""
         return False
 
@@ -209,9 +209,9 @@ class CutBeforeSpaces(ABC):
         """Return the words of one text. The space before a word belongs to it."""
         return [word for word in re.split(_BEFORE_WORD, text) if word]
 
-    def may_depend(self, normalized: str) -> bool:
+    def may_depend(self, end: str) -> bool:
         """Return whether nothing is left of a word, or white space is at its end."""
-        return not normalized or normalized[-1].isspace()
+        return not end or end.isspace()
 
     def keeps(self, word: str) -> bool:
         """Return False: the model gets words with a mark."""
@@ -282,9 +282,9 @@ class MetaspaceWords(CutBeforeSpaces):
         letter = next((c for c in _LETTERS if self._normalize(c) == c), None)
         return letter is not None and self._normalize(word + letter) == normalized + letter
 
-    def may_depend(self, normalized: str) -> bool:
+    def may_depend(self, end: str) -> bool:
         """Return whether nothing is left of a word, or white space or a mark is at its end."""
-        return super().may_depend(normalized) or normalized.endswith(self._spaces)
+        return super().may_depend(end) or end in self._spaces
 
 
 class SpacedWords(CutBeforeSpaces):
@@ -298,7 +298,7 @@ class SpacedWords(CutBeforeSpaces):
         """Return what the ids of a word depend on."""
         return DEPENDS if self._maps_graphemes and re.search(_PREPENDED, word) else ALONE
 
-    def may_depend(self, normalized: str) -> bool:
+    def may_depend(self, end: str) -> bool:
         """Return False: no normalizer maps by itself what `judge` looks for."""
         return False
 
