@@ -63,6 +63,8 @@ class Skeleton:
 
     def split(self, texts: Sequence[str]) -> PreTokens:
         """Return the pre-tokens and added tokens of each text by itself."""
+        if not texts:
+            return PreTokens([], np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
         if len(texts) > 1 and self._is_joinable and not any(SEPARATOR in text for text in texts):
             return self._split_joined(texts)
         return self._without_separator.split(texts, parallel=self._parallel)
