@@ -21,6 +21,7 @@ from portvec._tokenization.cutting import (
     ByteLevelWords,
     CutAtPunctuation,
     MetaspaceWords,
+    SpacedWords,
     find_cutting_rules,
 )
 from portvec._tokenization.learning import LibraryLearner
@@ -264,8 +265,47 @@ def test_ids_of_a_cased_tokenizer(tmp_path: Path) -> None:
             case.seen(["a B,c!a", "BBB b", "!", "", "a,,B\ta\nB\x00B\x01B", ",!,", "B" * 70, "cB " * 3])
 
 
-def test_wordpiece_that_is_not_cut() -> None:
-    assert find_cutting_rules(describe_parts(cased(clean_text=False))) is None
+class TestSpacedWords:
+    """Tokenizers that drop white space, and split what is between it in whatever way."""
+
+    @pytest.mark.parametrize(
+        ("steps", "normalizer", "found"),
+        [
+            ([pre_tokenizers.Whitespace()], normalizers.Lowercase(), True),
+            ([pre_tokenizers.WhitespaceSplit()], normalizers.Strip(left=False), True),
+            ([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()], normalizers.NFKC(), True),
+            ([pre_tokenizers.Whitespace(), pre_tokenizers.Digits()], normalizers.BertNormalizer(), True),
+            ([pre_tokenizers.BertPreTokenizer()], normalizers.BertNormalizer(clean_text=False), True),
+            ([pre_tokenizers.BertPreTokenizer()], None, True),
+            ([pre_tokenizers.Punctuation()], None, False),
+            ([pre_tokenizers.Punctuation(), pre_tokenizers.WhitespaceSplit()], None, False),
+            ([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.UnicodeScripts()], None, False),
+            ([pre_tokenizers.WhitespaceSplit()], normalizers.Prepend("x"), False),
+        ],
+    )
+    def test_components(
+        self,
+        steps: list[pre_tokenizers.PreTokenizer],
+        normalizer: normalizers.Normalizer | None,
+        found: bool,
+        tmp_path: Path,
+    ) -> None:
+        tokenizer = cased()
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
+        tokenizer.normalizer = normalizer
+        rules = find_cutting_rules(describe_parts(tokenizer))
+        assert (type(rules) is SpacedWords) == found
+        if found:
+            case = Case(tokenizer, tmp_path)
+            for _ in range(2):
+                case.seen([" a  B,c!a", "a\u3000 b\u0301c \u0301a", "1a2", "", " ", "a \x00b", "c\n \x85a  "])
+
+    def test_letters_that_join_with_a_space_prevent_cutting(self) -> None:
+        tokenizer = unigram_sentencepiece()
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        rules = find_cutting_rules(describe_parts(tokenizer))
+        assert rules is not None
+        assert {word: rules.judge(word) for word in [" a", " a\u0600"]} == {" a": ALONE, " a\u0600": DEPENDS}
 
 
 class TestMetaspace:
@@ -395,7 +435,6 @@ class TestByteLevel:
             (pre_tokenizers.ByteLevel(), normalizers.NFC(), True),
             (pre_tokenizers.ByteLevel(use_regex=False), None, False),
             (pre_tokenizers.ByteLevel(), normalizers.NFKC(), False),
-            (pre_tokenizers.Whitespace(), None, False),
         ],
     )
     def test_components(
