@@ -17,8 +17,12 @@ from portvec_export._vocabulary.preparation import compile_preparation
 from portvec_export._vocabulary.proof import check_ids
 
 
-def compile_vocabulary(tokenizer: Tokenizer, texts: Sequence[str]) -> bytes:
+def compile_vocabulary(
+    tokenizer: Tokenizer, texts: Sequence[str], characters: frozenset[str] | None = None
+) -> bytes:
     """Return the content of portvec.vocabulary, which gives the ids of `tokenizer`.
+
+    Words with other characters than `characters`, unless that is None, are left to `tokenizers`.
 
     That is proven on `texts`, on every piece of the vocabulary, and on every character that Unicode assigns.
 
@@ -32,7 +36,9 @@ def compile_vocabulary(tokenizer: Tokenizer, texts: Sequence[str]) -> bytes:
     if ambiguity is not None:
         raise NotCompilable(ambiguity)
     model, arrays = compile_model(tokenizer)
-    facts, further = compile_preparation(json.dumps(parts["normalizer"]), json.dumps(parts["pre_tokenizer"]))
+    facts, further = compile_preparation(
+        json.dumps(parts["normalizer"]), json.dumps(parts["pre_tokenizer"]), characters
+    )
     content = pack_vocabulary({"tokenizer": parts, "model": model, **facts}, {**arrays, **further})
     check_ids(content, tokenizer, texts)
     return content

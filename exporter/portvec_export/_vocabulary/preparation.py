@@ -15,10 +15,13 @@ from portvec_export._vocabulary.tables import Arrays
 
 
 @lru_cache(maxsize=32)
-def compile_preparation(normalizer: str, pre_tokenizer: str) -> tuple[dict[str, Any], Arrays]:
+def compile_preparation(
+    normalizer: str, pre_tokenizer: str, characters: frozenset[str] | None = None
+) -> tuple[dict[str, Any], Arrays]:
     """Return facts and arrays that do the work of a normalizer and a pre-tokenizer, given as JSON.
 
-    That is proven for each character that Unicode assigns. It takes a second, and many models share them.
+    They do so for `characters`, or if None for all that Unicode assigns, and leave others to `tokenizers`.
+    That is proven for each character. For all, it takes a second, and many models share them.
 
     Raises:
         NotCompilable: the arrays would do something else.
@@ -28,9 +31,15 @@ def compile_preparation(normalizer: str, pre_tokenizer: str) -> tuple[dict[str, 
         "pre_tokenizer": json.loads(pre_tokenizer),
         "added_tokens": [],
     }
-    facts, arrays = probe_characters(parts)
-    arrays |= probe_kinds(parts)
+    facts, arrays = probe_characters(parts, characters)
+    arrays |= _probe_kinds(pre_tokenizer)
     file = VocabularyFile({"tokenizer": parts, **facts}, arrays)
     if find_difference(file, list_hard_words(file)) is not None:
         raise NotCompilable("some characters would be normalized or split in another way")
     return facts, arrays
+
+
+@lru_cache(maxsize=32)
+def _probe_kinds(pre_tokenizer: str) -> Arrays:
+    # All characters are needed, because a normalizer may write any of them.
+    return probe_kinds({"pre_tokenizer": json.loads(pre_tokenizer)})

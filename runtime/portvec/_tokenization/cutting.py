@@ -88,8 +88,8 @@ class CuttingRules(Protocol):
     def may_depend(self, end: str) -> bool:
         """Return whether `judge` must be asked about a word that has this character at its end.
 
-        `end` is of the normalized word, and empty if nothing is left of it. All characters of the word must be
-        such that the normalizer maps them by themselves, whatever stands beside them.
+        `end` is of the normalized word, and empty if nothing is left of it. All characters of the word must
+        be such that the normalizer maps them by themselves, whatever stands beside them.
         """
 
     def keeps(self, word: str) -> bool:
