@@ -20,7 +20,7 @@ def test_export_verify_info_embed_search(portvec_process: RunPortvec, tmp_path: 
     artifact = tmp_path / "a"
     exported = portvec_process("export", BUNDLED, "-o", artifact, "--dtype", "float32")
     assert (exported.returncode, exported.stdout) == (0, "")
-    assert exported.stderr.endswith("a: 29,525 x 256 float32, 30.9 MB, verified against model2vec 0.10.0\n")
+    assert exported.stderr.endswith("a: 29,525 x 256 float32, 32.2 MB, verified against model2vec 0.10.0\n")
 
     verified = portvec_process("verify", artifact)
     assert verified.returncode == 0

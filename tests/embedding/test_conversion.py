@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from model2vec import StaticModel
+from tokenizers import pre_tokenizers
 
 import portvec_export
 import tiny_models
@@ -224,6 +225,20 @@ class TestDamagedConversion:
             "converted once; run pip install 'portvec[export]' here" in str(caught.value)
         )
         assert "\n" not in str(caught.value)
+
+
+def test_damaged_tokenizer_that_is_not_compiled(tmp_path: Path) -> None:
+    """Only then, loading reads tokenizer.json."""
+    tokenizer = tiny_models.tokenizer("bpe")
+    tokenizer.pre_tokenizer = pre_tokenizers.UnicodeScripts()
+    model = tiny_models.save(tmp_path / "model", tokenizer=tokenizer)
+    expected = StaticEmbedder.load(model).encode("the value")
+    (folder,) = (cache_root() / "models").iterdir()
+    before = contents(folder)
+    assert "portvec.vocabulary" not in before
+    scramble(folder / "tokenizer.json")
+    np.testing.assert_array_equal(StaticEmbedder.load(model).encode("the value"), expected)
+    assert contents(folder) == before
 
 
 def test_processes_that_find_a_damaged_conversion_make_it_again_once(tiny_model: Path) -> None:

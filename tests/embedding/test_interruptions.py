@@ -355,3 +355,67 @@ def test_embedding_while_python_shuts_down(
     tmp_path: Path, tiny: Path, batch: str, script: str, warm: str
 ) -> None:
     assert run(tmp_path, tiny, batch, script.replace("WARM", warm)) == "True\n"
+
+
+# Nothing needs `tokenizers` before the first text with an added token.
+FIRST_ADDED_TOKEN = """
+import os, signal, sys, threading, warnings
+from portvec import StaticEmbedder
+
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+embedder = StaticEmbedder.load(sys.argv[1], tokenizer="compiled")
+embedder.encode("the value")
+assert "tokenizers" not in sys.modules
+importing, text = threading.Event(), "the [UNK] value"
+
+class Finder:
+    '''Stops in the middle of the import of tokenizers, once.'''
+    def find_spec(self, name, path=None, target=None):
+        if name == "tokenizers.tokenizers" and self in sys.meta_path:
+            sys.meta_path.remove(self)
+            importing.set()
+            threading.Event().wait(0.5)
+sys.meta_path.insert(0, Finder())
+seen = []
+def work():
+    seen.append(embedder.tokenize([text]).lists())
+"""
+
+FORK_IN_THE_IMPORT_OF_TOKENIZERS = """
+thread = threading.Thread(target=work)
+thread.start()
+assert importing.wait(20)
+reader, writer = os.pipe()
+child = os.fork()
+if child == 0:
+    signal.alarm(15)
+    work()
+    os.write(writer, str(seen[-1]).encode())
+    os._exit(0)
+os.close(writer)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+thread.join()
+print(os.read(reader, 1000).decode() == str(seen[0]))
+"""
+
+THREADS_IN_THE_IMPORT_OF_TOKENIZERS = """
+threads = [threading.Thread(target=work) for _ in range(6)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(seen))
+print(all(ids == seen[0] for ids in seen))
+"""
+
+
+@posix
+@pytest.mark.parametrize(
+    ("script", "printed"),
+    [(FORK_IN_THE_IMPORT_OF_TOKENIZERS, "0\nTrue\n"), (THREADS_IN_THE_IMPORT_OF_TOKENIZERS, "6\nTrue\n")],
+    ids=["fork", "threads"],
+)
+def test_tokenizers_is_imported_at_a_bad_moment(
+    tmp_path: Path, tiny: Path, script: str, printed: str
+) -> None:
+    assert run(tmp_path, tiny, "", script, start=FIRST_ADDED_TOKEN) == printed

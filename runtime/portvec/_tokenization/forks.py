@@ -76,7 +76,8 @@ def disable_pool_after_fork() -> None:
             os.environ[_VARIABLE] = "false"
 
     def after_in_parent() -> None:
-        if unset.pop():
+        # Another thread may have registered these functions while this one waited to fork.
+        if unset and unset.pop():
             os.environ.pop(_VARIABLE, None)
 
     os.register_at_fork(before=before, after_in_parent=after_in_parent)

@@ -14,7 +14,7 @@ import numpy as np
 
 from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.components import list_steps
-from portvec._vocabulary.locks import importing
+from portvec._vocabulary.locks import loading
 from portvec._vocabulary.token_ids import Ids, offsets_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Skeleton:
     def _split_joined(self, texts: Sequence[str]) -> PreTokens:
         """Split texts with a separator between them: a call costs as much as several words."""
         if self._joined is None:
-            self._joined = _Loaded(self._facts, self._added, separator=SEPARATOR)
+            self._joined = _load(self._facts, self._added, separator=SEPARATOR)
         runs = [SEPARATOR.join(texts[run]) for run in _split_runs(texts)]
         words, items, offsets = self._joined.split(runs, parallel=self._parallel)
         # Add the separator after the last text of each run too, so that every text ends with one.
@@ -88,11 +88,21 @@ class Skeleton:
     @property
     def _without_separator(self) -> _Loaded:
         if self._alone is None:
-            self._alone = _Loaded(self._facts, self._added)
+            self._alone = _load(self._facts, self._added)
         return self._alone
 
 
 _SEPARATOR_ITEM = np.iinfo(np.int64).min
+
+
+def _load(facts: Mapping[str, Any], added: Mapping[str, int], *, separator: str | None = None) -> _Loaded:
+    """Load `tokenizers` and the skeleton. A lock of the library that is held at a fork would stay locked."""
+    with loading():
+        loaded = _Loaded(facts, added, separator=separator)
+        loaded.split(
+            ["a b"], parallel=False
+        )  # some of what the library needs, it makes when it is first used
+    return loaded
 
 
 class _Loaded:
@@ -101,8 +111,7 @@ class _Loaded:
     def __init__(
         self, facts: Mapping[str, Any], added: Mapping[str, int], *, separator: str | None = None
     ) -> None:
-        with importing():
-            from portvec._tokenization import library
+        from portvec._tokenization import library
 
         state = {
             "version": "1.0",

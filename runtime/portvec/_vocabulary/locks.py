@@ -79,8 +79,8 @@ def begin_loading(seconds: float = 0.0) -> bool:
 
 
 @contextmanager
-def importing() -> Iterator[None]:
-    """Import something without which this thread cannot go on. A fork waits for it.
+def loading() -> Iterator[None]:
+    """Load something without which this thread cannot go on. A fork waits for it.
 
     So it does not wait for ever for another thread, nor does it refuse in a signal handler.
     """
