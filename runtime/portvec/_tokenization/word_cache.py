@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from portvec._tokenization.cutting import CuttingRules
 from portvec._vocabulary.characters import SEPARATOR
-from portvec._vocabulary.token_ids import Ids, TokenIds, gather, merge, offsets_of, regroup
+from portvec._vocabulary.token_ids import Ids, TokenIds, gather, join, merge, offsets_of, regroup
 from portvec._vocabulary.word_table import DEPENDS, LONGEST, WordTable
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # Tokenizing fewer bytes than this is faster than looking up their words.
 _MIN_BYTES = 1500
+# Bytes of texts that are looked up together. What that takes for each byte then stays in a core's cache.
+_PART_BYTES = 1 << 18
 # The place of the first word that a table did not keep. The next ones are at the numbers below.
 _NOT_KEPT = DEPENDS - 1
 # Tokenizing whole texts is faster if unknown words make up more than this share of the bytes.
@@ -81,7 +84,7 @@ class WordEncoder:
             )
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
         bounds = offsets_of(np.where(whole, 0, lengths) + 1)
-        found = self._look_up(joined + b" " * LONGEST, bounds, whole)
+        found = self._look_up(joined, bounds, whole)
         if found is None:
             return self._learner.encode(texts)
         tokens, whole = found
@@ -102,30 +105,40 @@ class WordEncoder:
         Those are the texts that `whole` marks, and texts with a word that depends on its neighbours. They get
         no ids here. Return None if all texts should be tokenized whole.
         """
-        starts, lengths = self._rules.cut(joined, bounds)
         table = self._table or self._start_table()
-        places = table.find(joined, starts, lengths)
-        unknown = np.flatnonzero(places == 0)
-        not_kept = None
-        if len(unknown):
-            ends = starts[unknown] + lengths[unknown]
-            words = [joined[i:j] for i, j in zip(starts[unknown].tolist(), ends.tolist(), strict=True)]
-            index = {word: row for row, word in enumerate(dict.fromkeys(words))}
+        parts = [self._find(table, joined, bounds, rows) for rows in _split_rows(bounds)]
+        words = dict.fromkeys(chain.from_iterable(part.words for part in parts))
+        index = dict(zip(words, range(len(words)), strict=True))
+        learnt, not_kept = np.zeros(0, dtype=np.int64), None
+        if index:
             if sum(map(len, index)) > self._max_unknown * len(joined):
                 return None
-            found, is_alone = self._learner.learn([word.decode() for word in index])
-            learnt = table.add(list(index), found, is_alone)
-            if learnt is None:  # The table is full: start another. Other threads keep the one they hold.
-                self._table, not_kept = None, found
-                learnt = np.where(is_alone, _NOT_KEPT - np.arange(len(index)), DEPENDS)
-            places[unknown] = learnt[np.fromiter(map(index.__getitem__, words), np.int64, len(words))]
-        first_words = np.searchsorted(starts, bounds)
-        dependent = np.flatnonzero(places == DEPENDS)
-        if len(dependent):
-            whole = whole.copy()
-            whole[np.searchsorted(first_words, dependent, side="right") - 1] = True
-            places[np.repeat(whole, np.diff(first_words))] = 0
-        return regroup(_gather(table, places, not_kept), first_words), whole
+            learnt, not_kept = self._learn(table, list(index))
+        whole = whole.copy()
+        tokens = [part.gather(table, index, learnt, not_kept, whole) for part in parts]
+        return join(tokens), whole
+
+    def _find(self, table: WordTable, joined: bytes, bounds: Ids, rows: slice) -> _Part:
+        """Look up the words of the texts at these rows."""
+        bounds = bounds[rows.start : rows.stop + 1]
+        first = int(bounds[0])
+        text = joined[first : int(bounds[-1])] + b" " * LONGEST
+        bounds = bounds - first
+        starts, lengths = self._rules.cut(text, bounds)
+        places = table.find(text, starts, lengths)
+        unknown = np.flatnonzero(places == 0)
+        ends = starts[unknown] + lengths[unknown]
+        words = [text[i:j] for i, j in zip(starts[unknown].tolist(), ends.tolist(), strict=True)]
+        return _Part(rows, places, np.searchsorted(starts, bounds), unknown, words)
+
+    def _learn(self, table: WordTable, words: list[bytes]) -> tuple[Ids, TokenIds | None]:
+        """Return the places of new words, and their ids if the table has no room for them."""
+        tokens, is_alone = self._learner.learn([word.decode() for word in words])
+        learnt = table.add(words, tokens, is_alone)
+        if learnt is not None:
+            return learnt, None
+        self._table = None  # The next texts start another. Other threads keep the one they hold.
+        return np.where(is_alone, _NOT_KEPT - np.arange(len(words)), DEPENDS), tokens
 
     def _start_table(self) -> WordTable:
         """Replace the table with one that has only the words whose ids are known from the start."""
@@ -135,10 +148,60 @@ class WordEncoder:
         return table
 
 
-def _gather(table: WordTable, places: Ids, not_kept: TokenIds | None) -> TokenIds:
-    """Return the ids of the words at these places. `not_kept` has those that the table does not have."""
-    if not_kept is None:
-        return table.gather(places)
-    is_missing = places <= _NOT_KEPT
-    missing = gather(not_kept, _NOT_KEPT - places[is_missing])
-    return merge(is_missing, missing, table.gather(places[~is_missing]))
+class _Part(NamedTuple):
+    """What was found of some of the texts.
+
+    Attributes:
+        rows: of the texts.
+        places: of their words in the table, 0 where one is unknown.
+        first_words: bounds of the texts among the words.
+        unknown: which words are unknown.
+        words: those words.
+    """
+
+    rows: slice
+    places: Ids
+    first_words: Ids
+    unknown: Ids
+    words: list[bytes]
+
+    def gather(
+        self,
+        table: WordTable,
+        index: Mapping[bytes, int],
+        learnt: Ids,
+        not_kept: TokenIds | None,
+        whole: npt.NDArray[np.bool_],
+    ) -> TokenIds:
+        """Return the ids of the texts. Mark in `whole` those that have a word that depends on its neighbours.
+
+        `learnt` has the place of each word in `index`. If the table has no room for them, `not_kept` has their
+        ids.
+        """
+        places, first_words = self.places, self.first_words
+        if self.words:
+            places[self.unknown] = learnt[
+                np.fromiter(map(index.__getitem__, self.words), np.int64, len(self.words))
+            ]
+        dependent = np.flatnonzero(places == DEPENDS)
+        if len(dependent):
+            own = whole[self.rows]  # a view
+            own[np.searchsorted(first_words, dependent, side="right") - 1] = True
+            places[np.repeat(own, np.diff(first_words))] = 0
+        if not_kept is None:
+            tokens = table.gather(places)
+        else:
+            is_missing = places <= _NOT_KEPT
+            missing = gather(not_kept, _NOT_KEPT - places[is_missing])
+            tokens = merge(is_missing, missing, table.gather(places[~is_missing]))
+        return regroup(tokens, first_words)
+
+
+def _split_rows(bounds: Ids) -> Iterator[slice]:
+    """Yield the rows of texts in parts of about `_PART_BYTES`."""
+    start, rows = 0, len(bounds) - 1
+    while start < rows:
+        stop = int(np.searchsorted(bounds, bounds[start] + _PART_BYTES, side="right")) - 1
+        stop = min(max(stop, start + 1), rows)
+        yield slice(start, stop)
+        start = stop

@@ -55,6 +55,15 @@ def concatenate(arrays: Sequence[Ids]) -> TokenIds:
     return TokenIds(np.concatenate([np.zeros(0, dtype=np.int64), *arrays]), offsets)
 
 
+def join(parts: Sequence[TokenIds]) -> TokenIds:
+    """Return the ids of the texts of all parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    lengths = [np.zeros(0, dtype=np.int64), *(np.diff(part.offsets) for part in parts)]
+    ids = [np.zeros(0, dtype=np.int64), *(part.ids for part in parts)]
+    return TokenIds(np.concatenate(ids), offsets_of(np.concatenate(lengths)))
+
+
 def merge(first: npt.NDArray[np.bool_], of_first: TokenIds, of_rest: TokenIds) -> TokenIds:
     """Return the ids of all texts, given those of the texts that `first` marks and those of the rest."""
     lengths = np.empty(len(first), dtype=np.int64)
