@@ -175,8 +175,7 @@ class _Part(NamedTuple):
     ) -> TokenIds:
         """Return the ids of the texts. Mark in `whole` those that have a word that depends on its neighbours.
 
-        `learnt` has the place of each word in `index`. If the table has no room for them, `not_kept` has their
-        ids.
+        `learnt` has the place of each word in `index`. `not_kept` has their ids if the table has no room.
         """
         places, first_words = self.places, self.first_words
         if self.words:
