@@ -182,11 +182,12 @@ def test_nothing_is_loaded_before_it_is_needed(artifact: Artifact) -> None:
     assert len(accelerators["fake"].loaded) == 1
 
 
-def test_models_that_cannot_be_cut_run_on_tokenizers(tiny: Path) -> None:
-    text = (tiny / "tokenizer.json").read_bytes()
-    assert b'"clean_text":true' in text
-    replace_file(tiny, "tokenizer.json", text.replace(b'"clean_text":true', b'"clean_text":false'))
-    assert name_of(open_artifact(tiny), "tokenizers", {}) == "tokenizers"
+def test_models_that_cannot_be_cut_run_on_tokenizers(uncompiled: Path) -> None:
+    text = (uncompiled / "tokenizer.json").read_bytes()
+    assert b'"BertPreTokenizer"' in text
+    replace_file(uncompiled, "tokenizer.json", text.replace(b'"BertPreTokenizer"', b'"UnicodeScripts"'))
+    for choice in ("auto", "tokenizers"):
+        assert name_of(open_artifact(uncompiled), choice, {}) == "tokenizers"
 
 
 @pytest.mark.parametrize("parallel", [True, False])

@@ -21,6 +21,7 @@ from portvec._tokenization.compiled import CompiledLearner
 from portvec._vocabulary.file import read_vocabulary
 from portvec_export import export_model
 from portvec_export._vocabulary.compile import compile_vocabulary
+from portvec_export._vocabulary.errors import NotCompilable
 
 KINDS: dict[str, Callable[[], Tokenizer]] = {
     "WordPiece": lambda: tiny_models.tokenizer("wordpiece"),
@@ -181,6 +182,17 @@ def test_no_cache_keeps_nothing(
         embedder.tokenize(batch)
         assert sorted(seen) == ([] if keeps else first)
         seen.clear()
+
+
+def test_vocabulary_that_a_runtime_would_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tiny_models.tokenizer("wordpiece")
+    size = len(compile_vocabulary(tokenizer, []))
+    monkeypatch.setattr("portvec_export._vocabulary.compile.JSON_LIMIT", size)
+    compile_vocabulary(tokenizer, [])
+    monkeypatch.setattr("portvec_export._vocabulary.compile.JSON_LIMIT", size - 1)
+    message = f"^it would have {size:,} bytes, more than {size - 1:,}$"
+    with pytest.raises(NotCompilable, match=message):
+        compile_vocabulary(tokenizer, [])
 
 
 class TestInfo:

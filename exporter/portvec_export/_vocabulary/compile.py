@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
+from portvec._artifact.files import JSON_LIMIT
 from portvec._tokenization.cutting import find_cutting_rules
 from portvec._tokenization.library import describe_parts, read_parts
 from portvec._vocabulary.file import pack_vocabulary
@@ -40,5 +41,7 @@ def compile_vocabulary(
         json.dumps(parts["normalizer"]), json.dumps(parts["pre_tokenizer"]), characters
     )
     content = pack_vocabulary({"tokenizer": parts, "model": model, **facts}, {**arrays, **further})
+    if len(content) > JSON_LIMIT:  # a runtime refuses it, as it refuses a tokenizer.json of that size
+        raise NotCompilable(f"it would have {len(content):,} bytes, more than {JSON_LIMIT:,}")
     check_ids(content, tokenizer, texts)
     return content
