@@ -59,8 +59,13 @@ class CompiledLearner:
         doubtful = set(filter(self.rules.may_depend, set(ends)))
         is_doubtful = asks | np.fromiter(map(doubtful.__contains__, ends), np.bool_, len(words))
         is_alone = ~is_doubtful
+        takes_any = self._pre_tokenizer is not None and self._pre_tokenizer.takes_any
         for row in np.flatnonzero(is_doubtful).tolist():
-            is_alone[row] = self.rules.judge(words[row]) != DEPENDS
+            text = self._normalize(words[row])
+            is_alone[row] = self.rules.judge(words[row], text) != DEPENDS
+            if takes_any and text:
+                normalized[row] = text
+                asks[row] = False
         asked = [words[row] for row in np.flatnonzero(asks).tolist()]
         others = [normalized[row] for row in np.flatnonzero(~asks).tolist()]
         return merge(asks, self.encode(asked), self._search(self._pre_tokenize(others))), is_alone
@@ -72,14 +77,18 @@ class CompiledLearner:
     def find_ids(self, word: str) -> Sequence[int] | None:
         """Return the ids that a word has in any text; None if it has none."""
         word.encode()  # raises the error that a batch would raise for a lone surrogate
+        splitter = self._pre_tokenizer
         normalized = self._characters.normalize_one(word)
-        is_doubtful = normalized is None or self.rules.may_depend(normalized[-1:])
-        if is_doubtful and self.rules.judge(word) == DEPENDS:
-            return None
-        if normalized is None or self._pre_tokenizer is None:
+        if normalized is None or self.rules.may_depend(normalized[-1:]):
+            text = self._normalize(word)
+            if self.rules.judge(word, text) == DEPENDS:
+                return None
+            if normalized is None and splitter is not None and splitter.takes_any:
+                normalized = text
+        if not normalized or splitter is None:
             ids: list[int] = self.encode([word]).ids.tolist()
             return ids
-        pieces = self._pre_tokenizer.split_one(normalized)
+        pieces = splitter.split_one(normalized)
         if len(pieces) == 1:
             return self._model.encode_one(pieces[0])
         return [token_id for piece in pieces for token_id in self._model.encode_one(piece)]

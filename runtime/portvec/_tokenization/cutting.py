@@ -77,8 +77,10 @@ class CuttingRules(Protocol):
     def cut_one(self, text: str) -> list[str]:
         """Return the words of one text."""
 
-    def judge(self, word: str) -> int:
+    def judge(self, word: str, normalized: str | None = None) -> int:
         """Return what the ids of a word, as `cut` gives it, depend on: ALONE or DEPENDS.
+
+        `normalized` is the normalized word, if that is known.
 
         A number above ALONE says that they depend on the word only, also if another word follows without a
         separator, and that its first token can then be told from the others. It is the number of characters
@@ -159,7 +161,7 @@ class CutAtPunctuation:
         starts = np.flatnonzero(begins)
         return starts, np.flatnonzero(ends) - starts + 1
 
-    def judge(self, word: str) -> int:
+    def judge(self, word: str, normalized: str | None = None) -> int:
         """Return that the ids of every word depend on the word only."""
         return ALONE
 
@@ -190,7 +192,7 @@ class CutBeforeSpaces(ABC):
         self.mark = None if any(" " in part for part in self.uncuttable) else mark
 
     @abstractmethod
-    def judge(self, word: str) -> int:
+    def judge(self, word: str, normalized: str | None = None) -> int:
         """Return what the ids of a word depend on."""
 
     def cut(self, text: bytes, bounds: Ids) -> tuple[Ids, Ids]:
@@ -227,9 +229,10 @@ class ByteLevelWords(CutBeforeSpaces):
     def __init__(self, preparation: Preparation) -> None:
         super().__init__(preparation, mark="\u0120")
 
-    def judge(self, word: str) -> int:
+    def judge(self, word: str, normalized: str | None = None) -> int:
         """Return what the ids of a word depend on. The pattern may split white space at the end."""
-        normalized = self._normalize(word)
+        if normalized is None:
+            normalized = self._normalize(word)
         if normalized[-1:].isspace():
             return DEPENDS
         # The tokens are written with a character for each byte.
@@ -258,11 +261,12 @@ class MetaspaceWords(CutBeforeSpaces):
         if len(preparation.pre_tokenizers) > 1 and metaspace["prepend_scheme"] != "always":
             self.mark = None
 
-    def judge(self, word: str) -> int:
+    def judge(self, word: str, normalized: str | None = None) -> int:
         """Return what the ids of a word depend on."""
         if self._maps_graphemes and re.search(_PREPENDED, word):
             return DEPENDS
-        normalized = self._normalize(word)
+        if normalized is None:
+            normalized = self._normalize(word)
         # Metaspace may give a mark to an empty text.
         if not normalized or (self._collapses and normalized.endswith(self._spaces)):
             return DEPENDS
@@ -294,7 +298,7 @@ class SpacedWords(CutBeforeSpaces):
         super().__init__(preparation, mark=None)
         self._maps_graphemes = any(part["type"] == "Precompiled" for part in preparation.normalizers)
 
-    def judge(self, word: str) -> int:
+    def judge(self, word: str, normalized: str | None = None) -> int:
         """Return what the ids of a word depend on."""
         return DEPENDS if self._maps_graphemes and re.search(_PREPENDED, word) else ALONE
 

@@ -119,39 +119,39 @@ def _lay_lattice(trie: Trie, words: list[str]) -> _Lattice:
     first = offsets_of(reach).astype(np.int32)
     columns = np.repeat(np.arange(len(reach), dtype=np.int32), reach)
     rows = np.arange(len(columns), dtype=np.int32)
-    rows -= first[columns]
-    places = starts.astype(np.int32)[rows] + columns
-    before = first[np.maximum(columns - 1, 0)] + rows
+    rows -= first.take(columns)
+    places = starts.astype(np.int32).take(rows) + columns
+    before = first.take(np.maximum(columns - 1, 0)) + rows
     before[columns == 0] = len(columns)
     return _Lattice(symbols, starts, lengths, first, columns, rows, places, before)
 
 
 def _find_edges(trie: Trie, lattice: _Lattice) -> _Edges | None:
     """Return the pieces that occur in the words, or None if these are too many at once."""
-    first = lattice.first
+    first = lattice.first.astype(np.int64)  # numpy is faster with indices of this type
     count = len(lattice.places)
-    positions = np.arange(count, dtype=np.int32)
+    positions = np.arange(count)
     places, states = lattice.places, np.zeros(count, dtype=np.int32)
     is_unknown = np.ones(count, dtype=np.bool_)
-    found: list[tuple[Int32, Int32, Int32]] = []
+    found: list[tuple[Ids, Ids, Int32]] = []
     total = depth = 0
     while len(positions):
         steps = lattice.symbols.take(places + depth, mode="clip")
         slots = trie.base.take(states, mode="clip") + steps
         there = np.flatnonzero(trie.check.take(slots, mode="clip") == states)
-        positions, places, states = positions[there], places[there], slots[there]
+        positions, places, states = positions.take(there), places.take(there), slots.take(there)
         tokens = trie.token.take(states, mode="clip")
         hit = np.flatnonzero(tokens >= 0)
-        starts = positions[hit]
-        ends = first[lattice.columns[starts] + depth] + lattice.rows[starts]
-        found.append((starts, ends, tokens[hit]))
+        begins = positions.take(hit)
+        ends = first.take(lattice.columns.take(begins) + depth) + lattice.rows.take(begins)
+        found.append((begins, ends, tokens.take(hit)))
         if not depth:
-            is_unknown[starts] = False
+            is_unknown[begins] = False
         total += len(hit)
         if total > _EDGES:
             return None
         depth += 1
-    unknown = np.flatnonzero(is_unknown).astype(np.int32)
+    unknown = np.flatnonzero(is_unknown)
     found.insert(0, (unknown, unknown, np.full(len(unknown), -1, dtype=np.int32)))
     counts = np.zeros(count, dtype=np.int64)
     for _, ends, _ in found:
@@ -159,10 +159,11 @@ def _find_edges(trie: Trie, lattice: _Lattice) -> _Edges | None:
     offsets = offsets_of(counts)
     starts, tokens = np.empty((2, int(offsets[-1])), dtype=np.int32)
     free = offsets[:-1].copy()
-    for at_starts, ends, at_tokens in reversed(found):
-        slots = free[ends]
-        starts[slots], tokens[slots] = at_starts, at_tokens
-        free[ends] += 1
+    for begins, ends, at_tokens in reversed(found):
+        at = free.take(ends)
+        starts[at], tokens[at] = begins, at_tokens
+        at += 1
+        free[ends] = at
     return _Edges(starts, tokens, offsets)
 
 
@@ -183,9 +184,11 @@ def _choose(lattice: _Lattice, edges: _Edges, scores: npt.NDArray[np.float64]) -
         groups = edges.offsets[low:high] - start
         best = np.maximum.reduceat(totals, groups)
         sums[low:high] = best
-        hits = np.flatnonzero(totals == np.repeat(best, counts[low:high]))
-        # The first of the best of each group, which starts earliest.
-        chosen[low:high] = hits[np.searchsorted(hits, groups)] + start
+        hits = np.flatnonzero(totals == best.repeat(counts[low:high]))
+        if len(hits) > len(groups):  # some groups have several that are best: the first starts earliest
+            hits = hits.take(np.searchsorted(hits, groups))
+        hits += start
+        chosen[low:high] = hits
     return chosen
 
 
@@ -195,14 +198,14 @@ def _read_back(lattice: _Lattice, edges: _Edges, chosen: Ids) -> BestPieces:
     ends = lattice.first[lattice.lengths - 1] + rows
     ids, starts, owners = [], [], []
     while len(rows):
-        edge = chosen[ends]
-        start = edges.starts[edge]
-        ids.append(edges.tokens[edge])
-        starts.append(lattice.places[start])
+        edge = chosen.take(ends)
+        start = edges.starts.take(edge)
+        ids.append(edges.tokens.take(edge))
+        starts.append(lattice.places.take(start))
         owners.append(rows)
-        ends = lattice.before[start]
+        ends = lattice.before.take(start)
         going = np.flatnonzero(ends < len(lattice.places))
-        rows, ends = rows[going], ends[going]
+        rows, ends = rows.take(going), ends.take(going)
     owner = np.concatenate(owners[::-1])
     order = np.argsort(owner, kind="stable")
     return BestPieces(

@@ -32,7 +32,13 @@ MOST_KINDS: Final = 4
 
 
 class PreTokenizer(Protocol):
-    """The pre-tokenizer of a tokenizer, for words that a character map has normalized. None may be empty."""
+    """The pre-tokenizer of a tokenizer, for words that a character map has normalized. None may be empty.
+
+    Attributes:
+        takes_any: whether words may have been normalized in another way, and have any characters.
+    """
+
+    takes_any: bool
 
     def split(self, words: Sequence[str]) -> tuple[list[str], Ids]:
         """Return the pre-tokens of n words, and how many each word has, int64 (n,)."""
@@ -119,6 +125,7 @@ class _Chain:
 
     def __init__(self, steps: Sequence[PreTokenizer]) -> None:
         self._steps = steps
+        self.takes_any = all(step.takes_any for step in steps)
 
     def split(self, words: Sequence[str]) -> tuple[list[str], Ids]:
         pieces, bounds = list(words), np.arange(len(words) + 1)
@@ -136,6 +143,8 @@ class _Chain:
 
 class _AtKinds:
     """Split where the kind changes, and drop white space."""
+
+    takes_any = False  # a kind is known only for characters that are in the map
 
     def __init__(self, kinds: _Kinds, isolates: bool) -> None:
         self._kinds = kinds
@@ -171,6 +180,8 @@ class _Metaspace:
         self._mark: str = step["replacement"]
         self._prepends = step["prepend_scheme"] != "never"
         self._splits = step["split"]
+        # The scheme "first" looks at whether something was dropped from the start of a text.
+        self.takes_any = step["prepend_scheme"] != "first"
 
     def split(self, words: Sequence[str]) -> tuple[list[str], Ids]:
         if not words:
@@ -214,6 +225,8 @@ class _ByteLevel:
     The pattern takes, at each place, the first of these that it finds: a contraction; letters, numbers or
     others, with a space before them; white space up to the last character of it, or all that ends the word.
     """
+
+    takes_any = False
 
     def __init__(self, step: Component, kinds: _Kinds | None) -> None:
         self._kinds = kinds

@@ -79,7 +79,7 @@ class WordColumns:
         """Add words, for which there must be room. Those that are known keep their places."""
         new = np.flatnonzero(self._find(keys) == 0)
         keys = [column[new] for column in keys]
-        numbers = np.arange(self._count + 1, self._count + 1 + len(new), dtype=np.int32)
+        numbers = np.arange(self._count + 1, self._count + 1 + len(new))
         for column, values in zip(self._keys, keys, strict=True):
             column[numbers] = values
         self._places[numbers] = places[new]
