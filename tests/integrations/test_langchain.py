@@ -28,9 +28,9 @@ def embeddings(bundled: Path) -> PortvecEmbeddings:
 
 
 def test_vectors_are_those_of_the_embedder(embeddings: PortvecEmbeddings, bundled: Path) -> None:
-    rows = StaticEmbedder.load(bundled).encode(DOCUMENTS[:9])
-    assert embeddings.embed_documents(DOCUMENTS[:9]) == rows.tolist()
-    assert embeddings.embed_query(DOCUMENTS[0]) == rows[0].tolist()
+    embedder = StaticEmbedder.load(bundled)
+    assert embeddings.embed_documents(DOCUMENTS[:9]) == embedder.encode(DOCUMENTS[:9]).tolist()
+    assert embeddings.embed_query(DOCUMENTS[0]) == embedder.encode(DOCUMENTS[0]).tolist()
     assert embeddings.embed_documents([]) == []
 
 

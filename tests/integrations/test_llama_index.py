@@ -34,12 +34,13 @@ def index(embedding: PortvecEmbedding) -> VectorStoreIndex:
 
 
 def test_vectors_are_those_of_the_embedder(embedding: PortvecEmbedding, bundled: Path) -> None:
-    rows = StaticEmbedder.load(bundled).encode(OTHERS[:9]).tolist()
+    embedder = StaticEmbedder.load(bundled)
+    rows, alone = embedder.encode(OTHERS[:9]).tolist(), embedder.encode(OTHERS[0]).tolist()
     assert embedding.get_text_embedding_batch(OTHERS[:9]) == rows
-    assert embedding.get_text_embedding(OTHERS[0]) == rows[0]
-    assert embedding.get_query_embedding(OTHERS[0]) == rows[0]
+    assert embedding.get_text_embedding(OTHERS[0]) == alone
+    assert embedding.get_query_embedding(OTHERS[0]) == alone
     assert asyncio.run(embedding.aget_text_embedding_batch(OTHERS[:9])) == rows
-    assert asyncio.run(embedding.aget_text_embedding(OTHERS[0])) == rows[0]
+    assert asyncio.run(embedding.aget_text_embedding(OTHERS[0])) == alone
 
 
 def test_index_and_retrieve(index: VectorStoreIndex, bundled: Path) -> None:

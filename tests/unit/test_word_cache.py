@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from portvec._tokenization.word_cache import WordEncoder
 from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.word_table import DEPENDS, IDS, LONGEST, SLOTS, WordTable
 from project import FUZZ
+from random_tokenizers import random_tokenizer
 
 RULES = {"wordpiece": CutAtPunctuation, "unigram": MetaspaceWords, "bpe": ByteLevelWords}
 
@@ -299,6 +301,14 @@ class TestSpacedWords:
             case = Case(tokenizer, tmp_path)
             for _ in range(2):
                 case.seen([" a  B,c!a", "a\u3000 b\u0301c \u0301a", "1a2", "", " ", "a \x00b", "c\n \x85a  "])
+
+    def test_a_space_that_becomes_a_letter_with_what_follows_joins_words(self, tmp_path: Path) -> None:
+        tokenizer = Tokenizer.from_str(json.dumps(random_tokenizer(Random("2 388"))))
+        assert tokenizer.normalizer.normalize_str("a \u0301") == "ar"
+        case = Case(tokenizer, tmp_path)
+        assert type(case.rules) is SpacedWords
+        for _ in range(2):
+            case.seen(["☯a \u0301 b", "the \U000a9118a \u0301", " \u0301"])
 
     def test_letters_that_join_with_a_space_prevent_cutting(self) -> None:
         tokenizer = unigram_sentencepiece()

@@ -45,6 +45,8 @@ class CompiledLearner:
         if rules is None:
             raise file.error("has no rules for cutting texts into words")
         self.rules: CuttingRules = rules
+        # If words do not begin with the space that they are cut at, all of them are doubtful.
+        self._is_apart = not rules.space or self._characters.keeps(rules.space)
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return the ids of whole texts."""
@@ -58,6 +60,7 @@ class CompiledLearner:
         ends = [text[-1:] for text in normalized]
         doubtful = set(filter(self.rules.may_depend, set(ends)))
         is_doubtful = asks | np.fromiter(map(doubtful.__contains__, ends), np.bool_, len(words))
+        is_doubtful |= not self._is_apart
         is_alone = ~is_doubtful
         takes_any = self._pre_tokenizer is not None and self._pre_tokenizer.takes_any
         for row in np.flatnonzero(is_doubtful).tolist():
@@ -79,7 +82,7 @@ class CompiledLearner:
         word.encode()  # raises the error that a batch would raise for a lone surrogate
         splitter = self._pre_tokenizer
         normalized = self._characters.normalize_one(word)
-        if normalized is None or self.rules.may_depend(normalized[-1:]):
+        if normalized is None or not self._is_apart or self.rules.may_depend(normalized[-1:]):
             text = self._normalize(word)
             if self.rules.judge(word, text) == DEPENDS:
                 return None

@@ -299,8 +299,13 @@ class SpacedWords(CutBeforeSpaces):
         self._maps_graphemes = any(part["type"] == "Precompiled" for part in preparation.normalizers)
 
     def judge(self, word: str, normalized: str | None = None) -> int:
-        """Return what the ids of a word depend on."""
-        return DEPENDS if self._maps_graphemes and re.search(_PREPENDED, word) else ALONE
+        """Return what the ids of a word depend on. Precompiled may map its space and what follows as one."""
+        if not self._maps_graphemes:
+            return ALONE
+        if normalized is None:
+            normalized = self._normalize(word)
+        joins = word[0] == " " and normalized[:1] not in ("", " ")
+        return DEPENDS if joins or re.search(_PREPENDED, word) else ALONE
 
     def may_depend(self, end: str) -> bool:
         """Return False: no normalizer maps by itself what `judge` looks for."""

@@ -91,6 +91,10 @@ class CharacterMap:
         self._strips_right = facts.get("strips_right", bool)
         self._images = _Images(self._table, self._text)
 
+    def keeps(self, character: str) -> bool:
+        """Return whether a character stays itself, whatever stands beside it."""
+        return self._table[ord(character)] == ITSELF
+
     def normalize(self, words: Sequence[str]) -> tuple[list[str], npt.NDArray[np.bool_]]:
         """Return the normalized words, and which of them the normalizer must be asked about, bool (n,).
 
