@@ -20,6 +20,7 @@ from portvec.errors import ArtifactError
 from portvec_export._vocabulary.characters import probe_characters
 from portvec_export._vocabulary.checks import find_difference, list_hard_words
 from portvec_export._vocabulary.normalizer_steps import list_assigned
+from project import FUZZ
 from random_texts import random_texts
 from word_checks import check_words
 
@@ -95,7 +96,7 @@ def test_words(name: str) -> None:
     assert mapped > 0.1 * len(words)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", NAMES)
 def test_every_character_beside_others(name: str) -> None:
     """Beside marks of several combining classes, Jamo, joiners, spaces, and what may compose with it."""
@@ -106,7 +107,8 @@ def test_every_character_beside_others(name: str) -> None:
     asked = words.characters.normalize(neighbours)[1].tolist()
     beside = [neighbour for neighbour, ask in zip(neighbours, asked, strict=True) if not ask]
     characters = list(list_assigned())
-    for start in range(0, len(characters), 4096):
+    # All of them take minutes, so `make test` has a block from here and there.
+    for start in range(0, len(characters), 4096 if FUZZ > 1 else 12 * 4096):
         part = characters[start : start + 4096]
         texts = [
             *part,

@@ -19,6 +19,7 @@ from portvec_export._vocabulary.characters import probe_characters
 from portvec_export._vocabulary.checks import find_difference, list_hard_words
 from portvec_export._vocabulary.kinds import probe_kinds
 from portvec_export._vocabulary.normalizer_steps import list_assigned
+from project import FUZZ
 from random_texts import random_texts
 from word_checks import check_words
 
@@ -88,11 +89,12 @@ def test_words(name: str) -> None:
     assert check_words(words, compile_words(facts, "".join(words)), facts) > 0.5 * len(words)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", KNOWN)
 def test_every_character_beside_others(name: str) -> None:
     characters = list(list_assigned())
-    for start in range(0, len(characters), 4096):
+    # All of them take minutes, so `make test` has a block from here and there.
+    for start in range(0, len(characters), 4096 if FUZZ > 1 else 12 * 4096):
         part = characters[start : start + 4096]
         mixed = (
             f"{character}a{character}1{character}.{character} {character}'s{character}" for character in part
