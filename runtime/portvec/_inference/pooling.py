@@ -175,7 +175,7 @@ def _sum_int4(tables: _Tables) -> _Sum:
         block_weights = tables.table(fmt.BLOCK_WEIGHTS, np.uint8, 2 * blocks)
 
         def weigh(ids: _Ids) -> _Array:
-            digits = block_weights(ids)
+            digits = block_weights(ids).astype(np.int32)  # numpy 1 would multiply in 8 bits
             weights = digits[:, :blocks] * _BASE + digits[:, blocks:]
             weighed: _Array = unpack(ids) * weights[:, :, None]
             return weighed.reshape(len(ids), -1)
