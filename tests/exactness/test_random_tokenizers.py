@@ -10,7 +10,6 @@ from random import Random
 import pytest
 from tokenizers import Tokenizer
 
-from portvec._failures import is_failure
 from portvec._tokenization.backends.huggingface import PlainEncoder
 from portvec._tokenization.compiled import CompiledLearner
 from portvec._tokenization.cutting import find_cutting_rules
@@ -27,6 +26,7 @@ from portvec_export._vocabulary.errors import NotCompilable
 from project import FUZZ
 from random_texts import random_texts
 from random_tokenizers import random_tokenizer
+from word_checks import ids_of
 
 # `make fuzz` makes 100 times as many tokenizers, and more than five million texts for them.
 _PARTS = 8
@@ -106,14 +106,3 @@ class SingleTexts:
         rest = [text for text, ids in zip(texts, found, strict=True) if ids is None]
         others = iter(self._learner.encode(rest).lists())
         return flatten([next(others) if ids is None else ids.tolist() for ids in found])
-
-
-def ids_of(tokenizer: Tokenizer, text: str) -> list[int] | None:
-    """Return the ids of one text, or None if `tokenizers` fails, as it does for some combinations."""
-    try:
-        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-    except BaseException as error:
-        if not is_failure(error):
-            raise
-        return None
-    return ids

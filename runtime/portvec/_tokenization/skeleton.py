@@ -7,11 +7,12 @@ whose text is the run itself. So each token is a pre-token, and nothing of it is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from portvec._tokenization.runs import split_runs
 from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.components import list_steps
 from portvec._vocabulary.locks import loading
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 # Its only piece is empty, which matches nothing.
 _NO_MODEL = {"type": "Unigram", "unk_id": 0, "vocab": [["", 0.0]], "byte_fallback": False}
-
-_JOINED_CHARACTERS = 8192
 
 
 class PreTokens(NamedTuple):
@@ -77,7 +76,7 @@ class Skeleton:
         """Split texts with a separator between them: a call costs as much as several words."""
         if self._joined is None:
             self._joined = _load(self._facts, self._added, separator=SEPARATOR)
-        runs = [SEPARATOR.join(texts[run]) for run in _split_runs(texts)]
+        runs = [SEPARATOR.join(texts[run]) for run in split_runs(texts)]
         words, items, offsets = self._joined.split(runs, parallel=self._parallel)
         # Add the separator after the last text of each run too, so that every text ends with one.
         items = np.insert(items, offsets[1:], _SEPARATOR_ITEM)
@@ -150,15 +149,3 @@ class _Loaded:
             items.append(of_text)
         offsets = offsets_of(np.fromiter(map(len, items), np.int64, len(items)))
         return PreTokens(list(index), np.concatenate([np.zeros(0, np.int64), *items]), offsets)
-
-
-def _split_runs(texts: Sequence[str]) -> Iterator[slice]:
-    """Yield slices of the texts that have about `_JOINED_CHARACTERS` each."""
-    start = size = 0
-    for stop, text in enumerate(texts, 1):
-        size += len(text) + 1
-        if size >= _JOINED_CHARACTERS:
-            yield slice(start, stop)
-            start, size = stop, 0
-    if start < len(texts):
-        yield slice(start, len(texts))

@@ -12,6 +12,7 @@ import numpy as np
 from portvec._artifact.files import Content, hold_file
 from portvec._failures import failures_become
 from portvec._tokenization import library
+from portvec._tokenization.runs import split_runs
 from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.token_ids import Ids, TokenIds, flatten, offsets_of
 from portvec.errors import ArtifactError
@@ -20,16 +21,14 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-# A call of `tokenizers` costs as much as several words, so texts are joined with this character between them.
-# Added tokens split a text before anything else happens to it, so what is between two of them gets the ids
-# that it gets alone. The character is a noncharacter, which text for interchange must not contain. Texts that
-# do are tokenized by a second tokenizer, which does not know it. So are texts with a token that has the id of
-# the character: `tokenizers` gives it the number of tokens as its id, which a vocabulary with a gap may use.
-_JOINED_CHARACTERS = 8192
-
-
 class PlainEncoder:
     """`tokenizers` on whole texts.
+
+    A call costs as much as several words, so texts are joined with SEPARATOR between them. Added tokens split
+    a text before anything else happens to it, so what is between two of them gets the ids that it gets alone.
+    Texts that have the separator are tokenized by a second tokenizer, which does not know it. So are texts
+    with a token that has the id of the separator: `tokenizers` gives it the number of tokens as its id, which
+    a vocabulary with a gap may use.
 
     `content` is that of tokenizer.json at `path`, which is opened if it is not given. `parallel` allows its
     own pool of one thread per core. Raises ArtifactError if it is not a tokenizer.
@@ -66,7 +65,7 @@ class PlainEncoder:
         separator_id = library.find_id(self.tokenizer, separator)
         assert separator_id is not None
         # Add the separator after the last text of each run too, so that every text ends with one.
-        runs = (separator.join(texts[part]) for part in _split_runs(texts))
+        runs = (separator.join(texts[part]) for part in split_runs(texts))
         lists = (chain(ids, (separator_id,)) for ids in self._ids(self.tokenizer, list(runs)))
         ids = np.fromiter(chain.from_iterable(lists), dtype=np.int64)
         is_end = ids == separator_id
@@ -86,7 +85,7 @@ class PlainEncoder:
         """
         if self._spelling is None:
             self._spelling = _Spelling(self.tokenizer, mark)
-        runs = list(_split_runs(words))
+        runs = list(split_runs(words))
         is_right = np.zeros(len(words), dtype=np.bool_)
         ids, counts = [], []
         joined = ["".join(words[part]) for part in runs]
@@ -135,15 +134,3 @@ class _Spelling:
         """Return the characters of the tokens from each start to the next."""
         counts: Ids = np.add.reduceat(self._lengths[np.minimum(ids, self._beyond)], starts)
         return counts
-
-
-def _split_runs(texts: Sequence[str]) -> Iterator[slice]:
-    """Yield slices of the texts that have about `_JOINED_CHARACTERS` each."""
-    start = size = 0
-    for stop, text in enumerate(texts, 1):
-        size += len(text) + 1
-        if size >= _JOINED_CHARACTERS:
-            yield slice(start, stop)
-            start, size = stop, 0
-    if start < len(texts):
-        yield slice(start, len(texts))
