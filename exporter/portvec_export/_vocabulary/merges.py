@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from portvec._vocabulary.merges import SPREAD
 from portvec_export._vocabulary.errors import NotCompilable
-from portvec_export._vocabulary.models import Arrays, Facts, compile_bytes, compile_trie
+from portvec_export._vocabulary.pieces import Arrays, Facts, compile_bytes, compile_trie
 
 if TYPE_CHECKING:
     import numpy.typing as npt

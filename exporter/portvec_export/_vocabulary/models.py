@@ -6,8 +6,6 @@ import json
 import math
 from array import array
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -15,16 +13,8 @@ from tokenizers.models import Unigram, WordLevel, WordPiece
 
 from portvec._vocabulary.unigram import LARGEST_SCORE
 from portvec_export._vocabulary.errors import NotCompilable
-from portvec_export._vocabulary.trie import build_trie
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-Facts: TypeAlias = "dict[str, Any]"
-Arrays: TypeAlias = "dict[str, npt.NDArray[Any]]"
-
-# Ids are int32 in the arrays.
-_IDS = 2**31
+from portvec_export._vocabulary.merges import compile_bpe
+from portvec_export._vocabulary.pieces import Arrays, Facts, compile_bytes, compile_trie
 
 
 def compile_model(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
@@ -35,7 +25,7 @@ def compile_model(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
     """
     name = type(tokenizer.model).__name__
     compilers: dict[str, Callable[[Tokenizer], tuple[Facts, Arrays]]] = {
-        "BPE": lambda tokenizer: import_module("portvec_export._vocabulary.merges").compile_bpe(tokenizer),
+        "BPE": compile_bpe,
         "Unigram": _compile_unigram,
         "WordLevel": _compile_wordlevel,
         "WordPiece": _compile_wordpiece,
@@ -44,27 +34,6 @@ def compile_model(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
         raise NotCompilable(f"its model is a {name}")
     facts, arrays = compilers[name](tokenizer)
     return {"type": name, **facts}, arrays
-
-
-def compile_trie(pieces: Mapping[str, int]) -> Arrays:
-    """Return the arrays of a trie of these pieces. The empty piece, which no word has, is left out.
-
-    Raises:
-        NotCompilable: there is no piece, or an id does not fit.
-    """
-    known = list(filter(None, pieces))
-    if not known:
-        raise NotCompilable("its vocabulary is empty")
-    ids = np.fromiter(map(pieces.__getitem__, known), np.int64, len(known))
-    if ids.max() >= _IDS:
-        raise NotCompilable("it has token ids from 2147483648 on")
-    return dict(build_trie(known, ids))
-
-
-def compile_bytes(pieces: Mapping[str, int]) -> Arrays:
-    """Return the ids of the tokens for bytes, -1 for those that are not there."""
-    ids = [pieces.get(f"<0x{byte:02X}>", -1) for byte in range(256)]
-    return {"byte_ids": np.array(ids, dtype=np.int32)}
 
 
 def _compile_unigram(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
