@@ -12,10 +12,10 @@ from tokenizers import Tokenizer
 
 from portvec._tokenization.backends.huggingface import PlainEncoder
 from portvec._tokenization.compiled import CompiledLearner
-from portvec._tokenization.cutting import find_cutting_rules
 from portvec._tokenization.known_words import KnownWords
 from portvec._tokenization.learning import LibraryLearner
 from portvec._tokenization.library import describe_parts, load
+from portvec._tokenization.proven_cuts import find_cutting_rules
 from portvec._tokenization.selection import CACHING, COMPILED
 from portvec._tokenization.tokenizer import Encoder
 from portvec._tokenization.word_cache import WordEncoder

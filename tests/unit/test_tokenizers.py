@@ -21,9 +21,9 @@ from counting_encoder import CountingEncoder
 from matrix import TOKENIZER_CASES, unigram_sentencepiece
 from portvec import StaticEmbedder
 from portvec._tokenization.backends.huggingface import PlainEncoder
-from portvec._tokenization.cutting import find_cutting_rules
 from portvec._tokenization.learning import LibraryLearner
 from portvec._tokenization.library import describe_parts
+from portvec._tokenization.proven_cuts import find_cutting_rules
 from portvec._tokenization.word_cache import WordEncoder
 from portvec._vocabulary.word_table import WordTable
 from portvec.errors import ArtifactError, MissingExtraError

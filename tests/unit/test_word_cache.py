@@ -17,16 +17,10 @@ from tokenizers.trainers import WordPieceTrainer
 import tiny_models
 from counting_encoder import CountingEncoder
 from matrix import unigram_sentencepiece
-from portvec._tokenization.cutting import (
-    ALONE,
-    ByteLevelWords,
-    CutAtPunctuation,
-    MetaspaceWords,
-    SpacedWords,
-    find_cutting_rules,
-)
+from portvec._tokenization.cutting import ALONE, ByteLevelWords, CutAtPunctuation, MetaspaceWords, SpacedWords
 from portvec._tokenization.learning import LibraryLearner
 from portvec._tokenization.library import describe_parts
+from portvec._tokenization.proven_cuts import find_cutting_rules
 from portvec._tokenization.word_cache import WordEncoder
 from portvec._vocabulary.characters import SEPARATOR
 from portvec._vocabulary.word_table import DEPENDS, IDS, LONGEST, SLOTS, WordTable

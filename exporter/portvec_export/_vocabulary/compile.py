@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from tokenizers import Tokenizer
 
 from portvec._artifact.files import JSON_LIMIT
-from portvec._tokenization.cutting import find_cutting_rules
 from portvec._tokenization.library import describe_parts, read_parts
+from portvec._tokenization.proven_cuts import find_cutting_rules
 from portvec._vocabulary.file import pack_vocabulary
 from portvec_export._vocabulary.added_tokens import find_ambiguity
 from portvec_export._vocabulary.errors import NotCompilable

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from portvec._tokenization.cutting import CuttingRules, find_cutting_rules
+from portvec._tokenization.cutting import CuttingRules
 from portvec._tokenization.preparation import Preparation
+from portvec._tokenization.proven_cuts import find_cutting_rules
 from portvec._tokenization.skeleton import PreTokens, Skeleton
 from portvec._vocabulary.characters import CharacterMap
 from portvec._vocabulary.file import VocabularyFile

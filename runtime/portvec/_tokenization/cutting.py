@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -28,14 +28,6 @@ _IS_VISIBLE = bytes(code not in _WHITE_SPACE for code in range(256))
 
 # A space that follows no white space, of which `_WHITE_SPACE` says what that is.
 _BEFORE_WORD = f"(?<=[^{_WHITE_SPACE.decode()}])(?= )"
-
-# Normalizers that change nothing across a space, unless something beside it becomes a space too.
-_LOCAL_NORMALIZERS = {"Precompiled", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"}
-_COLLAPSE_SPACES = {"Regex": " {2,}"}
-
-# Pre-tokenizers that drop white space and join nothing across it, and those that may come after one of them.
-_DROP_SPACES = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}
-_AFTER_SPACES = _DROP_SPACES | {"Digits", "Punctuation"}
 
 # What the ids of a word depend on: the word only. The alternative is DEPENDS: on its neighbours as well.
 ALONE = 0
@@ -96,39 +88,6 @@ class CuttingRules(Protocol):
 
     def keeps(self, word: str) -> bool:
         """Return whether a word is certain to reach the model as it is."""
-
-
-def find_cutting_rules(preparation: Preparation) -> CuttingRules | None:
-    """Return the rules for this tokenizer, or None if there are none that are proven."""
-    normalizers, pre_tokenizers = preparation.normalizers, preparation.pre_tokenizers
-    # Such tokens are searched for in the normalized text, all others in the text itself.
-    if normalizers and any(token["normalized"] for token in preparation.added_tokens):
-        return None
-    kinds = [part["type"] for part in pre_tokenizers]
-    is_bert = kinds == ["BertPreTokenizer"] and [part["type"] for part in normalizers] == ["BertNormalizer"]
-    if is_bert and normalizers[0]["clean_text"]:
-        return CutAtPunctuation(preparation)
-    if kinds == ["ByteLevel"] and pre_tokenizers[0].get("use_regex", True):
-        if normalizers in ([], [{"type": "NFC"}]):
-            return ByteLevelWords(preparation)
-    elif kinds in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
-        metaspace = pre_tokenizers[-1]
-        # Metaspace gives no further mark to a word that begins with a space, unless that was dropped before.
-        schemes = ("always", "never", "first") if kinds == ["Metaspace"] else ("always", "never")
-        if (
-            metaspace.get("split", True)
-            and metaspace["prepend_scheme"] in schemes
-            and all(_keeps_words_apart(part, metaspace["replacement"]) for part in normalizers)
-        ):
-            return MetaspaceWords(preparation)
-    elif (
-        kinds
-        and kinds[0] in _DROP_SPACES
-        and _AFTER_SPACES.issuperset(kinds[1:])
-        and all(part["type"] == "BertNormalizer" or _keeps_words_apart(part, " ") for part in normalizers)
-    ):
-        return SpacedWords(preparation)
-    return None
 
 
 class CutAtPunctuation:
@@ -314,12 +273,3 @@ class SpacedWords(CutBeforeSpaces):
 
 def _contents(preparation: Preparation) -> list[str]:
     return [token["content"] for token in preparation.added_tokens]
-
-
-def _keeps_words_apart(normalizer: dict[str, Any], replacement: str) -> bool:
-    """Return whether a step of a normalizer changes nothing across a space, unless spaces meet there."""
-    if normalizer["type"] == "Replace":
-        return normalizer["pattern"] == _COLLAPSE_SPACES and normalizer["content"] in (" ", replacement)
-    if normalizer["type"] == "Strip":
-        return not normalizer["strip_left"]
-    return normalizer["type"] in _LOCAL_NORMALIZERS

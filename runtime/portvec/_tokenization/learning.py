@@ -12,7 +12,8 @@ from portvec._artifact.folder import Artifact
 from portvec._failures import failures_become
 from portvec._tokenization import library
 from portvec._tokenization.backends.huggingface import PlainEncoder
-from portvec._tokenization.cutting import ALONE, CuttingRules, find_cutting_rules
+from portvec._tokenization.cutting import ALONE, CuttingRules
+from portvec._tokenization.proven_cuts import find_cutting_rules
 from portvec._tokenization.tokenizer import Encoder
 from portvec._tokenization.word_cache import WordEncoder
 from portvec._vocabulary.token_ids import Ids, TokenIds, merge
