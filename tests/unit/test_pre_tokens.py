@@ -13,7 +13,8 @@ from tokenizers import pre_tokenizers
 
 from compiled_words import Words, compile_words
 from portvec._vocabulary.file import VocabularyFile
-from portvec._vocabulary.pre_tokens import SPACE, open_pre_tokenizer
+from portvec._vocabulary.kinds import SPACE
+from portvec._vocabulary.pre_tokens import open_pre_tokenizer
 from portvec.errors import ArtifactError
 from portvec_export._vocabulary.characters import probe_characters
 from portvec_export._vocabulary.checks import find_difference, list_hard_words

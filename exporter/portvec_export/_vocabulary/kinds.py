@@ -11,15 +11,8 @@ from tokenizers import Tokenizer
 
 from portvec._vocabulary.characters import PAGE, PAGES
 from portvec._vocabulary.components import Component, list_steps
-from portvec._vocabulary.pre_tokens import (
-    KIND_BITS,
-    LETTER,
-    NUMBER,
-    OTHER,
-    SPACE,
-    can_split,
-    needs_kinds,
-)
+from portvec._vocabulary.kinds import KIND_BITS, LETTER, NUMBER, OTHER, SPACE
+from portvec._vocabulary.pre_tokens import can_split, needs_kinds
 from portvec_export._vocabulary.normalizer_steps import list_assigned
 from portvec_export._vocabulary.tables import Arrays, pack_table
 
