@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +19,10 @@ from shared import make_once
 
 if TYPE_CHECKING:
     from model2vec import StaticModel
+
+# gRPC, which Milvus's client loads, runs handlers of its own when a process forks. They abort
+# some children before those can start a program. No child of a test uses gRPC.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 with suppress(ImportError):  # where no test is generated
     from hypothesis import settings
