@@ -162,7 +162,7 @@ class CutBeforeSpaces(ABC):
         begins[bounds] = True  # the start of every text, also of an empty one, and the end of the last
         starts = np.flatnonzero(begins)
         lengths = np.diff(starts)
-        lengths -= np.isin(starts[1:], bounds, assume_unique=True)  # without the line feed
+        lengths[np.searchsorted(starts, bounds[1:]) - 1] -= 1  # without the line feed
         kept = lengths > 0
         return starts[:-1][kept], lengths[kept]
 

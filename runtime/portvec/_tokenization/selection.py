@@ -16,6 +16,7 @@ from portvec._tokenization.compiled import CompiledLearner
 from portvec._tokenization.growing import GrowingEncoder
 from portvec._tokenization.known_words import MOST_IDS, KnownWords
 from portvec._tokenization.tokenizer import Encoder, Tokenizer
+from portvec._tokenization.turns import TakingTurns
 from portvec._tokenization.word_cache import WordEncoder
 from portvec._vocabulary.file import read_vocabulary
 from portvec._vocabulary.word_table import WordTable
@@ -124,8 +125,10 @@ def _open_compiled(artifact: Artifact, parallel: bool, cache: int | None) -> _Ow
     ):
         learner = CompiledLearner(file, parallel=parallel)
         # To search for a new word costs little more than to look up a known one, so every word is cut out.
-        encoder = WordEncoder(
-            COMPILED, learner, learner.rules, min_bytes=0, max_unknown=2.0, make_table=_table_maker(cache)
+        encoder = TakingTurns(
+            WordEncoder(
+                COMPILED, learner, learner.rules, min_bytes=0, max_unknown=2.0, make_table=_table_maker(cache)
+            )
         )
         words = KnownWords(
             learner,

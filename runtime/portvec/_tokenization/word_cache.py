@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -61,7 +61,9 @@ class WordEncoder:
         self._learner = learner
         self._rules = rules
         # Folded like the texts: a word is learnt as it is folded, and must not have become an added token.
-        self._uncuttable = [self._fold(part.encode()) for part in (*rules.uncuttable, SEPARATOR)]
+        self._uncuttable = _by_rarest_byte(
+            self._fold(part.encode()) for part in (*rules.uncuttable, SEPARATOR)
+        )
         self._min_bytes = min_bytes
         self._max_unknown = max_unknown
         self._make_table = make_table
@@ -75,8 +77,8 @@ class WordEncoder:
             return self._learner.encode(texts)
         joined = self._fold(joined)
         whole = np.zeros(len(texts), dtype=np.bool_)
-        if any(part in joined for part in self._uncuttable):
-            whole[:] = [any(part in self._fold(text) for part in self._uncuttable) for text in encoded]
+        if self._is_uncuttable(joined):
+            whole[:] = [self._is_uncuttable(self._fold(text)) for text in encoded]
             joined = self._fold(
                 b"\n".join(
                     b"" if is_whole else text for text, is_whole in zip(encoded, whole.tolist(), strict=True)
@@ -96,6 +98,12 @@ class WordEncoder:
     def _fold(self, text: bytes) -> bytes:
         """Map bytes that the tokenizer does not tell apart to one."""
         return text if self._rules.fold is None else text.translate(self._rules.fold)
+
+    def _is_uncuttable(self, text: bytes) -> bool:
+        """Return whether a folded text has a part that no word may have."""
+        return any(
+            byte in text and any(part in text for part in parts) for byte, parts in self._uncuttable.items()
+        )
 
     def _look_up(
         self, joined: bytes, bounds: Ids, whole: npt.NDArray[np.bool_]
@@ -133,7 +141,7 @@ class WordEncoder:
 
     def _learn(self, table: WordTable, words: list[bytes]) -> tuple[Ids, TokenIds | None]:
         """Return the places of new words, and their ids if the table has no room for them."""
-        tokens, is_alone = self._learner.learn([word.decode() for word in words])
+        tokens, is_alone = self._learner.learn(b"\0".join(words).decode().split("\0"))
         learnt = table.add(words, tokens, is_alone)
         if learnt is not None:
             return learnt, None
@@ -194,6 +202,15 @@ class _Part(NamedTuple):
             missing = gather(not_kept, _NOT_KEPT - places[is_missing])
             tokens = merge(is_missing, missing, table.gather(places[~is_missing]))
         return regroup(tokens, first_words)
+
+
+def _by_rarest_byte(parts: Iterable[bytes]) -> dict[bytes, list[bytes]]:
+    """Return the parts by a byte of each that few texts have, as one byte is found faster than several."""
+    grouped: dict[bytes, list[bytes]] = {}
+    for part in parts:
+        rarest = bytes(sorted(part, key=lambda byte: (bytes([byte]).isalnum(), byte))[:1])
+        grouped.setdefault(rarest, []).append(part)
+    return grouped
 
 
 def _split_rows(bounds: Ids) -> Iterator[slice]:

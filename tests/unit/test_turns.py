@@ -1,0 +1,129 @@
+"""Threads that tokenize many texts one after the other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from portvec._tokenization.turns import TakingTurns
+from portvec._vocabulary.token_ids import TokenIds, flatten
+
+MANY = ["a text"] * 2_000
+FEW = ["a text"]
+
+
+class Encoder:
+    """Returns the length of each text as its id, and does something meanwhile."""
+
+    name = "lengths"
+
+    def __init__(self, during: Callable[[], object] = lambda: None) -> None:
+        self.during = during
+
+    def encode(self, texts: Sequence[str]) -> TokenIds:
+        self.during()
+        return flatten([[len(text)] for text in texts])
+
+
+def tokenize_in_threads(encoder: TakingTurns, count: int) -> list[list[list[int]]]:
+    found: list[list[list[int]]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(encoder.encode(MANY).lists())) for _ in range(count)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    return found
+
+
+def test_ids_and_name_are_those_of_the_encoder() -> None:
+    encoder = TakingTurns(Encoder())
+    assert encoder.name == "lengths"
+    assert encoder.encode(["ab", "", "c"]).lists() == [[2], [0], [1]]
+    assert encoder.encode(MANY).lists() == [[6]] * len(MANY)
+
+
+def test_one_thread_at_a_time_tokenizes_many_texts() -> None:
+    inside, together = [], []
+
+    def during() -> None:
+        inside.append(1)
+        time.sleep(0.01)
+        together.append(len(inside))
+        inside.pop()
+
+    assert tokenize_in_threads(TakingTurns(Encoder(during)), 4) == [[[6]] * len(MANY)] * 4
+    assert together == [1] * 4
+
+
+def test_a_few_texts_do_not_wait() -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def during() -> None:
+        if not begun.is_set():
+            begun.set()
+            assert done.wait(60)
+
+    encoder = TakingTurns(Encoder(during))
+    thread = threading.Thread(target=encoder.encode, args=(MANY,))
+    thread.start()
+    assert begun.wait(60)
+    assert encoder.encode(FEW).lists() == [[6]]
+    done.set()
+    thread.join()
+
+
+def test_the_next_thread_goes_on_after_an_error() -> None:
+    inner = Encoder(lambda: 1 // 0)
+    encoder = TakingTurns(inner)
+    with pytest.raises(ZeroDivisionError):
+        encoder.encode(MANY)
+    inner.during = lambda: None
+    assert tokenize_in_threads(encoder, 1) == [[[6]] * len(MANY)]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signal")
+def test_a_signal_handler_takes_the_turn_of_its_thread() -> None:
+    seen: list[int] = []
+
+    def during() -> None:
+        if not seen:
+            seen.append(0)
+            signal.raise_signal(signal.SIGUSR1)
+
+    encoder = TakingTurns(Encoder(during))
+    before = signal.signal(signal.SIGUSR1, lambda *_: seen.append(len(encoder.encode(MANY).ids)))
+    try:
+        assert len(encoder.encode(MANY).ids) == len(MANY)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert seen == [0, len(MANY)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_does_not_wait_for_a_thread_that_it_does_not_have() -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def during() -> None:
+        if not begun.is_set():
+            begun.set()
+            assert done.wait(60)
+
+    encoder = TakingTurns(Encoder(during))
+    thread = threading.Thread(target=encoder.encode, args=(MANY,))
+    thread.start()
+    assert begun.wait(60)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(30)
+        os._exit(7 if len(encoder.encode(MANY).ids) == len(MANY) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    done.set()
+    thread.join()
