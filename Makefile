@@ -33,7 +33,7 @@ check: setup  ## Check style, types and the direction of imports.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 
-test: setup  ## Run the tests: two to four minutes, without a network.
+test: setup  ## Run the tests: four to seven minutes, without a network.
 	$(PYTEST) $(PARALLEL) -m "not slow"
 
 test-slow: setup  ## Run the slow tests: killed processes, thousands of calls, environments made with pip.

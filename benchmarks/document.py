@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from benchmarks.targets import LEAST_AGREEMENT, NAMES, fell_back, label, rows
@@ -44,9 +45,11 @@ def lines(document: dict[str, Any], plots: dict[str, str]) -> Iterator[str]:
     device = document["device"]
     packages = ", ".join(f"{name} {number}" for name, number in device["packages"].items())
     memory = f"{device['memory_bytes'] / 2**30:.0f} GiB"
-    yield f"Run on {document['date']}: {device['cpu']}, {device['architecture']},"
-    yield f"{device['cores_available']} cores, {memory}, {device['system']}; {device['python']};"
-    yield f"{packages}."
+    machine = (
+        f"Run on {document['date']}: {device['cpu']}, {device['architecture']}, "
+        f"{device['cores_available']} cores, {memory}, {device['system']}; {device['python']}; {packages}."
+    )
+    yield from wrap(machine, 120, break_on_hyphens=False)
     yield ""
     yield "| what | target | reached | |"
     yield "|---|---|---|---|"

@@ -97,7 +97,9 @@ def _laghu_command(folder: Path, vocabulary: Path) -> list[str]:
 def _exporter() -> str:
     """Return a name for the present exporter: another version may write different artifacts."""
     digest = hashlib.sha256()
-    shared = [ROOT / "runtime" / "portvec" / "_artifact" / name for name in ("format.py", "manifest.py")]
+    runtime = ROOT / "runtime" / "portvec"
+    shared = [runtime / "_artifact" / name for name in ("format.py", "manifest.py")]
+    shared += [*sorted((runtime / "_vocabulary").glob("*.py")), runtime / "_tokenization" / "proven_cuts.py"]
     for path in [*sorted((ROOT / "exporter").rglob("*.py")), *shared]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

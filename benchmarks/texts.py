@@ -27,7 +27,7 @@ def paragraphs(count: int) -> list[str]:
 
 
 def sentences(count: int) -> list[str]:
-    """Return English sentences of 5 to 20 words, about 11."""
+    """Return English sentences of 5 to 20 words, about 13."""
     return list(islice(_sentences(), count))
 
 
@@ -39,8 +39,9 @@ def documents(count: int) -> list[str]:
 def languages(count: int) -> list[str]:
     """Return lines in many languages and scripts, taken evenly from the corpus."""
     lines = _corpus("udhr_lines", None) or list(_fallback_languages())
-    step = max(1, len(lines) // count)
-    return lines[::step][:count]
+    if len(lines) <= count:
+        return lines
+    return [lines[row * len(lines) // count] for row in range(count)]
 
 
 def many(count: int) -> Iterator[str]:

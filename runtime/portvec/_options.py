@@ -154,8 +154,8 @@ class ModelOptions(ConversionOptions):
     )
     tokenizer_cache: int | None = option(
         None,
-        "number of token ids that the cache of words keeps at most; 0 keeps none; 2,000,000 if None, for "
-        "which the cache grows to 24 MB at most",
+        "number of token ids that each of the two caches of words keeps at most; 0 keeps none; if None, "
+        "2,000,000 for batches, which is 24 MB at most, and 32,768 for single texts",
     )
     providers: Sequence[str] | None = option(None, "onnxruntime execution providers; the CPU if None")
 

@@ -16,7 +16,7 @@ import pytest
 from benchmarks import document as pages
 from benchmarks import targets, texts, warm
 from benchmarks.contenders import Contender, without_fast
-from benchmarks.timing import FailedError, in_turns, once, one_call
+from benchmarks.timing import FailedError, in_turns, once, one_call, opened
 from project import ROOT
 
 FLOAT32, INT8, PLAIN = "portvec float32", "portvec int8", without_fast("float32")
@@ -127,7 +127,7 @@ def row(measured: dict[str, Any], start: str) -> targets.Row:
 class TestTargets:
     def test_reached_and_missed(self, measured: dict[str, Any]) -> None:
         rows = {row.what: row for row in targets.rows(measured)}
-        assert len(rows) == 35
+        assert len(rows) == 38
         first = rows["paragraphs, warm, 2 threads, WordPiece, float32"]
         assert (first.target, first.met) == (">= 2x", True)
         assert first.reached == "5.0x (texts/s: 1,200, laghu 240, model2vec 100)"
@@ -221,7 +221,7 @@ class TestPage:
             pages.write(page, measured, {"A plot": "images/plot.png"})
         text = page.read_text(encoding="utf-8")
         assert text.startswith(
-            f"before\n{pages.BEGIN}\nRun on 2026-01-02: A processor, x86_64,\n2 cores, 8 GiB"
+            f"before\n{pages.BEGIN}\nRun on 2026-01-02: A processor, x86_64, 2 cores, 8 GiB, Linux; CPython"
         )
         assert text.endswith(f"![A plot](images/plot.png)\n\n{pages.END}\nafter\n")
         assert "what was" not in text
@@ -305,6 +305,12 @@ class TestPeerThatFails:
         assert 1e6 < found[FLOAT32]["private_bytes"]["median"] <= found[FLOAT32]["peak_bytes"]["median"]
         call = one_call(own, ["a text"] * 1000, 1)
         assert call["seconds"] > 0
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory as Linux shows it")
+    def test_session(self, tiny: Path) -> None:
+        found = opened(tiny)
+        assert 0 < found["session_seconds"] < 60
+        assert 0 <= found["session_private_bytes"] < 1e8
 
     @pytest.mark.skipif(sys.platform == "win32", reason="make bench needs POSIX")
     def test_loaded_once(self, tiny: Path, tiny_model: Path) -> None:

@@ -33,7 +33,6 @@ KNOWN: dict[str, list[Any]] = {
     "Punctuation, contiguous": [pre_tokenizers.Punctuation("contiguous")],
     "Digits": [pre_tokenizers.Digits(individual_digits=True)],
     "Digits, contiguous": [pre_tokenizers.Digits(individual_digits=False)],
-    "CharDelimiterSplit": [pre_tokenizers.CharDelimiterSplit(".")],
     "WhitespaceSplit, Punctuation": [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()],
     "Metaspace": [pre_tokenizers.Metaspace()],
     "Metaspace, never": [pre_tokenizers.Metaspace(prepend_scheme="never")],

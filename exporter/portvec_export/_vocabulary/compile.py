@@ -23,9 +23,9 @@ def compile_vocabulary(
 ) -> bytes:
     """Return the content of portvec.vocabulary, which gives the ids of `tokenizer`.
 
-    Words with other characters than `characters`, unless that is None, are left to `tokenizers`.
-
-    That is proven on `texts`, on every piece of the vocabulary, and on every character that Unicode assigns.
+    They are compared with those of `tokenizers` on `texts`, on every piece of the vocabulary, and on every
+    character that Unicode assigns. Words with characters that are not among `characters`, unless that is
+    None, are left to `tokenizers`.
 
     Raises:
         NotCompilable: the tokenizer has something that cannot be done exactly.

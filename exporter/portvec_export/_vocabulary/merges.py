@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Ints: TypeAlias = npt.NDArray[np.int64]
 
-# A table in which no place was found in so many rounds is too full; there were below 100 in all we saw.
+# After so many rounds without a place, a table counts as too full. None that we saw needed 100.
 _ROUNDS = 1000
 
 
@@ -109,7 +109,7 @@ def _displace(left: Ints, right: Ints, size: int) -> Ints | None:
     used = np.zeros(size, dtype=np.bool_)
     owner = np.empty(size, dtype=np.int64)
     random = np.random.default_rng(0)
-    # Places with many merges first. Each tries its luck; of two that meet in a slot, one goes on.
+    # Places with many merges first. Each tries a random move. Of two that want a slot, one gets it.
     for count in range(int(counts.max()), 1, -1):
         waiting = np.flatnonzero(counts == count)
         rights = right[order[first[waiting][:, None] + np.arange(count)]]

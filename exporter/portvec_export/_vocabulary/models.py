@@ -43,7 +43,7 @@ def _compile_unigram(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
     if state["unk_id"] is None:
         raise NotCompilable("its Unigram has no unknown token")
     if getattr(model, "alpha", None):
-        raise NotCompilable("its Unigram draws lots")
+        raise NotCompilable("its Unigram samples")
     if not all(-LARGEST_SCORE <= score <= LARGEST_SCORE for score in scores):
         raise NotCompilable(f"its Unigram has scores beyond {LARGEST_SCORE}")
     facts = {"unk_id": state["unk_id"], "byte_fallback": bool(state.get("byte_fallback", False))}

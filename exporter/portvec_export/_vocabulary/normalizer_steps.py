@@ -1,6 +1,7 @@
 """The steps of a normalizer: in which of them a unit becomes the same whatever stands beside it.
 
-A unit is what one character of a text has become so far. Two units beside each other are both stable.
+A unit is what one character of a text has become so far. What is said of a unit holds if the units beside it
+are stable too.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _BATCH = 10_000
 # Pieces that are searched one by one too, and characters of a text whose words are: that takes longer.
 _ALONE = 2_000
 _LONGEST = 2_000
-# Characters that are in no text.
+# Private-use characters, which hardly any vocabulary has.
 _UNKNOWN = [chr(code) for code in range(0x10FF00, 0x10FFFE)]
 
 

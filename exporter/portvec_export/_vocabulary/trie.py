@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Up to this many children, looking at one slot after the other is faster than numpy.
 _FEW = 64
-# A region in which this many places did not fit is left behind for states with as many children.
+# After so many places that did not fit, later rows of the same length are tried from there on.
 _TRIES = 8
 
 
@@ -104,7 +104,7 @@ class _Slots:
         return bases
 
     def _fit(self, row: list[int], start: int) -> tuple[int, int]:
-        """Return the first slot from `start` on for the first step of a row, and how many did not do."""
+        """Return the first slot from `start` on for the first step of a row, and how many did not fit."""
         used, lowest = self._used, row[0]
         if len(used) < start + 2 * row[-1]:
             used.extend(bytes(len(used) + 2 * row[-1]))
@@ -178,7 +178,7 @@ def _grow(symbols: npt.NDArray[np.int32], starts: Ints, lengths: Ints) -> tuple[
 
 
 def _tabulate(characters: Ints) -> dict[str, npt.NDArray[np.int32]]:
-    """Return the table from code points to symbols in two stages: equal pages of 256 are stored once."""
+    """Return the table from code points to symbols in two stages; all pages without a character are one."""
     table = np.zeros(0x110000, dtype=np.int32)
     table[characters] = np.arange(1, len(characters) + 1)
     rows = table.reshape(-1, 256)

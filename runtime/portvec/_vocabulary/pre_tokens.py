@@ -95,8 +95,7 @@ def _is_known(step: Component, *, is_first: bool) -> bool:
         return step["prepend_scheme"] in schemes and len(mark) == 1 and mark != SEPARATOR
     if kind == "Punctuation":
         return step["behavior"] in ("Isolated", "Contiguous")
-    known = ("BertPreTokenizer", "Whitespace", "WhitespaceSplit", "CharDelimiterSplit", "Digits", "ByteLevel")
-    return kind in known
+    return kind in ("BertPreTokenizer", "Whitespace", "WhitespaceSplit", "Digits", "ByteLevel")
 
 
 def _isolates(step: Component) -> bool:

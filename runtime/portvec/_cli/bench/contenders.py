@@ -46,12 +46,13 @@ def load_fastembed(folder: str) -> Loaded:
 
     # fastembed knows this model as static. It reads the vectors from the folder, whatever their size.
     model = TextEmbedding("minishlab/potion-base-8M", specific_model_path=folder)
-    return lambda texts: np.array(list(model.embed(texts))), {}
+    # The default size of batches, 256, is half as fast.
+    return lambda texts: np.array(list(model.embed(texts, batch_size=1024))), {}
 
 
 # For each implementation, the package to import and the function that loads a model.
 LOADERS: dict[str, tuple[str, Callable[..., Loaded]]] = {
-    "portvec": ("portvec", load_portvec),
+    "portvec": ("portvec._embedder", load_portvec),
     "model2vec": ("model2vec", load_model2vec),
     "fastembed": ("fastembed", load_fastembed),
 }
