@@ -89,7 +89,8 @@ def test_what_fails_while_loading_names_the_file(
     bpe: Path, portvec: RunPortvec, function: Callable[[dict[str, Any]], None]
 ) -> None:
     replace_file(bpe, "tokenizer.json", change(bpe / "tokenizer.json", function))
-    message = rf"{re.escape(str(bpe / 'tokenizer.json'))}: not a tokenizer that can be loaded \(.+\)"
+    path = re.escape(str(bpe / "tokenizer.json"))
+    message = rf"{path}: not a tokenizer that can be loaded \(.+\); copy or download it again"
     with pytest.raises(ArtifactError, match=f"^{message}$"):
         StaticEmbedder.load(bpe)
     for command in (["embed", bpe, "a text"], ["verify", bpe]):

@@ -113,8 +113,11 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         lambda _: b"x" * 100,
         r"begins with b'xxxxxxxx', expected b'PORTVOCB'; export the model again",
     ),
-    "cut": (cut, "the checksum does not match the content; export the model again"),
-    "a flipped bit": (flip, "the checksum does not match the content; export the model again"),
+    "cut": (cut, "the checksum does not match the content; copy the folder again, or export again"),
+    "a flipped bit": (
+        flip,
+        "the checksum does not match the content; copy the folder again, or export again",
+    ),
     "another version": (
         other_version,
         "version 2 of the format, but this portvec reads 1; upgrade portvec, or export the model again",

@@ -85,7 +85,7 @@ def test_pipeline_folder_is_converted_on_load(tmp_path: Path) -> None:
     assert classifier.predict(["one text"]).shape == (1,)
     assert classifier.predict([]).shape == (0,)
     assert classifier.predict_proba(iter(["a", "b"])).shape == (2, 3)
-    with pytest.raises(InputError, match=r"texts\[0\] is an int, expected str"):
+    with pytest.raises(InputError, match=r"texts\[0\] is of type int, expected str"):
         classifier.predict([1])  # type: ignore[list-item]
 
 

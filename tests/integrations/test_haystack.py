@@ -145,5 +145,5 @@ def test_errors_name_what_was_got(bundled: Path) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'devise'"):
         PortvecTextEmbedder(bundled, devise="cpu")
     wrong: Any = ["a text"]
-    with pytest.raises(InputError, match=r"^texts\[0\] is a list, expected str"):
+    with pytest.raises(InputError, match=r"^texts\[0\] is of type list, expected str"):
         PortvecTextEmbedder(bundled).run(wrong)

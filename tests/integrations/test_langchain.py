@@ -100,7 +100,7 @@ def test_errors_name_what_was_got(embeddings: PortvecEmbeddings) -> None:
     with pytest.raises(InputError, match=r"^texts is a str, expected a list of str; wrap it as \[text\]$"):
         embeddings.embed_documents(wrong)
     wrong = ["a text"]
-    with pytest.raises(InputError, match=r"^texts\[0\] is a list, expected str"):
+    with pytest.raises(InputError, match=r"^texts\[0\] is of type list, expected str"):
         embeddings.embed_query(wrong)
     with pytest.raises(SourceError, match=r"^no/such/folder: no such folder"):
         PortvecEmbeddings("no/such/folder")

@@ -129,7 +129,7 @@ def test_async_methods_leave_the_event_loop_free(
 
 def test_errors_name_what_was_got(embedding: PortvecEmbedding, bundled: Path) -> None:
     wrong: Any = ["a text"]
-    with pytest.raises(InputError, match=r"^texts\[0\] is a list, expected str"):
+    with pytest.raises(InputError, match=r"^texts\[0\] is of type list, expected str"):
         embedding.get_query_embedding(wrong)
     with pytest.raises(SourceError, match=r"^no/such/folder: no such folder"):
         PortvecEmbedding("no/such/folder")

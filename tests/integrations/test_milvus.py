@@ -48,7 +48,7 @@ def test_a_bare_str_is_refused(ef: Model2VecEmbeddingFunction, name: str) -> Non
     ):
         getattr(ef, name)("text")
     with pytest.raises(
-        InputError, match=rf"^{argument} is a set, .*; a set has none, pass sorted\({argument}\)$"
+        InputError, match=rf"^{argument} is of type set, .*; a set has none, pass sorted\({argument}\)$"
     ):
         getattr(ef, name)({"one", "two"})
 

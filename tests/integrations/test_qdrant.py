@@ -138,7 +138,7 @@ def test_errors_name_what_was_got(encoder: PortvecEncoder, bundled: Path) -> Non
         encoder.points(["x", "y"], ids=[1])
     with pytest.raises(OptionError, match=r"^payloads has 3 entries, expected 2, one for each text$"):
         encoder.points(["x", "y"], payloads=[{}, {}, {}])
-    with pytest.raises(InputError, match=r"^texts\[0\] is a list, expected str"):
+    with pytest.raises(InputError, match=r"^texts\[0\] is of type list, expected str"):
         encoder.query([*wrong])  # type: ignore[arg-type]
     with pytest.raises(SourceError, match=r"^no/such/folder: no such folder"):
         PortvecEncoder("no/such/folder")

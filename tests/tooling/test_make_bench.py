@@ -252,6 +252,18 @@ class TestTexts:
         assert len({word for (word,) in new}) == 15_000
         assert {len(word) for (word,) in new} == {8}
 
+    def test_lines_in_many_languages_are_taken_evenly(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(texts, "CORPORA", tmp_path)
+        everything = texts.languages(10**9)
+        some = texts.languages(len(everything) * 2 // 3)
+        places = [everything.index(text) for text in some]
+        assert len(some) == len(everything) * 2 // 3
+        assert places == sorted(places)
+        assert places[0] == 0
+        assert places[-1] >= len(everything) - 3
+
 
 # laghu is in the environment of `make bench` only, so here it is a peer that fails.
 LAGHU = Contender("laghu", "laghu", {"folder": "", "vocabulary": "", "max_length": None})

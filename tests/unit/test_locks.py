@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -133,6 +135,56 @@ def test_a_fork_waits_until_the_locks_are_free() -> None:
     assert done.is_set()
     thread.join()
     assert is_free(lock)
+
+
+@needs_fork
+@fork_warning
+def test_a_fork_does_not_wait_for_a_lock_that_does_not_delay_it() -> None:
+    lock, held, done = ForkSafeLock(delays_forks=False), threading.Event(), threading.Event()
+    thread = hold(lock, held, done)
+    timer = threading.Timer(8, done.set)
+    timer.start()
+    assert exit_code_of_child() == 0
+    assert not done.is_set()
+    timer.cancel()
+    done.set()
+    thread.join()
+    assert is_free(lock)
+
+
+HOOKS_WHILE_WAITING = """
+import logging, os, threading
+from portvec._vocabulary.locks import ForkSafeLock, watch_forks
+
+def register_in_another_thread():
+    thread = threading.Thread(target=watch_forks)
+    thread.start()
+    thread.join()
+
+os.register_at_fork(before=register_in_another_thread)
+lock, held, done = ForkSafeLock(), threading.Event(), threading.Event()
+
+def hold():
+    with lock:
+        held.set()
+        done.wait(30)
+
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait(10)
+child = os.fork()
+if child == 0:
+    os._exit(5 if lock.acquire(5) else 6)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+done.set()
+"""
+
+
+@needs_fork
+def test_hooks_that_are_registered_while_a_thread_waits_to_fork() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", HOOKS_WHILE_WAITING]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (result.stdout, result.stderr) == ("5\n", "")
 
 
 @needs_fork

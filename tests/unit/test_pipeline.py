@@ -148,7 +148,7 @@ def test_one_text_in_a_list_runs_as_a_query(
     np.testing.assert_array_equal(rows, pipeline.run(TEXTS[5])[np.newaxis])
     assert len(graphs.single) == 2
     assert graphs.batches == []
-    with pytest.raises(InputError, match=r"^texts\[0\] is an int, expected str"):
+    with pytest.raises(InputError, match=r"^texts\[0\] is of type int, expected str"):
         pipeline.run(form([3]))  # type: ignore[list-item]
 
 
@@ -160,7 +160,7 @@ def test_tokenize(artifact: Artifact) -> None:
     for texts_as in (TEXTS, (text for text in TEXTS)):
         assert pipeline.tokenize(texts_as).lists() == expected
     texts: list[Any] = ["a", 2]
-    with pytest.raises(InputError, match=r"^texts\[1\] is an int, expected str"):
+    with pytest.raises(InputError, match=r"^texts\[1\] is of type int, expected str"):
         pipeline.tokenize(texts)
     with pytest.raises(InputError, match="texts is a str, expected a list of str"):
         pipeline.tokenize("a")

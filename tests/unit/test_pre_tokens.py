@@ -37,14 +37,11 @@ KNOWN: dict[str, list[Any]] = {
     "Metaspace": [pre_tokenizers.Metaspace()],
     "Metaspace, never": [pre_tokenizers.Metaspace(prepend_scheme="never")],
     "Metaspace, first": [pre_tokenizers.Metaspace(prepend_scheme="first")],
-    "Metaspace, not split": [pre_tokenizers.Metaspace(split=False)],
-    "Metaspace, never, not split": [pre_tokenizers.Metaspace(prepend_scheme="never", split=False)],
     "Metaspace, another mark": [pre_tokenizers.Metaspace(replacement="a")],
     "WhitespaceSplit, Metaspace": [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()],
     "Digits, Metaspace": [pre_tokenizers.Digits(True), pre_tokenizers.Metaspace(prepend_scheme="never")],
     "ByteLevel": [pre_tokenizers.ByteLevel(add_prefix_space=False)],
     "ByteLevel, prefix": [pre_tokenizers.ByteLevel(add_prefix_space=True)],
-    "ByteLevel, no pattern": [pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)],
     "Digits, ByteLevel": [pre_tokenizers.Digits(True), pre_tokenizers.ByteLevel(add_prefix_space=False)],
     "four": [
         pre_tokenizers.ByteLevel(),
@@ -109,6 +106,8 @@ def test_every_character_beside_others(name: str) -> None:
         [pre_tokenizers.Split(" ", "isolated")],
         [pre_tokenizers.Punctuation("merged_with_previous")],
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="first")],
+        [pre_tokenizers.Metaspace(split=False)],
+        [pre_tokenizers.ByteLevel(use_regex=False)],
         [pre_tokenizers.Digits()] * 5,
     ],
 )

@@ -129,10 +129,10 @@ REFUSED: list[tuple[Any, str, str]] = [
 @pytest.mark.parametrize(("texts", "kind", "remedy"), REFUSED)
 def test_what_is_no_sequence_of_texts(texts: Any, kind: str, remedy: str) -> None:
     rule = "expected a str or an iterable of str in order"
-    with pytest.raises(InputError, match=f"^texts is an? {kind}, {rule}; {remedy}$"):
+    with pytest.raises(InputError, match=f"^texts is of type {kind}, {rule}; {remedy}$"):
         check_iterable(texts)
     with pytest.raises(
-        InputError, match=f"^queries is an? {kind}, {rule}; {remedy.replace('texts', 'queries')}$"
+        InputError, match=f"^queries is of type {kind}, {rule}; {remedy.replace('texts', 'queries')}$"
     ):
         check_iterable(texts, "queries")
 
@@ -140,7 +140,7 @@ def test_what_is_no_sequence_of_texts(texts: Any, kind: str, remedy: str) -> Non
 def test_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("one\ntwo\n")
-    with path.open() as file, pytest.raises(InputError, match=f"^texts is a TextIOWrapper, .*; {LINES}$"):
+    with path.open() as file, pytest.raises(InputError, match=f"^texts is of type TextIOWrapper, .*; {LINES}$"):
         check_iterable(file)
 
 
@@ -194,24 +194,24 @@ def test_a_subclass_of_str_stands_for_its_characters() -> None:
 @pytest.mark.parametrize(
     ("element", "kind"),
     [
-        (1, "an int"),
-        (1.5, "a float"),
-        (b"a", "a bytes"),
-        (["a"], "a list"),
-        (("a", "b"), "a tuple"),
-        ((text for text in "ab"), "a generator"),
-        (pd.Series(["a"]), "a Series"),
-        (np.array(["a", "b"]), "a ndarray"),
-        (pa.scalar("a"), "a StringScalar"),
+        (1, "int"),
+        (1.5, "float"),
+        (b"a", "bytes"),
+        (["a"], "list"),
+        (("a", "b"), "tuple"),
+        ((text for text in "ab"), "generator"),
+        (pd.Series(["a"]), "Series"),
+        (np.array(["a", "b"]), "ndarray"),
+        (pa.scalar("a"), "StringScalar"),
     ],
 )
 def test_elements_that_are_no_text(element: object, kind: str) -> None:
     rule = "expected str; drop it or convert it before encoding$"
-    with pytest.raises(InputError, match=rf"^texts\[0\] is {kind}, {rule}"):
+    with pytest.raises(InputError, match=rf"^texts\[0\] is of type {kind}, {rule}"):
         check_texts([element])
-    with pytest.raises(InputError, match=rf"^texts\[2\] is {kind}, {rule}"):
+    with pytest.raises(InputError, match=rf"^texts\[2\] is of type {kind}, {rule}"):
         check_texts(["a", Word("b"), element, element])
-    with pytest.raises(InputError, match=rf"^texts\[11\] is {kind}, {rule}"):
+    with pytest.raises(InputError, match=rf"^texts\[11\] is of type {kind}, {rule}"):
         check_texts(["a", element], 10)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from portvec._tokenization.turns import TakingTurns
+from portvec._vocabulary.locks import ForkSafeLock
 from portvec._vocabulary.token_ids import TokenIds, flatten
 
 MANY = ["a text"] * 2_000
@@ -106,6 +110,25 @@ def test_a_signal_handler_takes_the_turn_of_its_thread() -> None:
     assert seen == [0, len(MANY)]
 
 
+def test_a_thread_with_a_lock_does_not_wait() -> None:
+    """The thread whose turn it is may need that lock."""
+    begun, done = threading.Event(), threading.Event()
+
+    def during() -> None:
+        if not begun.is_set():
+            begun.set()
+            assert done.wait(60)
+
+    encoder = TakingTurns(Encoder(during))
+    thread = threading.Thread(target=encoder.encode, args=(MANY,))
+    thread.start()
+    assert begun.wait(60)
+    with ForkSafeLock():
+        assert len(encoder.encode(MANY).ids) == len(MANY)
+    done.set()
+    thread.join()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_does_not_wait_for_a_thread_that_it_does_not_have() -> None:
@@ -127,3 +150,59 @@ def test_a_child_does_not_wait_for_a_thread_that_it_does_not_have() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     done.set()
     thread.join()
+
+
+# The first words of each text are in no other, so that all of it takes a while.
+START = """
+import os, signal, sys, threading, time, types
+from portvec import StaticEmbedder
+
+embedder = StaticEmbedder.load(sys.argv[1], tokenizer="compiled", threads=2)
+texts = [" ".join(f"{number}w{word}" for word in range(20)) for number in range(5_000)]
+"""
+
+HANDLER = """
+def handle(*args):
+    print(embedder.encode(texts).shape, flush=True)
+
+signal.signal(signal.SIGALRM, handle)
+signal.setitimer(signal.ITIMER_REAL, 0.02)
+while signal.getitimer(signal.ITIMER_REAL)[0]:
+    embedder.tokenize(texts[:1_000])
+"""
+
+SHUTDOWN = """
+class Last:
+    def __init__(self):
+        self.encode, self.texts, self.write = embedder.tokenize, texts[:1_000], os.write
+
+    def __del__(self):
+        self.encode(self.texts)
+        self.write(1, b"done\\n")
+
+def work():
+    while True:
+        embedder.tokenize(texts[:1_000])
+
+sys.modules["last"] = types.ModuleType("last")
+sys.modules["last"].object = Last()
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.5)
+"""
+
+
+def run(program: str, folder: Path) -> str:
+    command = [sys.executable, "-c", START + program, str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.stderr == ""
+    return result.stdout
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no such timer")
+def test_a_handler_embeds_many_texts_while_its_thread_tokenizes(tiny: Path) -> None:
+    assert run(HANDLER, tiny) == "(5000, 24)\n"
+
+
+def test_a_destructor_embeds_while_python_shuts_down(tiny: Path) -> None:
+    """A daemon thread may be frozen with the turn."""
+    assert run(SHUTDOWN, tiny) == "done\n"

@@ -77,7 +77,9 @@ def test_content_that_is_no_such_file() -> None:
         "here: version 2 of the format, but this portvec reads 1; upgrade portvec, or export the model again"
     )
     for damaged in (content[:-1], content + b"\0", content[:40] + b"\xff" + content[41:]):
-        assert refusal(damaged) == f"here: the checksum does not match the content{AGAIN}"
+        assert refusal(damaged) == (
+            "here: the checksum does not match the content; copy the folder again, or export again"
+        )
 
 
 def test_headers_that_are_none() -> None:

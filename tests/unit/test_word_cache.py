@@ -205,6 +205,37 @@ def test_a_full_table_is_replaced(wordpiece: Case) -> None:
     assert wordpiece.seen(last) == []
 
 
+def test_a_thread_with_a_full_table_leaves_the_next_one(wordpiece: Case) -> None:
+    wordpiece.ids = len(wordpiece.learner.list_known_words()[0]) + 20
+    wordpiece.seen(["a few words"])
+    full = wordpiece.tables[0]
+    many = [b"x%dz" % number for number in range(40)]
+    for _ in range(2):  # another thread may have begun with the table before it was full
+        wordpiece.encoder._learn(full, many)
+        wordpiece.seen(["zyx"])
+    assert wordpiece.seen(["zyx"]) == []
+    assert len(wordpiece.tables) == 2
+
+
+def test_texts_with_any_of_many_added_tokens(tmp_path: Path) -> None:
+    tokenizer = tiny_models.tokenizer("wordpiece")
+    contents = [f"<extra_id_{number}>" for number in range(100)] + [
+        "< a >",
+        "(",
+        "x.y",
+        "я",
+        "(яб)",
+        "▁",
+        "a b",
+    ]
+    tokenizer.add_tokens([AddedToken(content, normalized=False) for content in contents])
+    case = Case(tokenizer, tmp_path)
+    texts = [f"before {content} after" for content in contents]
+    texts += ["<extra_id_> < a > b", "< a  >", "x y x,y xzy", "a  b a\tb", "б в ю", "<b> of ) what", "(б) (я"]
+    for _ in range(2):
+        assert case.encoder.encode(texts).lists() == case.expected(texts)
+
+
 def test_known_words_have_the_ids_that_they_are_tokenized_to(wordpiece: Case) -> None:
     words, tokens = wordpiece.learner.list_known_words()
     assert {b"a", b"return", b"7", b"!", b"["} <= set(words)

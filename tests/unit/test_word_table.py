@@ -503,6 +503,23 @@ class TestInterruptions:
         assert add(table, {b"inner": [9]}) is not None
         assert ids_of(table, [b"inner"]) == [[9]]
 
+    def test_what_a_handler_would_add_does_not_take_the_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        table = WordTable(ids=1_000)
+        size_with = word_columns.WordColumns.size_with
+        inner: list[Any] = []
+
+        def interrupted(self: word_columns.WordColumns, count: int) -> int:
+            if not inner:
+                inner.append(None)
+                inner[0] = add(table, {b"b%d" % number: [1] for number in range(600)})
+            return size_with(self, count)
+
+        monkeypatch.setattr(word_columns.WordColumns, "size_with", interrupted)
+        words = {b"a%d" % number: [number] for number in range(600)}
+        assert add(table, words) is not None
+        assert inner == [None]
+        assert ids_of(table, list(words)) == list(words.values())
+
     def test_adding_after_an_error(self, monkeypatch: pytest.MonkeyPatch) -> None:
         table = WordTable()
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portvec._vocabulary.characters import ASK, ITSELF, LONGEST_IMAGE, PAGE, PAGES, SPACED
-from portvec._vocabulary.components import list_steps
+from portvec._vocabulary.components import depends_on_position, list_steps
 from portvec_export._vocabulary.normalizer_steps import Step, list_assigned, read_step
 from portvec_export._vocabulary.tables import Arrays, pack_table
 
@@ -40,7 +40,7 @@ def probe_characters(
         images = [_apply(step, image, known, keep_spaces=keep_spaces) for image in images]
         for name in step.looks_at:
             facts[name] = True
-    if any(step.get("prepend_scheme") == "first" for step in list_steps(tokenizer["pre_tokenizer"])):
+    if depends_on_position(list_steps(tokenizer["pre_tokenizer"])):
         # A mark is put before the first character of a text only if that is still there.
         images = [image or None for image in images]
     return {"characters": facts}, _pack(dict(zip(characters, images, strict=True)))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _Array: TypeAlias = "npt.NDArray[Any]"
 _Ids: TypeAlias = "npt.NDArray[np.integer[Any]]"
 _Vector: TypeAlias = "npt.NDArray[np.float32]"
-# Returns something for each of the token ids (n,).
+# Returns a row or a number for each of the token ids (n,).
 _Gather: TypeAlias = Callable[[_Ids], _Array]
 # Returns the sum of the vectors of token ids (n,), n > 0, in memory of its own.
 _Sum: TypeAlias = Callable[[_Ids], _Vector]

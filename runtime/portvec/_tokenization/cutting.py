@@ -26,7 +26,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _KINDS = bytes(2 if code in _PUNCTUATION else code != ord(" ") for code in range(256))
 _IS_VISIBLE = bytes(code not in _WHITE_SPACE for code in range(256))
 
-# A space that follows no white space, of which `_WHITE_SPACE` says what that is.
+# The place before a space that follows a character which is not in _WHITE_SPACE.
 _BEFORE_WORD = f"(?<=[^{_WHITE_SPACE.decode()}])(?= )"
 
 # What the ids of a word depend on: the word only. The alternative is DEPENDS: on its neighbours as well.

@@ -8,7 +8,7 @@ from portvec._tokenization.tokenizer import Encoder
 from portvec._vocabulary.locks import begin_loading, end_loading
 from portvec._vocabulary.token_ids import TokenIds
 
-# `tokenizers` needs less time for this many characters than a faster encoder needs to load.
+# The first encoder needs less time for this many characters than a faster one needs to load.
 _FIRST_CHARACTERS = 20_000
 # Seconds to wait for another thread that loads the faster encoder, which takes a tenth of that.
 _PATIENCE = 1.0

@@ -32,8 +32,8 @@ class LoneWords(Protocol):
 class KnownWords:
     """Finds the ids of single texts, which it cuts at spaces, in a dict of words.
 
-    A text is cut at every space here, and not only where `CuttingRules` cuts. So a word is kept only if those
-    are the same: it is not empty, and white space is not its end.
+    A text is cut at every space here, and `CuttingRules` cuts at fewer of them. So a word is kept only if
+    both cut it alike: it is not empty, and does not end with white space.
 
     It applies a model's rules to each word, so a text must be so short that truncation cannot matter. A word
     with more ids than it has characters is not kept, so the text's number of characters is a bound.
@@ -57,7 +57,7 @@ class KnownWords:
         self._words = words
         self._rules = rules
         self._uncuttable = (*rules.uncuttable, SEPARATOR)
-        # A word that has one in it is not kept, but these may be in no word.
+        # No word is kept that has an uncuttable part. One with a space is in no word, so texts are searched.
         self._with_space = [part for part in self._uncuttable if " " in part]
         # What tells the first word of a text from the others. Rules that need it do not cut texts with NUL.
         self._first = "\0" if rules.space else ""

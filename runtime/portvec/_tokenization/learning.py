@@ -42,7 +42,11 @@ def cache_words(
         ArtifactError: it is not a tokenizer that can be run.
     """
     path = artifact.path(fmt.TOKENIZER)
-    with failures_become(lambda why: ArtifactError(f"{path}: not a tokenizer that can be run ({why})")):
+    with failures_become(
+        lambda why: ArtifactError(
+            f"{path}: not a tokenizer that can be run ({why}); copy or download it again"
+        )
+    ):
         rules = find_cutting_rules(library.describe_parts(plain.tokenizer))
     if rules is None:
         return plain
@@ -75,9 +79,10 @@ class LibraryLearner:
         return tokens, judged != DEPENDS
 
     def list_known_words(self) -> tuple[list[bytes], TokenIds]:
-        """Return the vocabulary's words that reach WordPiece as they are: no longer piece can match.
+        """Return the words of the vocabulary that reach WordPiece as they are.
 
-        And the marks of punctuation, if words are separated by one of them: it cannot be learnt.
+        Each is one token, because no piece that is longer than the word can match. The marks of punctuation
+        are among them if one of them separates words, because that one cannot be learnt.
         """
         known: dict[bytes, int] = {}
         if self._longest is not None:

@@ -32,8 +32,3 @@ class Preparation(NamedTuple):
             list(parts["added_tokens"]),
             normalize,
         )
-
-    @property
-    def depends_on_position(self) -> bool:
-        """Whether text at the start is tokenized differently from text after an added token."""
-        return any(part.get("prepend_scheme") == "first" for part in self.pre_tokenizers)

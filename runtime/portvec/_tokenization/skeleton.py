@@ -14,7 +14,7 @@ import numpy as np
 
 from portvec._tokenization.runs import split_runs
 from portvec._vocabulary.characters import SEPARATOR
-from portvec._vocabulary.components import list_steps
+from portvec._vocabulary.components import depends_on_position, list_steps
 from portvec._vocabulary.locks import loading
 from portvec._vocabulary.token_ids import Ids, offsets_of
 
@@ -54,9 +54,8 @@ class Skeleton:
         # The library passes over tokens without content.
         self._added = {token["content"]: token["id"] for token in facts["added_tokens"] if token["content"]}
         # Joined texts are what they are alone unless a step looks at where in the text it is.
-        self._is_joinable = not any(SEPARATOR in content for content in self._added) and not any(
-            step.get("prepend_scheme") == "first" for step in list_steps(facts["pre_tokenizer"])
-        )
+        self._is_joinable = not any(SEPARATOR in content for content in self._added)
+        self._is_joinable &= not depends_on_position(list_steps(facts["pre_tokenizer"]))
         self._joined: _Loaded | None = None
         self._alone: _Loaded | None = None
 
@@ -98,9 +97,8 @@ def _load(facts: Mapping[str, Any], added: Mapping[str, int], *, separator: str 
     """Load `tokenizers` and the skeleton. A lock of the library that is held at a fork would stay locked."""
     with loading():
         loaded = _Loaded(facts, added, separator=separator)
-        loaded.split(
-            ["a b"], parallel=False
-        )  # some of what the library needs, it makes when it is first used
+        # The library makes some of what it needs when it is first used.
+        loaded.split(["a b"], parallel=False)
     return loaded
 
 

@@ -38,7 +38,7 @@ def check_iterable(texts: Any, name: str = "texts") -> Iterable[Any]:
 def _find_remedy(texts: Any, name: str) -> str | None:
     """Return what to pass instead of `texts`; None if they may be texts in order.
 
-    Libraries are told by what their types have, because importing them would be slow.
+    Types of libraries are recognized by their attributes, because importing the libraries would be slow.
     """
     kind = type(texts)
     if hasattr(kind, "columns") or hasattr(kind, "column_names"):  # a table: most iterate over their columns
@@ -108,6 +108,5 @@ def _is_missing(value: object) -> bool:
 
 
 def _name_type(value: object) -> str:
-    """Return the name of a value's type with its article, such as "an int"."""
-    name = type(value).__name__
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+    """Return what a value is, such as "of type int"."""
+    return f"of type {type(value).__name__}"

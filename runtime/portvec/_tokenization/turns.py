@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Sequence
-from threading import RLock
 
 from portvec._tokenization.tokenizer import Encoder
+from portvec._vocabulary.locks import ForkSafeLock, holds_a_lock, watch_forks
 from portvec._vocabulary.token_ids import TokenIds
 
 # Fewer characters take less than a millisecond, which is not worth waiting for another thread.
@@ -19,18 +19,21 @@ class TakingTurns:
     Between two calls of numpy, a thread needs the GIL. Threads that tokenize at the same time pass it back
     and forth every few microseconds, and take longer than one after the other. So one tokenizes while the
     others pool.
+
+    A thread that holds a lock does not wait, because the thread whose turn it is may need that lock. That is
+    so in a signal handler that has interrupted a call of portvec.
     """
 
     def __init__(self, encoder: Encoder) -> None:
         self.name = encoder.name
         self._encoder = encoder
-        # By process, so that a forked child does not wait for a thread that it does not have. Reentrant,
-        # because a signal handler may run in the thread whose turn it is.
-        self._turns: dict[int, RLock] = {}
+        self._turn = ForkSafeLock(delays_forks=False)
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
         """Return ids without special tokens, padding or truncation."""
-        if sum(map(len, texts)) < _FEW:
+        # While Python shuts down, the thread whose turn it is may be frozen.
+        if sum(map(len, texts)) < _FEW or holds_a_lock() or sys.is_finalizing():
             return self._encoder.encode(texts)
-        with self._turns.setdefault(os.getpid(), RLock()):
+        watch_forks()
+        with self._turn:
             return self._encoder.encode(texts)

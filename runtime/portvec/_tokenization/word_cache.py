@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 # Tokenizing fewer bytes than this is faster than looking up their words.
 _MIN_BYTES = 1500
-# Bytes of texts that are looked up together. What that takes for each byte then stays in a core's cache.
+# Bytes of texts that are looked up together. The arrays for them then stay in a core's cache.
 _PART_BYTES = 1 << 18
 # The place of the first word that a table did not keep. The next ones are at the numbers below.
 _NOT_KEPT = DEPENDS - 1
@@ -61,9 +63,7 @@ class WordEncoder:
         self._learner = learner
         self._rules = rules
         # Folded like the texts: a word is learnt as it is folded, and must not have become an added token.
-        self._uncuttable = _by_rarest_byte(
-            self._fold(part.encode()) for part in (*rules.uncuttable, SEPARATOR)
-        )
+        self._uncuttable = _by_rare_byte(self._fold(part.encode()) for part in (*rules.uncuttable, SEPARATOR))
         self._min_bytes = min_bytes
         self._max_unknown = max_unknown
         self._make_table = make_table
@@ -102,7 +102,7 @@ class WordEncoder:
     def _is_uncuttable(self, text: bytes) -> bool:
         """Return whether a folded text has a part that no word may have."""
         return any(
-            byte in text and any(part in text for part in parts) for byte, parts in self._uncuttable.items()
+            byte in text and pattern().search(text) is not None for byte, pattern in self._uncuttable.items()
         )
 
     def _look_up(
@@ -145,7 +145,8 @@ class WordEncoder:
         learnt = table.add(words, tokens, is_alone)
         if learnt is not None:
             return learnt, None
-        self._table = None  # The next texts start another. Other threads keep the one they hold.
+        if self._table is table:  # The next texts start another. Other threads keep the one they hold.
+            self._table = None
         return np.where(is_alone, _NOT_KEPT - np.arange(len(words)), DEPENDS), tokens
 
     def _start_table(self) -> WordTable:
@@ -204,13 +205,25 @@ class _Part(NamedTuple):
         return regroup(tokens, first_words)
 
 
-def _by_rarest_byte(parts: Iterable[bytes]) -> dict[bytes, list[bytes]]:
-    """Return the parts by a byte of each that few texts have, as one byte is found faster than several."""
+def _by_rare_byte(parts: Iterable[bytes]) -> dict[bytes, Callable[[], re.Pattern[bytes]]]:
+    """Return patterns that find parts of texts, by a byte of each that few texts have.
+
+    One byte is found faster than several. No pattern is compiled before its byte is met.
+    """
     grouped: dict[bytes, list[bytes]] = {}
     for part in parts:
-        rarest = bytes(sorted(part, key=lambda byte: (bytes([byte]).isalnum(), byte))[:1])
-        grouped.setdefault(rarest, []).append(part)
-    return grouped
+        grouped.setdefault(bytes(sorted(part, key=_rarity)[:1]), []).append(re.escape(part))
+    return {byte: cache(partial(re.compile, b"|".join(group))) for byte, group in grouped.items()}
+
+
+def _rarity(byte: int) -> tuple[bool, int]:
+    """Return a key that is small for a byte that few texts have.
+
+    Letters, digits and spaces are in most. Of the others, the highest begin characters, and a text has few
+    different ones of these. Lower ones go on with characters.
+    """
+    character = bytes([byte])
+    return character.isalnum() or character.isspace(), -byte
 
 
 def _split_rows(bounds: Ids) -> Iterator[slice]:

@@ -26,10 +26,10 @@ class ByteLevel:
 
     takes_any = False
 
-    def __init__(self, step: Component, kinds: Kinds | None) -> None:
+    def __init__(self, step: Component, kinds: Kinds) -> None:
         self._kinds = kinds
         self._prepends = step["add_prefix_space"]
-        self._signs = None if kinds is None else _Signs(kinds)
+        self._signs = _Signs(kinds)
         self._pattern = re.compile(_PATTERN)
 
     def split(self, words: Sequence[str]) -> tuple[list[str], Ids]:
@@ -52,16 +52,12 @@ class ByteLevel:
     def split_one(self, word: str) -> list[str]:
         if self._prepends and word[0] != " ":
             word = f" {word}"
-        if self._signs is None:
-            return [_spell(word)]
         signs = word.translate(self._signs)
         return [_spell(word[match.start() : match.end()]) for match in self._pattern.finditer(signs)]
 
     def _find_begins(self, codes: npt.NDArray[np.uint32], bounds: Ids) -> npt.NDArray[np.bool_]:
         """Return where the pattern begins a pre-token."""
         begins = mark_starts(bounds, len(codes))
-        if self._kinds is None:
-            return begins
         kinds = self._kinds.find(codes)
         starts_word = begins.copy()
         is_white = kinds == SPACE
@@ -73,7 +69,7 @@ class ByteLevel:
         begins[1:] |= (kinds[1:] != kinds[:-1]) & (codes[:-1] != ord(" "))
         apostrophes = np.flatnonzero(begins & (codes == ord("'")))
         if len(apostrophes):
-            # The first character of a word is not one that follows. Nothing follows the last word.
+            # A contraction ends with its word, so what begins the next word does not count.
             following = np.concatenate([np.where(starts_word, 0, codes), [0, 0, 0]])
             one, two = following[apostrophes + 1], following[apostrophes + 2]
             length = np.where(np.isin(one, _SHORT), 2, 0)
@@ -87,7 +83,7 @@ class ByteLevel:
 
 
 class _Signs(Signs):
-    """A character for each kind, in which contractions and spaces can still be told."""
+    """A character for each kind. Spaces, and what contractions consist of, stay as they are."""
 
     def find(self, code: int) -> int:
         if code in _KEPT:
@@ -99,6 +95,8 @@ class _Signs(Signs):
 _SHORT = [ord(letter) for letter in "stmd"]
 _LONG = [(ord(first), ord(second)) for first, second in ("ll", "ve", "re")]
 _KEPT = frozenset(map(ord, " 'stmdlver"))
+# GPT-2's pattern for signs. A letter is "a" or itself, a number "0", white space " " or a tab, all else "!"
+# or "'".
 _PATTERN = r"'(?:[stmd]|ll|ve|re)| ?[a-z]+| ?0+| ?[!']+|[ \t]+(?![^ \t])|[ \t]+"
 
 # The character that stands for each byte: of Latin-1 where that is visible, or from U+0100 on.

@@ -98,7 +98,7 @@ class CharacterMap:
     def normalize(self, words: Sequence[str]) -> tuple[list[str], npt.NDArray[np.bool_]]:
         """Return the normalized words, and which of them the normalizer must be asked about, bool (n,).
 
-        Those include words that become empty. What is returned for a word to ask about says nothing.
+        A word that becomes empty is one of those. What is returned for such a word has no meaning.
         """
         normalized = list(words)
         lengths = np.fromiter(map(len, normalized), np.int64, len(normalized))

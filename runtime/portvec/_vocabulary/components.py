@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 Component: TypeAlias = Mapping[str, Any]
@@ -16,3 +16,8 @@ def list_steps(component: Component | None) -> list[Component]:
         return [component]
     children = component.get("normalizers") or component.get("pretokenizers") or ()
     return [step for child in children for step in list_steps(child)]
+
+
+def depends_on_position(pre_tokenizer: Iterable[Component]) -> bool:
+    """Return whether text at the start is split differently from text after an added token."""
+    return any(step.get("prepend_scheme") == "first" for step in pre_tokenizer)

@@ -64,7 +64,7 @@ class VocabularyFile:
         """Return a token id among the facts about the model.
 
         Raises:
-            ArtifactError: there is none, or it is none.
+            ArtifactError: it is missing, or is not a token id.
         """
         token_id: int = self.fields("model").get(name, int)
         if not 0 <= token_id < 2**31:
@@ -75,7 +75,7 @@ class VocabularyFile:
         """Return an array that must have this type, and `count` elements unless that is None.
 
         Raises:
-            ArtifactError: there is no such array, or it is another one.
+            ArtifactError: it is missing, or has another type or number of elements.
         """
         array = self.arrays.get(name)
         if array is None:
@@ -132,7 +132,9 @@ def read_vocabulary(content: Content, where: str) -> VocabularyFile:
             "or export the model again"
         )
     if zlib.crc32(view[_PREFIX.size :]) != checksum:
-        raise _error(where, "the checksum does not match the content")
+        raise ArtifactError(
+            f"{where}: the checksum does not match the content; copy the folder again, or export again"
+        )
     (length,) = _LENGTH.unpack_from(view, _PREFIX.size)
     if length > min(JSON_LIMIT, len(view) - start):
         raise _error(where, f"says that its header has {length} bytes, more than there can be")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from time import monotonic
@@ -24,14 +24,16 @@ class ForkSafeLock:
     """A reentrant lock that is free in a forked child.
 
     A fork waits until other threads have released it. A plain lock that another thread holds at the fork
-    stays locked in the child, where that thread does not exist, and what it protects stays half done.
+    stays locked in the child, where that thread does not exist, and what it protects stays half done. A lock
+    that protects nothing need not delay forks: the child just gets a new one.
 
     It is reentrant because a signal handler may run in the thread that holds it. Call `watch_forks` before a
     thread holds one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, delays_forks: bool = True) -> None:
         self._lock = threading.RLock()
+        self.delays_forks = delays_forks
         _locks[id(self)] = self
 
     def __enter__(self) -> None:
@@ -63,8 +65,18 @@ class ForkSafeLock:
 # A list of its references is made in one step, whatever other threads add or drop meanwhile.
 _locks: WeakValueDictionary[int, ForkSafeLock] = WeakValueDictionary()
 _loading = ForkSafeLock()
-# The locks that each forking thread has taken.
-_taken = threading.local()
+
+
+class _Taken(threading.local):
+    """The locks that a forking thread has taken.
+
+    It has none if another thread registered the hooks while it waited to fork.
+    """
+
+    locks: Sequence[ForkSafeLock] = ()
+
+
+_taken = _Taken()
 
 
 def begin_loading(seconds: float = 0.0) -> bool:
@@ -114,7 +126,7 @@ def _take_all() -> None:
     end = monotonic() + _PATIENCE
     # The oldest first, which is _loading. No thread takes an older one while it holds a newer one.
     for lock in _list_locks():
-        if lock.acquire(max(0.0, end - monotonic())):
+        if lock.acquire(max(0.0, end - monotonic()) if lock.delays_forks else 0.0):
             taken.append(lock)
 
 

@@ -14,11 +14,11 @@ from portvec._vocabulary.token_ids import Ids
 # Stands where a token was that is now a part of the one before it. No merge has it.
 GONE: Final = -2
 
-# Words of more tokens, and words of a length that few have, are merged one by one: `merge_many` looks at all
-# tokens of a word for each merge, and numpy has a price for each call.
+# Words of more tokens, and words of a length that few have, are merged one by one: `_merge_columns` looks at
+# all tokens of a word for each merge, and numpy has a price for each call.
 _LONGEST: Final = 128
 _FEW: Final = 24
-# Tokens that `merge_many` works on at once: it should stay in the processor's caches.
+# Tokens that `_merge_columns` works on at once: it should stay in the processor's caches.
 _BLOCK: Final = 1 << 15
 
 _LOW: Final = (1 << 32) - 1

@@ -64,8 +64,6 @@ def open_pre_tokenizer(file: VocabularyFile) -> PreTokenizer | None:
     for step in steps:
         if step["type"] == "Metaspace":
             opened.append(_Metaspace(step))
-        elif step["type"] == "ByteLevel" and not step["use_regex"]:
-            opened.append(ByteLevel(step, None))
         else:
             kinds = Kinds(file, shift)
             shift += KIND_BITS
@@ -83,7 +81,7 @@ def can_split(steps: Sequence[Component]) -> bool:
 
 def needs_kinds(step: Component) -> bool:
     """Return whether a step of a pre-tokenizer looks at the kinds of characters."""
-    return step["type"] != "Metaspace" and bool(step.get("use_regex", True))
+    return bool(step["type"] != "Metaspace")
 
 
 def _is_known(step: Component, *, is_first: bool) -> bool:
@@ -91,11 +89,14 @@ def _is_known(step: Component, *, is_first: bool) -> bool:
     if kind == "Metaspace":
         # A word is what a text begins with, or it begins with a space. A later step sees pieces.
         schemes = ("always", "never", "first") if is_first else ("always", "never")
-        mark = step["replacement"]
-        return step["prepend_scheme"] in schemes and len(mark) == 1 and mark != SEPARATOR
+        mark: str = step["replacement"]
+        is_known = step["prepend_scheme"] in schemes and bool(step["split"])
+        return is_known and len(mark) == 1 and mark != SEPARATOR
     if kind == "Punctuation":
         return step["behavior"] in ("Isolated", "Contiguous")
-    return kind in ("BertPreTokenizer", "Whitespace", "WhitespaceSplit", "Digits", "ByteLevel")
+    if kind == "ByteLevel":
+        return bool(step["use_regex"])
+    return kind in ("BertPreTokenizer", "Whitespace", "WhitespaceSplit", "Digits")
 
 
 def _isolates(step: Component) -> bool:
@@ -166,7 +167,6 @@ class _Metaspace:
     def __init__(self, step: Component) -> None:
         self._mark: str = step["replacement"]
         self._prepends = step["prepend_scheme"] != "never"
-        self._splits = step["split"]
         # The scheme "first" looks at whether something was dropped from the start of a text.
         self.takes_any = step["prepend_scheme"] != "first"
 
@@ -181,7 +181,7 @@ class _Metaspace:
             joined = joined.replace(SEPARATOR + mark + mark, SEPARATOR + mark)[1:]
         marked = joined.split(SEPARATOR)
         counts = np.ones(len(marked), dtype=np.int64)
-        if not self._splits or (self._prepends and joined.count(mark) == len(marked)):
+        if self._prepends and joined.count(mark) == len(marked):
             return marked, counts
         several = [row for row, word in enumerate(marked) if word.rfind(mark) > 0]
         pieces: list[str] = []
@@ -199,7 +199,7 @@ class _Metaspace:
         marked = word.replace(" ", self._mark)
         if self._prepends and marked[0] != self._mark:
             marked = self._mark + marked
-        return self._cut(marked) if self._splits and marked.rfind(self._mark) > 0 else [marked]
+        return self._cut(marked) if marked.rfind(self._mark) > 0 else [marked]
 
     def _cut(self, marked: str) -> list[str]:
         parts = marked.replace(self._mark, SEPARATOR + self._mark).split(SEPARATOR)

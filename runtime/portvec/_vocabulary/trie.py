@@ -104,5 +104,6 @@ class Trie:
 
 
 def view(array: npt.NDArray[Any]) -> memoryview:
-    """Return a memoryview of an array."""
+    """Return a memoryview of an array, in this machine's order of bytes: Python reads no other."""
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     return memoryview(array)  # type: ignore[arg-type]  # numpy's types for Python 3.10 do not say so

@@ -115,11 +115,13 @@ class WordTable:
         lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
         groups = _group(lengths)
         with self._lock:
-            if self._is_adding or not self._has_room(tokens.ids, lengths, groups):
+            if self._is_adding:
                 return None
             self._is_adding = True
-            self._additions += 1
             try:
+                if not self._has_room(tokens.ids, lengths, groups):
+                    return None
+                self._additions += 1
                 return self._add(words, lengths, groups, tokens, alone)
             finally:
                 self._is_adding = False

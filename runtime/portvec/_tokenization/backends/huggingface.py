@@ -14,6 +14,7 @@ from portvec._failures import failures_become
 from portvec._tokenization import library
 from portvec._tokenization.runs import split_runs
 from portvec._vocabulary.characters import SEPARATOR
+from portvec._vocabulary.components import depends_on_position
 from portvec._vocabulary.token_ids import Ids, TokenIds, flatten, offsets_of
 from portvec.errors import ArtifactError
 
@@ -42,10 +43,12 @@ class PlainEncoder:
         self._without_separator: library.Tokenizer | None = None
         self._spelling: _Spelling | None = None
         with failures_become(
-            lambda why: ArtifactError(f"{path}: not a tokenizer that can be loaded ({why})")
+            lambda why: ArtifactError(
+                f"{path}: not a tokenizer that can be loaded ({why}); copy or download it again"
+            )
         ):
             self.tokenizer = library.load(bytes(self._content))
-            self._is_joinable = not library.describe_parts(self.tokenizer).depends_on_position
+            self._is_joinable = not depends_on_position(library.describe_parts(self.tokenizer).pre_tokenizers)
             library.add_separator(self.tokenizer, SEPARATOR)
 
     def encode(self, texts: Sequence[str]) -> TokenIds:
