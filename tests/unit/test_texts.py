@@ -140,7 +140,8 @@ def test_what_is_no_sequence_of_texts(texts: Any, kind: str, remedy: str) -> Non
 def test_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_text("one\ntwo\n")
-    with path.open() as file, pytest.raises(InputError, match=f"^texts is of type TextIOWrapper, .*; {LINES}$"):
+    message = f"^texts is of type TextIOWrapper, .*; {LINES}$"
+    with path.open() as file, pytest.raises(InputError, match=message):
         check_iterable(file)
 
 
