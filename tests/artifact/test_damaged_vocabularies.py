@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -107,6 +108,8 @@ def add_token(**token: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:
     )
 
 
+GREEDY = {"type": "Precompiled", "precompiled_charsmap": b64encode(b"\0\0\0\xffabcde").decode()}
+
 DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda _: b"", r"has 0 bytes, expected at least 24; export the model again"),
     "no vocabulary": (
@@ -130,6 +133,10 @@ DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "no tokenizer": (
         forge(lambda facts, _: facts.pop("tokenizer")),
         r"cannot be used \('tokenizer'\); export the model again",
+    ),
+    "a charsmap that asks for gigabytes": (
+        forge(lambda facts, _: facts["tokenizer"].update(normalizer=GREEDY)),
+        r"cannot be used \(a charsmap of 9 bytes says that its trie has 4278190080\); export the model again",
     ),
     "tokenizer of another type": (
         forge(lambda facts, _: facts.update(tokenizer=[])),

@@ -7,6 +7,7 @@ whose text is the run itself. So each token is a pre-token, and nothing of it is
 from __future__ import annotations
 
 import json
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from portvec._tokenization.runs import split_runs
 from portvec._vocabulary.characters import SEPARATOR
-from portvec._vocabulary.components import depends_on_position, list_steps
+from portvec._vocabulary.components import Component, depends_on_position, list_steps
 from portvec._vocabulary.locks import loading
 from portvec._vocabulary.token_ids import Ids, offsets_of
 
@@ -46,9 +47,13 @@ class Skeleton:
     `facts` has the entries "normalizer", "pre_tokenizer" and "added_tokens" as a loaded tokenizer writes them
     to tokenizer.json: the id of an added token is the one that `tokenizers` gives it. `parallel` allows its
     own pool of threads. Nothing is loaded before it is needed.
+
+    Raises:
+        ValueError: a charsmap is cut short.
     """
 
     def __init__(self, facts: Mapping[str, Any], *, parallel: bool = False) -> None:
+        _check_charsmaps(facts["normalizer"])
         self._facts = facts
         self._parallel = parallel
         # The library passes over tokens without content.
@@ -91,6 +96,19 @@ class Skeleton:
 
 
 _SEPARATOR_ITEM = np.iinfo(np.int64).min
+
+
+def _check_charsmaps(normalizer: Component | None) -> None:
+    """Refuse a charsmap whose trie is longer than the charsmap.
+
+    The library reserves the memory for a trie before it reads one, and a process without so much memory ends.
+    """
+    for step in list_steps(normalizer):
+        if step["type"] == "Precompiled":
+            content = a2b_base64(step["precompiled_charsmap"])
+            size = int.from_bytes(content[:4], "little")
+            if size > len(content) - 4:
+                raise ValueError(f"a charsmap of {len(content)} bytes says that its trie has {size}")
 
 
 def _load(facts: Mapping[str, Any], added: Mapping[str, int], *, separator: str | None = None) -> _Loaded:
