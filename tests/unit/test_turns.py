@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,26 @@ def tokenize_in_threads(encoder: TakingTurns, count: int) -> list[list[list[int]
     return found
 
 
+@contextmanager
+def another_thread_has_the_turn() -> Iterator[TakingTurns]:
+    begun, done = threading.Event(), threading.Event()
+
+    def during() -> None:
+        if not begun.is_set():
+            begun.set()
+            done.wait(60)
+
+    encoder = TakingTurns(Encoder(during))
+    thread = threading.Thread(target=encoder.encode, args=(MANY,))
+    thread.start()
+    assert begun.wait(60)
+    try:
+        yield encoder
+    finally:
+        done.set()
+        thread.join()
+
+
 def test_ids_and_name_are_those_of_the_encoder() -> None:
     encoder = TakingTurns(Encoder())
     assert encoder.name == "lengths"
@@ -67,20 +88,8 @@ def test_one_thread_at_a_time_tokenizes_many_texts() -> None:
 
 
 def test_a_few_texts_do_not_wait() -> None:
-    begun, done = threading.Event(), threading.Event()
-
-    def during() -> None:
-        if not begun.is_set():
-            begun.set()
-            assert done.wait(60)
-
-    encoder = TakingTurns(Encoder(during))
-    thread = threading.Thread(target=encoder.encode, args=(MANY,))
-    thread.start()
-    assert begun.wait(60)
-    assert encoder.encode(FEW).lists() == [[6]]
-    done.set()
-    thread.join()
+    with another_thread_has_the_turn() as encoder:
+        assert encoder.encode(FEW).lists() == [[6]]
 
 
 def test_the_next_thread_goes_on_after_an_error() -> None:
@@ -112,47 +121,22 @@ def test_a_signal_handler_takes_the_turn_of_its_thread() -> None:
 
 def test_a_thread_with_a_lock_does_not_wait() -> None:
     """The thread whose turn it is may need that lock."""
-    begun, done = threading.Event(), threading.Event()
-
-    def during() -> None:
-        if not begun.is_set():
-            begun.set()
-            assert done.wait(60)
-
-    encoder = TakingTurns(Encoder(during))
-    thread = threading.Thread(target=encoder.encode, args=(MANY,))
-    thread.start()
-    assert begun.wait(60)
-    with ForkSafeLock():
+    with another_thread_has_the_turn() as encoder, ForkSafeLock():
         assert len(encoder.encode(MANY).ids) == len(MANY)
-    done.set()
-    thread.join()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_does_not_wait_for_a_thread_that_it_does_not_have() -> None:
-    begun, done = threading.Event(), threading.Event()
-
-    def during() -> None:
-        if not begun.is_set():
-            begun.set()
-            assert done.wait(60)
-
-    encoder = TakingTurns(Encoder(during))
-    thread = threading.Thread(target=encoder.encode, args=(MANY,))
-    thread.start()
-    assert begun.wait(60)
-    child = os.fork()
-    if child == 0:
-        signal.alarm(30)
-        os._exit(7 if len(encoder.encode(MANY).ids) == len(MANY) else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    done.set()
-    thread.join()
+    with another_thread_has_the_turn() as encoder:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            os._exit(7 if len(encoder.encode(MANY).ids) == len(MANY) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
-# The first words of each text are in no other, so that all of it takes a while.
+# No two texts share a word, so every word is searched, which takes a while.
 START = """
 import os, signal, sys, threading, time, types
 from portvec import StaticEmbedder
