@@ -29,6 +29,7 @@ class LoadedModel(ABC):
 
     Attributes:
         manifest: what the artifact holds and where it came from.
+        manifest_sha256: SHA-256 (hex) of the manifest file, which tells this artifact from any other.
     """
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -40,6 +41,7 @@ class LoadedModel(ABC):
     ) -> None:
         """Load what `open_artifact` has checked; `_open` calls this in place of a constructor."""
         self.manifest: Manifest = artifact.manifest
+        self.manifest_sha256: str = artifact.manifest_sha256
         self._source = source
         self._options = options
         self._pipeline = Pipeline.load(

@@ -36,11 +36,13 @@ class Artifact:
     Attributes:
         folder: path of the folder.
         manifest: what it holds and where it came from.
+        manifest_sha256: SHA-256 (hex) of the manifest. It lists the hash of each file, so it stands for all.
         contents: content of each file that the manifest lists, by its path in the folder.
     """
 
     folder: Path
     manifest: Manifest
+    manifest_sha256: str
     contents: Mapping[str, Content] = field(repr=False, compare=False)
 
     def path(self, name: str) -> Path:
@@ -135,9 +137,8 @@ def _open(folder: Path, text: bytes, links: bool) -> Artifact:
                 f"{folder / data}: not listed in {fmt.MANIFEST}; copy the folder again, or export again"
             )
     root = None if links else folder.resolve()
-    artifact = Artifact(
-        folder, manifest, {name: _hold(folder, name, record, root) for name, record in files.items()}
-    )
+    contents = {name: _hold(folder, name, record, root) for name, record in files.items()}
+    artifact = Artifact(folder, manifest, hashlib.sha256(text).hexdigest(), contents)
     for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH):
         if name in files and files[name].size <= _SMALL:
             _check_hash(artifact, name)
