@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,9 @@ from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
 from portvec._model import LoadedModel
 from portvec._options import ModelOptions
+from portvec._tokenization.texts import check_iterable
 from portvec._vocabulary.token_ids import TokenIds
-from portvec.errors import SourceError
+from portvec.errors import OptionError, SourceError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,12 +49,13 @@ class StaticEmbedder(LoadedModel):
         """Length of an embedding."""
         return self.manifest.dim
 
-    def encode(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
+    def encode(self, texts: str | Iterable[str], *, progress: bool = False) -> npt.NDArray[np.float32]:
         """Embed one text, or any iterable of texts.
 
         Args:
             texts: a str, or an iterable of str with an order: a list, a generator, a column of pandas, polars
                 or pyarrow, a numpy array of one dimension.
+            progress: whether to show a progress bar on stderr.
 
         Returns:
             float32 (dim,) for a str, (n, dim) for n texts, in input order. A text that is empty or has only
@@ -63,7 +66,35 @@ class StaticEmbedder(LoadedModel):
                 surrogate.
             ArtifactError: the artifact's tokenizer and graph do not fit each other.
         """
-        return self._pipeline.run(texts)
+        if not progress:
+            return self._pipeline.run(texts)
+        with _show_progress(texts) as done:
+            return self._pipeline.run(texts, done)
+
+    def encode_batches(
+        self, texts: Iterable[str], *, batch_size: int = 8192, progress: bool = False
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Embed any number of texts in bounded memory.
+
+        While the caller works with a batch, threads embed the next few thousand texts.
+
+        Args:
+            texts: an iterable of str with an order, as for `encode`. It is read as needed.
+            batch_size: number of texts in each batch but the last, which may have fewer.
+            progress: whether to show a progress bar on stderr.
+
+        Yields:
+            float32 (m, dim) for each m texts, in input order.
+
+        Raises:
+            OptionError: `batch_size` is not a number from 1.
+            InputError: as `encode` does, when it comes to the text.
+            ArtifactError: as `encode` does.
+        """
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise OptionError(f"batch_size is {batch_size!r}, expected a whole number from 1")
+        batches = self._pipeline.stream(check_iterable(texts), batch_size)
+        return _with_progress(batches, texts) if progress else batches
 
     def tokenize(self, texts: Iterable[str]) -> TokenIds:
         """Return the token ids that `encode` pools, truncated and without UNK.
@@ -76,3 +107,22 @@ class StaticEmbedder(LoadedModel):
                 has a lone surrogate.
         """
         return self._pipeline.tokenize(texts)
+
+
+@contextmanager
+def _show_progress(texts: Iterable[str]) -> Iterator[Callable[[int], object]]:
+    """Show a progress bar for texts, and yield what counts those that are finished."""
+    from portvec._progress import Progress  # slow to import
+
+    total = len(texts) if isinstance(texts, Sized) and not isinstance(texts, str) else None
+    with Progress(total=total, unit=" texts") as bar:
+        yield bar.update
+
+
+def _with_progress(
+    batches: Iterator[npt.NDArray[np.float32]], texts: Iterable[str]
+) -> Iterator[npt.NDArray[np.float32]]:
+    with _show_progress(texts) as done:
+        for batch in batches:
+            done(len(batch))
+            yield batch

@@ -71,6 +71,11 @@ class CountingThreads(Threads):
         self.calls += len(results)
         return results
 
+    def stream(self, calls: Iterable[Callable[[], T]], **options: Any) -> Iterator[T]:
+        for result in super().stream(calls, **options):
+            self.calls += 1
+            yield result
+
 
 class WatchedTokenizer:
     """An artifact's tokenizer that calls a function before each chunk, with the index of its first text."""
@@ -219,6 +224,62 @@ class TestSharing:
         texts = TEXTS[: 4 * CHUNK]
         rows = connect(artifact, threads=2, tokenizer=tokenizer).run(texts)
         assert_close(rows, connect(artifact).run(texts))
+
+
+class TestStream:
+    """Rows come in batches, while threads work on the next texts."""
+
+    @pytest.mark.parametrize("size", [1, 3, CHUNK, CHUNK + 2, 2 * CHUNK, 1000])
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_batches_have_the_rows_of_their_texts(self, artifact: Artifact, size: int, threads: int) -> None:
+        pipeline = connect(artifact, threads=threads)
+        batches = list(pipeline.stream(iter(TEXTS), size))
+        assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+        assert_close(np.concatenate(batches), pipeline.run(TEXTS))
+
+    def test_no_texts_give_no_batch(self, artifact: Artifact) -> None:
+        assert list(connect(artifact, threads=2).stream([], 3)) == []
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_texts_are_not_read_far_ahead(self, artifact: Artifact, threads: int) -> None:
+        read: list[str] = []
+        texts = (read.append(text) or text for text in TEXTS * 20)  # type: ignore[func-returns-value]
+        yielded = 0
+        for batch in connect(artifact, threads=threads).stream(texts, CHUNK):
+            yielded += len(batch)
+            assert len(read) - yielded <= (threads + 1) * CHUNK
+        assert yielded == 460
+
+    def test_the_pool_is_free_between_batches(self, artifact: Artifact) -> None:
+        threads = CountingThreads(2)
+        pipeline = connect(artifact, threads=threads)
+        batches = pipeline.stream(iter(TEXTS), CHUNK)
+        next(batches)
+        threads.calls = 0
+        pipeline.run(TEXTS)
+        assert threads.calls == 5
+
+    def test_what_is_left_is_cancelled(self, artifact: Artifact) -> None:
+        seen: list[int] = []
+        pipeline = connect(artifact, threads=2, tokenizer=WatchedTokenizer(artifact, seen.append))
+        batches = pipeline.stream(iter(TEXTS * 20), CHUNK)
+        next(batches)
+        batches.close()  # type: ignore[attr-defined]
+        assert len(seen) <= 4
+
+    def test_errors_count_from_the_first_text(self, artifact: Artifact) -> None:
+        texts: list[Any] = [*TEXTS[:7], 3]
+        with pytest.raises(InputError, match=r"^texts\[7\] is of type int"):
+            list(connect(artifact).stream(texts, 3))
+        with pytest.raises(InputError, match=r"^texts\[8\] holds the lone surrogate"):
+            list(connect(artifact, threads=2).stream([*TEXTS[:8], "\ud800"], 3))
+
+
+def test_finished_texts_are_counted(artifact: Artifact) -> None:
+    for texts in (TEXTS, iter(TEXTS), TEXTS[:2]):
+        counts: list[int] = []
+        rows = connect(artifact, threads=2).run(texts, counts.append)
+        assert sum(counts) == len(rows)
 
 
 def test_texts_without_tokens(artifact: Artifact) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from portvec._artifact.folder import Artifact
 from portvec._cores import use_every_core
 from portvec._inference.batching import Batch, Tiling, lay_out
 from portvec._inference.graphs import GraphStrategy, choose_strategy
+from portvec._inference.row_buffer import RowBuffer
 from portvec._inference.target import Target
 from portvec._inference.threads import Threads
 from portvec._itertools import batched
@@ -23,6 +24,8 @@ from portvec._vocabulary.token_ids import Ids, TokenIds
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+_Rows: TypeAlias = "npt.NDArray[np.float32]"
 
 # Texts tokenized together. This bounds the memory for ids, however many texts there are.
 CHUNK = 2048
@@ -97,50 +100,98 @@ class Pipeline:
         """Return the token ids of texts, truncated and without UNK."""
         return self._tokenizer.tokenize(check_texts(list(check_iterable(texts))))
 
-    def run(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
-        """Return float32 (width,) for a str, and (n, width) for n texts in input order."""
+    def run(
+        self, texts: str | Iterable[str], done: Callable[[int], object] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Return float32 (width,) for a str, and (n, width) for n texts in input order.
+
+        For many texts, `done` is called now and then with the number of further ones that are finished.
+        """
         if isinstance(texts, str):
             return self._run_one(texts)
         if isinstance(texts, (list, tuple)) and len(texts) == 1:  # vector databases send queries like this
             return self._run_one(*check_texts(texts))[np.newaxis]
-        return self._run_many(check_iterable(texts))
+        return self._run_many(check_iterable(texts), done)
+
+    def stream(self, texts: Iterable[str], size: int) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield float32 (m, width) for each m texts; m is `size`, or less for the last.
+
+        Only a few chunks of texts are read before their rows are yielded.
+        """
+
+        def list_calls() -> Iterator[Callable[[], npt.NDArray[np.float32]]]:
+            for number, batch in enumerate(batched(texts, size)):
+                first = number * size
+                checked = check_texts(batch, first)
+                whole = np.empty((len(batch), self.width), dtype=np.float32)
+                for start in range(0, len(batch), self._chunk):
+                    part = slice(start, start + self._chunk)
+                    yield partial(self._run_chunk, checked[part], first + start, whole[part])
+
+        finished = 0
+        for rows in self._threads.stream(list_calls(), ahead=self._ahead):
+            whole = rows.base
+            assert whole is not None
+            finished += len(rows)
+            if finished == len(whole):
+                yield whole
+                finished = 0
 
     def _run_one(self, text: str) -> npt.NDArray[np.float32]:
         return self._graphs.run_one(self._tokenizer.tokenize_one(text))
 
-    def _run_many(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
+    def _run_many(
+        self, texts: Iterable[str], done: Callable[[int], object] | None
+    ) -> npt.NDArray[np.float32]:
         """Return the rows of any number of texts."""
-        whole: npt.NDArray[np.float32] | None = None
         if isinstance(texts, (list, tuple)):  # their number is known, so rows are written where they belong
-            texts = check_texts(texts)
             whole = np.empty((len(texts), self.width), dtype=np.float32)
+            chunks = batched(check_texts(texts), self._chunk)
+            firsts = range(0, len(texts), self._chunk)
+            calls = (
+                partial(self._run_chunk, chunk, first, whole[first : first + self._chunk])
+                for first, chunk in zip(firsts, chunks, strict=True)
+            )
+            for rows in self._share(calls):
+                if done is not None:
+                    done(len(rows))
+            return whole
+        buffer = RowBuffer(self.width)
         calls = (
-            partial(self._run_chunk, chunk, number * self._chunk, whole)
+            partial(self._run_chunk, check_texts(chunk, number * self._chunk), number * self._chunk)
             for number, chunk in enumerate(batched(texts, self._chunk))
         )
+        for rows in self._share(calls):
+            buffer.append(rows)
+            if done is not None:
+                done(len(rows))
+        return buffer.finish()
+
+    def _share(self, calls: Iterator[partial[_Rows]]) -> Iterator[_Rows]:
+        """Yield the rows of chunks in order. The threads share them, or the batches of a single one."""
         head = list(islice(calls, 2))
         if len(head) > 1:
-            parts = self._threads.run(chain(head, calls), ahead=self._threads.count + 1)
-        else:
-            parts = [call(share=True) for call in head]
-        if whole is not None:
-            return whole
-        return np.concatenate(parts) if parts else np.zeros((0, self.width), dtype=np.float32)
+            return self._threads.stream(chain(head, calls), ahead=self._ahead)
+        return (call(share=True) for call in head)
 
     def _run_chunk(
-        self, texts: list[str], first: int, whole: npt.NDArray[np.float32] | None, *, share: bool = False
+        self,
+        texts: list[str],
+        first: int,
+        out: npt.NDArray[np.float32] | None = None,
+        *,
+        share: bool = False,
     ) -> npt.NDArray[np.float32]:
-        """Return the rows of `texts`, of which the first has the index `first`.
-
-        They are rows of `whole` if it is given. Its texts are checked already.
-        """
-        if whole is None:
-            texts = check_texts(texts, first)
+        """Return the rows of `texts`, of which the first has the index `first`, in `out` if it is given."""
+        if out is None:
             out = np.empty((len(texts), self.width), dtype=np.float32)
-        else:
-            out = whole[first : first + len(texts)]
         self.pool(self._tokenizer.tokenize(texts, first), out, share=share)
         return out
+
+    @property
+    def _ahead(self) -> int:
+        """How many chunks are tokenized or pooled, or wait to be returned."""
+        return self._threads.count + 1
 
     def pool(self, tokens: TokenIds, out: npt.NDArray[np.float32], *, share: bool = False) -> None:
         """Write the output for n texts to the rows of `out`, float32 (n, width).

@@ -6,7 +6,9 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from portvec._vocabulary.locks import begin_loading, end_loading, holds_a_lock
@@ -18,7 +20,7 @@ _T = TypeVar("_T")
 
 # Seconds to wait for another thread that loads something. Then the work starts without a pool.
 _PATIENCE = 1.0
-# Whether a thread is inside `Threads.run`.
+# Whether a thread is inside `Threads.run` or `Threads.stream`.
 _state = threading.local()
 
 
@@ -39,30 +41,56 @@ class Threads:
 
     def run(self, calls: Iterable[Callable[[], _T]], *, ahead: int = sys.maxsize) -> list[_T]:
         """Return the results of `calls` in order. At most `ahead` of them are submitted but not finished."""
-        if self.count == 1 or getattr(_state, "is_inside", False) or holds_a_lock():
+        if self._is_alone():
             return [call() for call in calls]
-        _state.is_inside = True
-        try:
-            return self._run(calls, ahead)
-        finally:
-            _state.is_inside = False
+        with _inside():
+            return list(self._share(calls, ahead))
 
-    def _run(self, calls: Iterable[Callable[[], _T]], ahead: int) -> list[_T]:
+    def stream(self, calls: Iterable[Callable[[], _T]], *, ahead: int) -> Iterator[_T]:
+        """Yield the results of `calls` in order. At most `ahead` of them wait to be yielded."""
+        if self._is_alone():
+            yield from (call() for call in calls)
+            return
+        with closing(self._share(calls, ahead)) as results:
+            while True:
+                with (
+                    _inside()
+                ):  # not while the caller has a result, and may want this pool for something else
+                    found = list(islice(results, 1))
+                if not found:
+                    return
+                yield found[0]
+
+    def _is_alone(self) -> bool:
+        return self.count == 1 or getattr(_state, "is_inside", False) or holds_a_lock()
+
+    def _share(self, calls: Iterable[Callable[[], _T]], ahead: int) -> Generator[_T, None, None]:
         executor = self._start()
         if executor is None:
-            return [call() for call in calls]
-        results: list[_T] = []
+            yield from (call() for call in calls)
+            return
         pending: deque[Future[_T]] = deque()
+        failure: Exception | None = None
+        rest = iter(calls)
         try:
-            for call in calls:
+            while True:
+                try:
+                    call = next(rest, None)
+                except Exception as error:  # the results of the calls before come first
+                    failure = error
+                    break
+                if call is None:
+                    break
                 pending.append(_submit(executor, call))
                 if len(pending) >= ahead:
-                    results.append(pending.popleft().result())
-            results += [future.result() for future in pending]
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:  # after an error or Ctrl-C, do not start the calls that are left
             for future in pending:
                 future.cancel()
-        return results
+        if failure is not None:
+            raise failure
 
     def _start(self) -> Executor | None:
         """Return the pool of this process, or None if it cannot start now."""
@@ -78,6 +106,16 @@ class Threads:
             self._executor = ThreadPoolExecutor(self.count, thread_name_prefix="portvec")
             self._process = os.getpid()
         return self._executor
+
+
+@contextmanager
+def _inside() -> Iterator[None]:
+    """Let calls of portvec that interrupt this one do without a pool."""
+    _state.is_inside = True
+    try:
+        yield
+    finally:
+        _state.is_inside = False
 
 
 def _submit(executor: Executor, call: Callable[[], _T]) -> Future[_T]:
