@@ -62,7 +62,7 @@ def new_folder(output: str | os.PathLike[str], *, overwrite: bool) -> Iterator[P
         before = _stat(target)
         _move_into_place(staging, target, output, overwrite, work / REPLACED)
         if before is not None:
-            _copy_permissions(before, target)
+            copy_permissions(before, target)
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def staged_file(path: Path) -> Iterator[Path]:
         os.close(os.open(staging, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if before else 0o666))
         yield staging
         if before is not None:
-            _copy_permissions(before, staging)
+            copy_permissions(before, staging)
         staging.replace(target)
 
 
@@ -177,7 +177,7 @@ def _check_replaceable(target: Path, output: str | os.PathLike[str], work: Path)
             f"{output}: a mount point, which a new folder cannot replace; choose a folder in it, such as "
             f"{Path(output) / 'model'}"
         ) from error
-    _copy_permissions(before, target)
+    copy_permissions(before, target)
 
 
 def _move_into_place(
@@ -207,7 +207,7 @@ def _discard(replaced: Path) -> None:
         replaced.rename(Path(tempfile.mkdtemp(dir=replaced.parent)) / REPLACED)
 
 
-def _copy_permissions(before: os.stat_result, path: Path) -> None:
+def copy_permissions(before: os.stat_result, path: Path) -> None:
     """Give `path` the owner, group and mode of what it replaces, as far as this user may."""
     mode = stat.S_IMODE(before.st_mode)
     if os.name == "posix" and not _chown(path, before):

@@ -2,36 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 
-from portvec._bulk.writers import EmbeddingWriter, embedding_file, jsonl_writer
+from portvec._bulk.outputs.jsonl import format_lines
+from portvec._bulk.parts import Part
+from portvec._bulk.running import Counts, Plan, embed_parts, read_parts
+from portvec._bulk.sources.source import Source
+from portvec._bulk.to_file import embed_file, embed_once
 from portvec._cli.options import (
     SOURCE,
     TEXT,
     field_option,
+    format_option,
     hub_options,
     input_option,
     quiet_option,
     run_options,
 )
 from portvec._cli.output import inform, write_out
-from portvec._cli.streams import open_texts, show_progress
+from portvec._cli.progress import count_rows
+from portvec._cli.streams import open_source_or_stdin, source_of
 from portvec._embedder import StaticEmbedder
-from portvec._itertools import batched
 
-_BATCH = 4096  # texts embedded and written at a time
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @click.command()
 @click.argument("model", type=SOURCE)
 @click.argument("texts", nargs=-1, metavar="[TEXT ...]", type=TEXT)
 @input_option
+@format_option
 @field_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write: .npy or .jsonl.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write: .npy, .jsonl, .parquet or .arrow.",
+)
+@click.option(
+    "--vector-field",
+    "embedding",
+    default="embedding",
+    show_default=True,
+    help="Field or column to write the embeddings to.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Type of the numbers to write.",
+)
+@click.option(
+    "--vectors-as",
+    type=click.Choice(["fixed-size-list", "list"]),
+    default="fixed-size-list",
+    show_default=True,
+    help="Type of the column of embeddings in Parquet and Arrow files. Some readers take only lists.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="What to do about a row that cannot be embedded. Skipped rows are listed in OUTPUT.skipped.jsonl.",
+)
+@click.option(
+    "--part-rows",
+    type=click.IntRange(min=1),
+    help="Rows written at a time, and in each row group. [default: as many as take 32 MiB]",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @run_options
 @hub_options
 @quiet_option
@@ -39,29 +85,63 @@ def embed(
     model: str,
     texts: tuple[str, ...],
     path: Path | None,
+    format: str | None,
     field: str | None,
     output: Path | None,
+    embedding: str,
+    dtype: Any,
+    vectors_as: str,
+    on_error: Any,
+    part_rows: int | None,
+    overwrite: bool,
     **options: Any,
 ) -> None:
-    """Embed texts: arguments, a file, or lines from standard input.
+    """Embed texts: arguments, files, or lines from standard input.
 
-    Without -o, print one JSON object per line, with the text and its embedding.
+    Without -o, print one JSON object per line: the fields of the row and its embedding. With -o, rows keep
+    their order and their other columns. If the command is stopped, the same command goes on.
     """
     if texts and path is not None:
         raise click.UsageError("give texts as arguments or with -i, not both")
     embedder = StaticEmbedder.load(model, **options)
-    source = texts or open_texts(path, field)
+    source = source_of(texts) if texts else open_source_or_stdin(path, field, format)
+    plan = Plan(
+        embedding=embedding,
+        dtype=dtype,
+        fixed_size=vectors_as == "fixed-size-list",
+        on_error=on_error,
+        overwrite=overwrite,
+        part_rows=part_rows,
+    )
     if output is None:
-        _embed_all(embedder, source, jsonl_writer(write_out))
+        _print_rows(embedder, source, plan)
     else:
-        with embedding_file(output, embedder.dim) as write:
-            count = _embed_all(embedder, source, write)
-        inform(f"{output}: {count:,} embeddings of dimension {embedder.dim}")
+        run = embed_file if _can_resume(source, output) else embed_once
+        with count_rows(source) as progress:
+            counts = run(embedder, source, output, plan, progress)
+        inform(_describe(output, counts, embedder.dim))
 
 
-def _embed_all(embedder: StaticEmbedder, texts: Iterable[str], write: EmbeddingWriter) -> int:
-    count = 0
-    for batch in batched(show_progress(texts), _BATCH):
-        write(batch, embedder.encode(batch))
-        count += len(batch)
-    return count
+def _print_rows(embedder: StaticEmbedder, source: Source, plan: Plan) -> None:
+    def write(part: Part, rows: npt.NDArray[np.float32]) -> None:
+        for bad in part.skipped:
+            inform(f"skipped {bad.message()}")
+        for line in format_lines(part, rows, plan.embedding, plan.dtype):
+            write_out(line.decode())
+
+    embed_parts(embedder, read_parts(embedder, source, plan), write)
+
+
+def _can_resume(source: Source, output: Path) -> bool:
+    """Return whether input and output are files, which are there when the command is repeated."""
+    is_file = output.is_file() or not output.exists()
+    return is_file and bool(source.files) and all(path.is_file() for path in source.files)
+
+
+def _describe(output: Path, counts: Counts, dim: int) -> str:
+    line = f"{output}: {counts.rows:,} embeddings of dimension {dim}"
+    if counts.resumed:
+        line += f", {counts.resumed:,} of them from before"
+    if counts.skipped:
+        line += f"; {counts.skipped:,} rows skipped, see {output}.skipped.jsonl"
+    return line

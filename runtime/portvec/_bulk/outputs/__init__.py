@@ -1,0 +1,1 @@
+"""Files of embeddings: .npy, .jsonl, .parquet and .arrow, written part by part."""

@@ -1,0 +1,58 @@
+"""Parts as Arrow tables: the columns of the source, and the embeddings as the last one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from portvec._bulk.arrow import VectorType, to_vectors, vector_type
+from portvec._bulk.parts import Part
+from portvec._bulk.provenance import Provenance
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+class Columns:
+    """The columns of an output.
+
+    Attributes:
+        embedding: name of the column of embeddings.
+        schema: pyarrow.Schema of all columns; its metadata says which model the embeddings are from.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        dim: int,
+        provenance: Provenance,
+        *,
+        dtype: VectorType,
+        fixed_size: bool,
+        dictionaries: bool = True,
+    ) -> None:
+        """Add a column of embeddings to the schema `source`. Without `dictionaries`, those are decoded."""
+        self.embedding = provenance.embedding
+        self._source = source
+        self._decoded = None if dictionaries else pa.schema(map(_decode, source), source.metadata)
+        self._dtype: VectorType = dtype
+        self._fixed_size = fixed_size
+        field = pa.field(self.embedding, vector_type(dim, dtype, fixed_size=fixed_size))
+        metadata = {**(source.metadata or {}), **provenance.metadata()}
+        self.schema = (self._decoded or source).append(field).with_metadata(metadata)
+
+    def table(self, part: Part, embeddings: npt.NDArray[np.float32]) -> Any:
+        """Return a part as a pyarrow.Table whose columns have one chunk each."""
+        batches = [block.record_batch(self._source) for block in part.blocks]
+        rows = pa.Table.from_batches(batches, self._source).combine_chunks()
+        if self._decoded is not None:
+            rows = rows.cast(self._decoded)
+        vectors = to_vectors(embeddings, self._dtype, fixed_size=self._fixed_size)
+        return pa.Table.from_arrays([*rows.columns, vectors], schema=self.schema)
+
+
+def _decode(field: Any) -> Any:
+    """Return the field of values for one of a dictionary."""
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
