@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from portvec._bulk.sources.finding import FORMATS
 from portvec._cli.output import set_quiet
 from portvec._tokenization.backends import ACCELERATORS
 from portvec._tokenization.selection import AUTO, COMPILED, LIBRARY
@@ -84,11 +85,15 @@ input_option = click.option(
     "--input",
     "path",
     type=click.Path(path_type=Path, readable=False),  # reading it says more
-    help="File of texts: .jsonl, .csv, or lines.",
+    help="File, folder or glob pattern of texts: .txt (lines), .jsonl, .csv, .tsv, each also with .gz or "
+    ".zst, .parquet or .arrow.",
 )
-field_option = click.option(
-    "--field", help='Field of a .jsonl file, or column of a .csv file, that holds the text. [default: "text"]'
+format_option = click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    help="Format of the texts. [default: what the suffix says; txt for standard input]",
 )
+field_option = click.option("--field", help='Field or column that holds the text. [default: "text"]')
 output_folder_option = click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder to create."
 )

@@ -15,6 +15,7 @@ from portvec._cli.options import (
     SOURCE,
     TEXT,
     field_option,
+    format_option,
     hub_options,
     input_option,
     json_option,
@@ -32,6 +33,7 @@ from portvec.errors import FileError
 @click.argument("model", type=SOURCE)
 @click.argument("query", type=TEXT)
 @input_option
+@format_option
 @field_option
 @click.option("-k", default=5, show_default=True, type=click.IntRange(min=1), help="How many to print.")
 @json_option
@@ -42,6 +44,7 @@ def search(
     model: str,
     query: str,
     path: Path | None,
+    format: str | None,
     field: str | None,
     k: int,
     as_json: bool,
@@ -49,7 +52,7 @@ def search(
 ) -> None:
     """Print the texts of a file, or of standard input, that are nearest to QUERY."""
     embedder = StaticEmbedder.load(model, **options)
-    hits = find_nearest(embedder, show_progress(open_texts(path, field)), query, k)
+    hits = find_nearest(embedder, show_progress(open_texts(path, field, format)), query, k)
     if not hits and not as_json:
         raise FileError(f"{path or 'standard input'}: has no text to search")
     emit(as_json, [hit._asdict() for hit in hits], *_format(hits))

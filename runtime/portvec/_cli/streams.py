@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from io import TextIOWrapper
 from pathlib import Path
 
 import click
 
-from portvec._bulk.readers import ENCODING, ERRORS, read_lines, read_texts
+from portvec._bulk.sources import open_source, open_stream, read_texts
 from portvec._cli.output import is_quiet
 from portvec._progress import Progress
 
 
-def open_texts(path: Path | None, field: str | None) -> Iterator[str]:
-    """Return the texts of a file, or the lines of standard input if `path` is None or "-"."""
+def open_texts(path: Path | None, field: str | None, format: str | None = None) -> Iterator[str]:
+    """Return the texts of files, or of standard input if `path` is None or "-"."""
     if path is not None and str(path) != "-":
-        return read_texts(path, field)
+        return read_texts(open_source(path, format=format, field=field))
     if sys.stdin is None or sys.stdin.isatty():
         raise click.UsageError("no text given; pass a file with -i, or pipe lines into standard input")
-    if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(encoding=ENCODING, errors=ERRORS)  # whatever the locale is
-    return read_lines(sys.stdin, "standard input")
+    # Bytes are UTF-8 whatever the locale is.
+    return read_texts(open_stream(sys.stdin.buffer, "standard input", format=format, field=field))
 
 
 def show_progress(texts: Iterable[str]) -> Iterable[str]:

@@ -13,6 +13,7 @@ from portvec._cli.options import (
     SOURCE,
     Names,
     field_option,
+    format_option,
     hub_options,
     input_option,
     json_option,
@@ -25,6 +26,7 @@ from portvec._cli.output import emit, is_quiet
 @click.command()
 @click.argument("model", type=SOURCE)
 @input_option
+@format_option
 @field_option
 @run_options
 @hub_options
@@ -41,6 +43,7 @@ from portvec._cli.output import emit, is_quiet
 def bench(
     model: str,
     path: Path | None,
+    format: str | None,
     field: str | None,
     peers: list[str],
     seconds: float,
@@ -62,7 +65,7 @@ def bench(
     shows = sys.stderr is not None and sys.stderr.isatty() and not is_quiet()
     document = measure(
         model,
-        make_text_sets(path, field),
+        make_text_sets(path, field, format),
         options=options,
         peers=peers,
         seconds=seconds,

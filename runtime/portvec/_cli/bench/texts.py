@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from portvec._bulk.readers import read_texts
+from portvec._bulk.sources import open_source, read_texts
 from portvec._python_docs import read_docstrings, read_language_reference
 from portvec.errors import FileError
 
@@ -20,7 +20,7 @@ _MOST_CHARACTERS = 4_000_000
 TextSets = dict[str, list[str]]
 
 
-def make_text_sets(path: Path | None = None, field: str | None = None) -> TextSets:
+def make_text_sets(path: Path | None = None, field: str | None = None, format: str | None = None) -> TextSets:
     """Return the texts of a file as the set "texts", or the sets "short", "medium" and "long".
 
     Raises:
@@ -28,7 +28,7 @@ def make_text_sets(path: Path | None = None, field: str | None = None) -> TextSe
         click.ClickException: this Python lacks the texts.
     """
     if path is not None:
-        return {"texts": _read_file(path, field)}
+        return {"texts": _read_file(path, field, format)}
     words = _read_words()
     # The sets overlap, but the texts of a set are distinct.
     sets = {
@@ -44,10 +44,10 @@ def make_text_sets(path: Path | None = None, field: str | None = None) -> TextSe
     return sets
 
 
-def _read_file(path: Path, field: str | None) -> list[str]:
+def _read_file(path: Path, field: str | None, format: str | None) -> list[str]:
     texts: list[str] = []
     characters = 0
-    for text in islice(read_texts(path, field), _MOST_TEXTS):
+    for text in islice(read_texts(open_source(path, format=format, field=field)), _MOST_TEXTS):
         texts.append(text)
         characters += len(text)
         if characters > _MOST_CHARACTERS:

@@ -1,0 +1,276 @@
+"""Parquet and Arrow: batches of columns. Import this module when pyarrow is known to be there."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+import pyarrow.types as types
+
+from portvec._bulk.arrow import is_text
+from portvec._bulk.sources.arrow_json import encode_rows
+from portvec._bulk.sources.columns import check_names, describe_difference
+from portvec._bulk.sources.source import MOST_CHARACTERS, MOST_ROWS, BadRow, Block, Report
+from portvec._messages import fold_lines
+from portvec.errors import FileError
+
+# Bytes of a row group that are decoded at a time.
+_BATCH: Final = 32 << 20
+
+
+class ColumnFile(ABC):
+    """A file of columns.
+
+    Attributes:
+        schema: its pyarrow.Schema.
+        rows: how many rows it has, if that is cheap to know.
+        kind: what it is called in messages.
+    """
+
+    kind: str
+    schema: Any
+    rows: int | None = None
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                self._magic = file.read(8)
+                self.size = path.stat().st_size
+        except OSError as error:
+            raise FileError(f"{path}: cannot be read ({error.strerror or error})") from error
+        with self.reading():
+            self._open()
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Set `schema` and `rows`."""
+
+    @abstractmethod
+    def batches(self) -> Iterator[tuple[Any, int]]:
+        """Yield record batches, each with the bytes of the file up to its end."""
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Give an error of pyarrow the name of the file."""
+        try:
+            yield
+        except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError) as error:
+            raise FileError(
+                f"{self.path}: not {self.kind} that is complete ({fold_lines(error)}); make it again"
+            ) from error
+
+
+class _ParquetFile(ColumnFile):
+    kind = "a Parquet file"
+
+    def _open(self) -> None:
+        with pq.ParquetFile(self.path) as file:
+            self.schema = file.schema_arrow
+            self.rows = file.metadata.num_rows
+
+    def batches(self) -> Iterator[tuple[Any, int]]:
+        # With a buffer, pages are read one after the other, and not whole column chunks.
+        with pq.ParquetFile(self.path, buffer_size=1 << 20) as file:
+            done = 0
+            for group in range(file.num_row_groups):
+                facts = file.metadata.row_group(group)
+                size = facts.num_rows * _BATCH // max(facts.total_byte_size, 1)
+                for batch in file.iter_batches(
+                    max(1, min(size, MOST_ROWS)), row_groups=[group], use_threads=False
+                ):
+                    done += batch.num_rows
+                    yield batch, self.size * done // max(file.metadata.num_rows, 1)
+
+
+class _ArrowFile(ColumnFile):
+    """The file or the stream format, mapped: batches that are not compressed stay where they are."""
+
+    kind = "an Arrow file"
+
+    def _open(self) -> None:
+        with pa.memory_map(str(self.path)) as file:
+            self._is_stream = not self._magic.startswith(b"ARROW1")
+            self.schema = (ipc.open_stream if self._is_stream else ipc.open_file)(file).schema
+        if not self._is_stream:
+            self.rows = ds.dataset(str(self.path), format="ipc").count_rows()
+
+    def batches(self) -> Iterator[tuple[Any, int]]:
+        with pa.memory_map(str(self.path)) as file:
+            if self._is_stream:
+                for batch in ipc.open_stream(file):
+                    yield _validate(batch), file.tell()
+            else:
+                reader = ipc.open_file(file)
+                for index in range(reader.num_record_batches):
+                    batch = _validate(reader.get_batch(index))
+                    yield batch, self.size * (index + 1) // reader.num_record_batches
+
+
+class ArrowTables:
+    """A `Source` of Parquet or Arrow files. All columns keep their types."""
+
+    def __init__(self, name: str, paths: Sequence[Path], text: str, format: str) -> None:
+        self.name = name
+        self.files = tuple(paths)
+        self.text = text
+        self._files = [(_ParquetFile if format == "parquet" else _ArrowFile)(path) for path in paths]
+        self._schema = self._files[0].schema
+        for file in self._files:
+            self._check(file)
+        known = [file.rows for file in self._files if file.rows is not None]
+        self.rows = sum(known) if len(known) == len(paths) else None
+        self.size = sum(file.size for file in self._files)
+        self.bytes_read = 0
+
+    def _check(self, file: ColumnFile) -> None:
+        check_names(str(file.path), file.schema.names, self.text)
+        kind = file.schema.field(self.text).type
+        if not is_text(kind):
+            raise FileError(
+                f"{file.path}: the column {self.text!r} is {kind}, expected string; give another field=..."
+            )
+        if not file.schema.equals(self._schema):
+            here, there = ([str(field) for field in schema] for schema in (file.schema, self._schema))
+            raise FileError(describe_difference(str(file.path), str(self._files[0].path), here, there))
+
+    def schema(self) -> Any:
+        """Return the schema of the first file, with its metadata."""
+        return self._schema
+
+    def read(self, report: Report) -> Iterator[Block]:
+        """Yield the rows in blocks."""
+        before = self.bytes_read = 0
+        for file in self._files:
+            batches = file.batches()
+            row = 1
+            while True:
+                with file.reading():
+                    batch, position = next(batches, (None, file.size))
+                self.bytes_read = before + position
+                if batch is None:
+                    break
+                for piece in _cut(file, batch, self.text):
+                    block, bad = _read(file, piece, self.text)
+                    for index, reason in bad:
+                        report(BadRow(str(file.path), row + index, reason, "row"))
+                    row += piece.num_rows
+                    if len(block):
+                        yield block
+            before += file.size
+
+
+def _cut(file: ColumnFile, batch: Any, text: str) -> Iterator[Any]:
+    """Cut a batch into pieces as large as a block may be."""
+    for start in range(0, batch.num_rows, MOST_ROWS):
+        piece = batch.slice(start, MOST_ROWS)
+        with file.reading():
+            ends = np.cumsum(_lengths(piece.column(text)))
+        begin = 0
+        while begin < len(ends):
+            before = ends[begin - 1] if begin else 0
+            end = max(begin + 1, int(np.searchsorted(ends, before + MOST_CHARACTERS, side="right")))
+            yield piece.slice(begin, end - begin)
+            begin = end
+
+
+def _validate(batch: Any) -> Any:
+    """Return a batch if its offsets are sound. pyarrow follows those of a damaged file wherever they lead."""
+    for column in batch.columns:
+        _raw(column).validate(full=True)
+    return batch
+
+
+def _raw(column: Any) -> Any:
+    """Return texts as bytes, because some may not be UTF-8. Other columns stay as they are."""
+    if types.is_string(column.type):
+        return column.view(pa.binary())
+    if types.is_large_string(column.type):
+        return column.view(pa.large_binary())
+    if is_text(column.type) and not types.is_dictionary(column.type) and not types.is_null(column.type):
+        return column.view(pa.binary_view())
+    return column
+
+
+def _lengths(texts: Any) -> Any:
+    """Return the bytes of each text, an array of int64."""
+    if types.is_dictionary(texts.type):
+        if not len(texts.dictionary):
+            return np.zeros(len(texts), dtype=np.int64)
+        return _lengths(texts.dictionary)[texts.indices.fill_null(0).to_numpy(zero_copy_only=False)]
+    if types.is_null(texts.type):
+        return np.zeros(len(texts), dtype=np.int64)
+    raw = _raw(texts)
+    if not types.is_binary(raw.type):
+        raw = raw.cast(pa.large_binary())  # views have no kernel
+    return pc.binary_length(raw).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _read(file: ColumnFile, piece: Any, text: str) -> tuple[_ColumnBlock, list[tuple[int, str]]]:
+    """Return the rows that can be embedded, and the index of each other row with what is wrong."""
+    column = piece.column(text)
+    bad: list[tuple[int, str]] = []
+    try:
+        texts = column.to_pylist()
+    except UnicodeDecodeError:
+        texts = []
+        for index, value in enumerate(column):
+            try:
+                texts.append(value.as_py())
+            except UnicodeDecodeError as error:
+                bad.append((index, f"the text is not UTF-8 ({error}); correct the row"))
+                texts.append(None)
+    if None in texts:
+        known = {index for index, _ in bad}
+        nulls = [i for i, each in enumerate(texts) if each is None and i not in known]
+        bad = sorted([*bad, *((index, "the text is null; give it a value") for index in nulls)])
+        piece = _without(piece, [index for index, _ in bad])
+        texts = [each for each in texts if each is not None]
+    return _ColumnBlock(file, piece, texts), bad
+
+
+def _without(piece: Any, indices: list[int]) -> Any:
+    """Return a batch without some rows. pyarrow can join slices of all types, but not pick rows of all."""
+    edges = [-1, *indices, piece.num_rows]
+    slices = [piece.slice(a + 1, b - a - 1) for a, b in pairwise(edges) if b > a + 1]
+    if len(slices) < 2:
+        return slices[0] if slices else piece.slice(0, 0)
+    return pa.Table.from_batches(slices).combine_chunks().to_batches()[0]
+
+
+class _ColumnBlock:
+    def __init__(self, file: ColumnFile, batch: Any, texts: list[str]) -> None:
+        self._file = file
+        self._batch = batch
+        self.texts = texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def cut(self, start: int, stop: int) -> _ColumnBlock:
+        start, stop, _ = slice(start, stop).indices(len(self))
+        return _ColumnBlock(
+            self._file, self._batch.slice(start, max(stop - start, 0)), self.texts[start:stop]
+        )
+
+    def json_rows(self) -> Iterator[str]:
+        try:
+            return encode_rows(self._batch)
+        except UnicodeDecodeError as error:
+            raise FileError(
+                f"{self._file.path}: a column holds a text that is not UTF-8 ({error}); correct it, or "
+                "choose .parquet or .arrow output, which keeps bytes as they are"
+            ) from error
+
+    def record_batch(self, schema: Any) -> Any:
+        return pa.RecordBatch.from_arrays(self._batch.columns, schema=schema)
