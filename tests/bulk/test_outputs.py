@@ -25,6 +25,7 @@ from portvec._bulk.outputs.tables import Columns
 from portvec._bulk.outputs.writer import OpenWriter
 from portvec._bulk.parts import Part
 from portvec._bulk.provenance import Provenance
+from portvec._bulk.sources import Block
 
 DIM = 5
 PROVENANCE = Provenance("owner/name", "f" * 64, "text", "embedding")
@@ -83,7 +84,7 @@ def parts() -> list[tuple[Part, np.ndarray]]:
     found = []
     first = 0
     for counts in ([3, 4], [1], [], [1000], [2, 2]):
-        blocks = []
+        blocks: list[Block] = []
         for count in counts:
             blocks.append(Rows(first, count))
             first += count

@@ -112,8 +112,9 @@ def test_killed_again_and_again(
     expected = undisturbed(embedder, rows, output)
     folder = rows.parent / "full"
     folder.mkdir()
-    monkeypatch.setattr(journal.Journal, "append", full_after(1, journal.Journal.append))
+    append = journal.Journal.append
     for done in range(3):
+        monkeypatch.setattr(journal.Journal, "append", full_after(1, append))
         with pytest.raises(FileError) as caught:
             run(embedder, rows, folder / output)
         assert str(caught.value) == (
@@ -123,7 +124,6 @@ def test_killed_again_and_again(
         assert names(folder) == [f"{output}.partial"]
         entries = (folder / f"{output}.partial" / "journal").read_text().splitlines()[1:]
         assert len(entries) == done + 1
-        monkeypatch.setattr(journal.Journal, "append", full_after(1, journal.Journal.append.__wrapped__))
     monkeypatch.undo()
     assert run(embedder, rows, folder / output) == Counts(16, 2, 12)
     assert read(folder) == expected
@@ -140,7 +140,6 @@ def full_after(calls: int, step: Callable[..., Any]) -> Callable[..., Any]:
         left -= 1
         return step(*arguments)
 
-    limited.__wrapped__ = step  # type: ignore[attr-defined]
     return limited
 
 

@@ -27,7 +27,7 @@ def write_texts(folder: Path, suffix: str) -> Path:
         rows = ["id,text", *(f'{i},"{text}"' for i, text in enumerate(TEXTS))]
         path.write_text("\n".join(rows) + "\n", encoding="utf-8-sig")
     else:
-        path.write_text("\n\n".join(TEXTS), encoding="utf-8")
+        path.write_text("\n".join(TEXTS), encoding="utf-8")
     return path
 
 
@@ -63,11 +63,11 @@ def test_field(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("body\nfirst text\n")
     for name in ("a.jsonl", "a.csv"):
         result = portvec("embed", tiny, "-i", name, "--field", "body")
-        assert json.loads(result.stdout)["text"] == "first text"
+        assert list(json.loads(result.stdout)) == ["body", "embedding"]
 
 
 def test_no_texts_give_an_empty_array(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty.txt").write_text("\n")
+    (tmp_path / "empty.txt").write_text("")
     assert portvec("embed", tiny, "-i", "empty.txt", "-o", "out.npy").returncode == 0
     assert np.load(tmp_path / "out.npy").shape == (0, 24)
 
@@ -83,7 +83,7 @@ def test_failure_half_way_leaves_the_file_as_it_was(portvec: RunPortvec, tiny: P
     lines = ['{"text": "x"}'] * 5000 + ["broken"]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     (tmp_path / "out.npy").write_text("as it was")
-    result = portvec("embed", tiny, "-i", "a.jsonl", "-o", "out.npy")
+    result = portvec("embed", tiny, "-i", "a.jsonl", "-o", "out.npy", "--overwrite")
     assert result.returncode == 1
     assert "a.jsonl, line 5001: not valid JSON (" in result.stderr
     assert (tmp_path / "out.npy").read_text() == "as it was"
@@ -101,19 +101,24 @@ def test_failure_half_way_leaves_the_file_as_it_was(portvec: RunPortvec, tiny: P
         ),
         ("a.csv", "a,b\n1,2\n", [], "a.csv: no column 'text', has a, b; give another --field"),
         ("a.csv", "", [], "a.csv: no column 'text', has none"),
-        ("a.csv", "id,text\n1\n", [], "a.csv, line 2: the row has no column 'text'"),
+        (
+            "a.csv",
+            "id,text\n1\n",
+            [],
+            "a.csv, line 2: the row has 1 field, but the header 2; correct the line",
+        ),
         (
             "a.txt",
             "x",
             ["--field", "f"],
-            "a field is for .jsonl and .csv files; leave out --field",
+            "a field is for .jsonl, .csv, .tsv, .parquet and .arrow files; leave out --field",
         ),
         ("a.txt", b"\xff\xfe", [], "a.txt, line 1: not UTF-8 (byte 0xFF at column 1); convert"),
         (
             "a.txt",
             "x",
-            ["-o", "out.parquet"],
-            "out.parquet: unknown suffix for embeddings, expected .npy or",
+            ["-o", "out.txt"],
+            "out.txt: unknown suffix for embeddings, expected one of .npy, .jsonl, .parquet, .arrow",
         ),
         (
             "a.txt",
@@ -121,7 +126,7 @@ def test_failure_half_way_leaves_the_file_as_it_was(portvec: RunPortvec, tiny: P
             ["-o", "no/such/out.npy"],
             "out.npy: cannot be written (No such file or directory)",
         ),
-        (".", None, [], "cannot be read (Is a directory)"),
+        (".", None, [], ".: "),  # has files of no known format
         ("missing.txt", None, [], "missing.txt: cannot be read (No such file or directory)"),
     ],
 )

@@ -20,7 +20,7 @@ from portvec._artifact.staging import staged_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes, links and pipes of POSIX")
 
-SUFFIXES = pytest.mark.parametrize("suffix", [".npy", ".jsonl"])
+SUFFIXES = pytest.mark.parametrize("suffix", [".npy", ".jsonl", ".parquet", ".arrow"])
 
 
 def mode(path: Path) -> int:
@@ -51,7 +51,7 @@ def test_mode_of_a_file_is_kept(portvec: RunPortvec, tiny: Path, work: Path, suf
     path = work / f"out{suffix}"
     path.write_text("old")
     path.chmod(bits)
-    assert portvec("embed", tiny, "x", "-o", path).returncode == 0
+    assert portvec("embed", tiny, "x", "-o", path, "--overwrite").returncode == 0
     assert mode(path) == bits
     assert path.read_bytes() != b"old"
 
@@ -69,7 +69,7 @@ def test_owner_of_a_file_is_kept(portvec: RunPortvec, tiny: Path, work: Path) ->
     path = work / "out.npy"
     path.write_text("old")
     os.chown(path, 12345, 54321)
-    assert portvec("embed", tiny, "x", "-o", path).returncode == 0
+    assert portvec("embed", tiny, "x", "-o", path, "--overwrite").returncode == 0
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 54321)
 
 
@@ -92,7 +92,7 @@ def test_link_is_followed(portvec: RunPortvec, tiny: Path, tmp_path: Path, work:
     real, link = work / f"real{suffix}", tmp_path / f"link{suffix}"
     link.symlink_to(real)
     for _ in range(2):  # the first time, the link leads to nothing
-        assert portvec("embed", tiny, "x", "-o", link).returncode == 0
+        assert portvec("embed", tiny, "x", "-o", link, "--overwrite").returncode == 0
         assert link.is_symlink()
         assert not real.is_symlink()
         assert names(work) == [real.name]
@@ -136,8 +136,8 @@ def test_npy_into_a_pipe(portvec: RunPortvec, tiny: Path, work: Path) -> None:
     result = portvec("embed", tiny, "x", "-o", work / "pipe.npy")
     assert (result.returncode, result.stderr) == (
         1,
-        f"portvec: error: {work / 'pipe.npy'}: a pipe or device, which .npy does not suit, because its "
-        "header is written last; choose .jsonl\n",
+        f"portvec: error: {work / 'pipe.npy'}: a pipe or device, which .npy does not suit, because it is not "
+        "written from start to end; choose .jsonl\n",
     )
     assert stat.S_ISFIFO((work / "pipe.npy").stat().st_mode)
 
@@ -192,10 +192,11 @@ def test_disk_full(tiny: Path, tmp_path: Path, work: Path, suffix: str, limit: i
         "-i",
         str(tmp_path / "many.txt"),
     ]
-    result = subprocess.run([*command, "-o", str(path)], capture_output=True, text=True, timeout=120)
+    command += ["-o", str(path), "--overwrite"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stderr) == (
         1,
-        f"portvec: error: {path}: cannot be written (File too large)\n",
+        f"portvec: error: {path}: cannot be written (File too large); the same command goes on from here\n",
     )
     assert names(work) == ([path.name] if exists else [])
     assert not exists or path.read_text() == "as it was"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from portvec._bulk.readers import read_texts
 from portvec._bulk.writers import embedding_file
+
 from portvec.errors import FileError, OptionError
 
 CASES = {

@@ -109,9 +109,9 @@ def open_journal(output: Path, settings: dict[str, Any], *, overwrite: bool) -> 
                 _clear(folder)
                 entries, is_finished = [], False
             journal = Journal(folder, entries, is_finished)
-            if header is None:
-                journal._write(settings)
             try:
+                if header is None:
+                    journal._write(settings)
                 yield journal
             finally:
                 if journal.is_removed or not journal.entries:

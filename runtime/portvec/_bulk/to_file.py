@@ -41,6 +41,18 @@ if TYPE_CHECKING:
 _DATA: Final = "data"
 
 
+def can_resume(source: Source, output: Path) -> bool:
+    """Return whether input and output are files, which are there when a command is repeated."""
+    try:
+        return (
+            (output.is_file() or not output.exists())
+            and bool(source.files)
+            and all(map(Path.is_file, source.files))
+        )
+    except OSError:  # what writes the output says what is wrong
+        return False
+
+
 def embed_file(
     embedder: StaticEmbedder,
     source: Source,

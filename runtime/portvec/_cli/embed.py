@@ -11,8 +11,9 @@ import numpy as np
 from portvec._bulk.outputs.jsonl import format_lines
 from portvec._bulk.parts import Part
 from portvec._bulk.running import Counts, Plan, embed_parts, read_parts
-from portvec._bulk.sources.source import Source
-from portvec._bulk.to_file import embed_file, embed_once
+from portvec._bulk.sources import Source
+from portvec._bulk.sources.given import GivenTexts
+from portvec._bulk.to_file import can_resume, embed_file, embed_once
 from portvec._cli.options import (
     SOURCE,
     TEXT,
@@ -25,7 +26,7 @@ from portvec._cli.options import (
 )
 from portvec._cli.output import inform, write_out
 from portvec._cli.progress import count_rows
-from portvec._cli.streams import open_source_or_stdin, source_of
+from portvec._cli.streams import open_rows
 from portvec._embedder import StaticEmbedder
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def embed(
     if texts and path is not None:
         raise click.UsageError("give texts as arguments or with -i, not both")
     embedder = StaticEmbedder.load(model, **options)
-    source = source_of(texts) if texts else open_source_or_stdin(path, field, format)
+    source = GivenTexts(texts) if texts else open_rows(path, field, format)
     plan = Plan(
         embedding=embedding,
         dtype=dtype,
@@ -116,7 +117,7 @@ def embed(
     if output is None:
         _print_rows(embedder, source, plan)
     else:
-        run = embed_file if _can_resume(source, output) else embed_once
+        run = embed_file if can_resume(source, output) else embed_once
         with count_rows(source) as progress:
             counts = run(embedder, source, output, plan, progress)
         inform(_describe(output, counts, embedder.dim))
@@ -130,12 +131,6 @@ def _print_rows(embedder: StaticEmbedder, source: Source, plan: Plan) -> None:
             write_out(line.decode())
 
     embed_parts(embedder, read_parts(embedder, source, plan), write)
-
-
-def _can_resume(source: Source, output: Path) -> bool:
-    """Return whether input and output are files, which are there when the command is repeated."""
-    is_file = output.is_file() or not output.exists()
-    return is_file and bool(source.files) and all(path.is_file() for path in source.files)
 
 
 def _describe(output: Path, counts: Counts, dim: int) -> str:

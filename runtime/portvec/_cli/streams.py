@@ -8,19 +8,24 @@ from pathlib import Path
 
 import click
 
-from portvec._bulk.sources import open_source, open_stream, read_texts
+from portvec._bulk.sources import Source, open_source, open_stream, read_texts
 from portvec._cli.output import is_quiet
 from portvec._progress import Progress
 
 
 def open_texts(path: Path | None, field: str | None, format: str | None = None) -> Iterator[str]:
     """Return the texts of files, or of standard input if `path` is None or "-"."""
+    return read_texts(open_rows(path, field, format))
+
+
+def open_rows(path: Path | None, field: str | None, format: str | None = None) -> Source:
+    """Return the rows of files, or of standard input if `path` is None or "-"."""
     if path is not None and str(path) != "-":
-        return read_texts(open_source(path, format=format, field=field))
+        return open_source(path, format=format, field=field)
     if sys.stdin is None or sys.stdin.isatty():
         raise click.UsageError("no text given; pass a file with -i, or pipe lines into standard input")
     # Bytes are UTF-8 whatever the locale is.
-    return read_texts(open_stream(sys.stdin.buffer, "standard input", format=format, field=field))
+    return open_stream(sys.stdin.buffer, "standard input", format=format, field=field)
 
 
 def show_progress(texts: Iterable[str]) -> Iterable[str]:

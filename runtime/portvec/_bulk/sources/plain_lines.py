@@ -21,13 +21,12 @@ class PlainLines(TextSource):
 
     def schema(self) -> Any:
         """Return the schema: one column of strings."""
-        pa = import_pyarrow("this output")
-        return pa.schema([(TEXT, pa.string())])
+        return plain_schema()
 
     def read(self, report: Report) -> Iterator[Block]:
         """Yield the lines in blocks."""
         self._start()
-        yield from map(_PlainBlock, pack(self._lines(report), len))
+        yield from map(PlainBlock, pack(self._lines(report), len))
 
     def _lines(self, report: Report) -> Iterator[str]:
         for each in self._inputs:
@@ -42,19 +41,30 @@ class PlainLines(TextSource):
                         yield text
 
 
-class _PlainBlock:
+def plain_schema() -> Any:
+    """Return the pyarrow.Schema of rows that are nothing but texts."""
+    pa = import_pyarrow("this output")
+    return pa.schema([(TEXT, pa.string())])
+
+
+class PlainBlock:
+    """A block of rows that are nothing but texts."""
+
     def __init__(self, texts: list[str]) -> None:
         self.texts = texts
 
     def __len__(self) -> int:
         return len(self.texts)
 
-    def cut(self, start: int, stop: int) -> _PlainBlock:
-        return _PlainBlock(self.texts[start:stop])
+    def cut(self, start: int, stop: int) -> PlainBlock:
+        """Return the rows from `start` to `stop`."""
+        return PlainBlock(self.texts[start:stop])
 
     def json_rows(self) -> Iterator[str]:
+        """Yield an object with the text for each row."""
         return (escape_json(_encode({TEXT: text})) for text in self.texts)
 
     def record_batch(self, schema: Any) -> Any:
+        """Return the texts as a pyarrow.RecordBatch with one column."""
         pa = import_pyarrow("this output")
         return pa.RecordBatch.from_arrays([pa.array(self.texts, pa.string())], schema=schema)
