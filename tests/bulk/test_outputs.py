@@ -20,8 +20,8 @@ from portvec._bulk.outputs.ipc import IpcWriter
 from portvec._bulk.outputs.jsonl import JsonlWriter
 from portvec._bulk.outputs.npy import NpyWriter
 from portvec._bulk.outputs.parquet import ParquetWriter
-from portvec._bulk.outputs.parquet_footer import merge, shift
 from portvec._bulk.outputs.tables import Columns
+from portvec._bulk.outputs.thrift import Walk, encode_integer, encode_list, join, read_list
 from portvec._bulk.outputs.writer import OpenWriter
 from portvec._bulk.parts import Part
 from portvec._bulk.provenance import Provenance
@@ -238,53 +238,63 @@ def test_going_on_after_any_part_gives_the_same_bytes(tmp_path: Path, suffix: st
         assert (tmp_path / "killed").read_bytes() == whole.read_bytes()
 
 
-class TestFooter:
-    """Footers that are shifted and merged are those that pyarrow writes."""
+class TestParquetMetadata:
+    """What is written by hand is what pyarrow writes."""
 
-    def footer(self, tables: list[Any], **options: Any) -> tuple[bytes, int]:
-        """Return the footer of a Parquet file with a row group for each table, and where it begins."""
+    def footer(self, tables: list[Any], **options: Any) -> bytes:
+        """Return the footer of a Parquet file with a row group for each table."""
         sink = io.BytesIO()
         with pq.ParquetWriter(sink, tables[0].schema, **options) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=len(table))
         content = sink.getvalue()
         size = int.from_bytes(content[-8:-4], "little")
-        return content[-8 - size : -8], len(content) - 8 - size
+        return content[-8 - size : -8]
 
-    @pytest.mark.parametrize("groups", [1, 2, 14, 15, 16, 200])
-    def test_merging(self, groups: int) -> None:
-        tables = [
-            columns().table(Part([Rows(number, 1 + number % 4)]), np.ones((1 + number % 4, DIM), np.float32))
-            for number in range(groups)
-        ]
-        expected, _ = self.footer(tables)
-        footers = []
-        at = 4
-        for table in tables:
-            footer, size = self.footer([table])
-            footers.append(shift(footer, at - 4))
-            at += size - 4
-        found = merge(footers)
-        # The ordinal of a row group is optional, and stays 0.
-        metadata = [pq.read_metadata(_file_of(footer, at)) for footer in (expected, found)]
-        assert [m.num_rows for m in metadata] == [sum(map(len, tables))] * 2
-        for index in range(groups):
-            assert metadata[0].row_group(index).to_dict() == metadata[1].row_group(index).to_dict()
-
-    def test_shifting_by_nothing_changes_nothing(self) -> None:
+    def test_footers_are_read_to_the_last_bit(self) -> None:
         table = columns().table(Part([Rows(0, 500)]), np.ones((500, DIM), np.float32))
         for options in ({}, {"write_page_index": True}, {"compression": "gzip"}, {"version": "1.0"}):
-            footer, _ = self.footer([table], **options)
-            assert shift(footer, 0) == footer
-            assert shift(shift(footer, 1000), -1000) == footer
-            assert shift(footer, 1000) != footer
+            footer = self.footer([table] * 20, **options)
+            assert join(Walk(footer).fields()) == footer
 
-    def test_what_a_footer_does_not_have_is_refused(self) -> None:
-        with pytest.raises(ValueError, match=r"^a field of type 11, which the footer of a Parquet file"):
-            shift(b"\x1b\x00\x00", 1)
+    def test_integers_and_lists(self) -> None:
+        for value in (0, 1, -1, 63, -64, 64, 2**31, -(2**31), 2**62, -(2**62)):
+            assert Walk(encode_integer(value)).integer() == value
+        for count in (0, 1, 14, 15, 16, 300):
+            elements = [encode_integer(number) for number in range(count)]
+            assert read_list(encode_list(elements, 6)) == elements
 
+    def test_a_type_that_metadata_does_not_have_is_refused(self) -> None:
+        with pytest.raises(ValueError, match=r"^a field of type 11, which the metadata of Parquet files"):
+            list(Walk(b"\x1b\x00\x00").fields())
 
-def _file_of(footer: bytes, size: int) -> io.BytesIO:
-    """Return a file that has a footer behind `size` bytes."""
-    content = b"PAR1" + bytes(size - 4) + footer + len(footer).to_bytes(4, "little") + b"PAR1"
-    return io.BytesIO(content)
+    @pytest.mark.parametrize("rows", [1, 2, 100, 3000])
+    @pytest.mark.parametrize("dim", [1, 2, 24, 256, 3072])
+    @pytest.mark.parametrize("dtype", ["float32", "float16"])
+    @pytest.mark.parametrize("fixed_size", [True, False])
+    def test_embeddings_of_any_shape(
+        self, tmp_path: Path, rows: int, dim: int, dtype: Any, fixed_size: bool
+    ) -> None:
+        made = Columns(SCHEMA, dim, PROVENANCE, dtype=dtype, fixed_size=fixed_size)
+        vectors = np.random.default_rng(dim).standard_normal((rows, dim), dtype=np.float32)
+        with (tmp_path / "a.parquet").open("w+b") as file:
+            writer = ParquetWriter(file, [], columns=made)
+            writer.write(Part([Rows(0, rows)]), vectors)
+            writer.write(Part([Rows(rows, rows)]), -vectors)
+            writer.finish()
+        table = pq.read_table(tmp_path / "a.parquet")
+        table.validate(full=True)
+        assert table.schema.field("embedding").type == made.schema.field("embedding").type
+        for part, expected in ((table[:rows], vectors), (table[rows:], -vectors)):
+            found = part["embedding"].combine_chunks().flatten().to_numpy().reshape(rows, dim)
+            np.testing.assert_array_equal(found, expected.astype(dtype))
+        meta = pq.read_metadata(tmp_path / "a.parquet").row_group(1)
+        sizes = [meta.column(index).total_uncompressed_size for index in range(meta.num_columns)]
+        assert sum(sizes) == meta.total_byte_size
+        # pyarrow's own metadata of the same column, apart from how it lays out pages.
+        sink = io.BytesIO()
+        pq.write_table(table[rows:], sink, compression="none", use_dictionary=False, write_statistics=False)
+        own = meta.column(meta.num_columns - 1).to_dict()
+        theirs = pq.read_metadata(sink).row_group(0).column(meta.num_columns - 1).to_dict()
+        for name in ("physical_type", "num_values", "path_in_schema", "compression", "is_stats_set"):
+            assert own[name] == theirs[name]

@@ -20,6 +20,7 @@ class Columns:
 
     Attributes:
         embedding: name of the column of embeddings.
+        dtype: type of their numbers.
         schema: pyarrow.Schema of all columns; its metadata says which model the embeddings are from.
     """
 
@@ -37,20 +38,22 @@ class Columns:
         self.embedding = provenance.embedding
         self._source = source
         self._decoded = None if dictionaries else pa.schema(map(_decode, source), source.metadata)
-        self._dtype: VectorType = dtype
+        self.dtype: VectorType = dtype
         self._fixed_size = fixed_size
         field = pa.field(self.embedding, vector_type(dim, dtype, fixed_size=fixed_size))
         metadata = {**(source.metadata or {}), **provenance.metadata()}
         self.schema = (self._decoded or source).append(field).with_metadata(metadata)
 
-    def table(self, part: Part, embeddings: npt.NDArray[np.float32]) -> Any:
-        """Return a part as a pyarrow.Table whose columns have one chunk each."""
+    def rows(self, part: Part) -> Any:
+        """Return the columns of the source for a part, as a pyarrow.Table with one chunk a column."""
         batches = [block.record_batch(self._source) for block in part.blocks]
         rows = pa.Table.from_batches(batches, self._source).combine_chunks()
-        if self._decoded is not None:
-            rows = rows.cast(self._decoded)
-        vectors = to_vectors(embeddings, self._dtype, fixed_size=self._fixed_size)
-        return pa.Table.from_arrays([*rows.columns, vectors], schema=self.schema)
+        return rows if self._decoded is None else rows.cast(self._decoded)
+
+    def table(self, part: Part, embeddings: npt.NDArray[np.float32]) -> Any:
+        """Return a part with its embeddings, float32 (len(part), dim), as a table like that."""
+        vectors = to_vectors(embeddings, self.dtype, fixed_size=self._fixed_size)
+        return pa.Table.from_arrays([*self.rows(part).columns, vectors], schema=self.schema)
 
 
 def _decode(field: Any) -> Any:
