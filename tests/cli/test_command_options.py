@@ -97,7 +97,7 @@ def test_refused_values_come_with_the_choices(portvec: RunPortvec, arguments: st
 def test_options_reach_the_model(
     portvec: RunPortvec, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "texts").write_text("x\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("x\n", encoding="utf-8")
     given: dict[str, object] = {}
     load = StaticEmbedder.load
 
@@ -109,7 +109,7 @@ def test_options_reach_the_model(
     options = {"revision": "r", "subfolder": tiny.name, "token": "t", "tokenizer": "tokenizers"}
     options["semantics"] = "model2vec"
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    for command in (["embed", tmp_path, "x"], ["search", tmp_path, "x", "-i", "texts"]):
+    for command in (["embed", tmp_path, "x"], ["search", tmp_path, "x", "-i", "texts.txt"]):
         given.clear()
         assert portvec(*command, *flags, "--threads", "3").returncode == 0
         assert given == {"source": str(tmp_path), **options, "threads": 3}

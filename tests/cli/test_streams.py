@@ -142,17 +142,17 @@ STRICT = {
 
 @pytest.mark.parametrize("mode", STRICT)
 def test_strict_modes_of_python(tiny: Path, tiny_model: Path, tmp_path: Path, mode: str) -> None:
-    (tmp_path / "texts").write_text("café\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("café\n", encoding="utf-8")
     commands: list[list[object]] = [
         ["--help"],
         ["info", tiny],
         ["info", tiny_model],
         ["verify", tiny],
-        ["embed", tiny, "-i", "texts"],
+        ["embed", tiny, "-i", "texts.txt"],
         ["embed", tiny],
         ["embed", tiny, "-i", "missing"],
         ["embed", tiny, "x", "-o", "out.npy"],
-        ["search", tiny, "x", "-i", "texts"],
+        ["search", tiny, "x", "-i", "texts.txt"],
         ["export", tiny_model, "-o", "out", "--overwrite"],
         ["push", tiny, "owner/name"],
     ]
@@ -189,10 +189,10 @@ def shell(command: str, tmp_path: Path, *args: object, **env: str) -> subprocess
 
 @posix
 @pytest.mark.parametrize(
-    "command", ["info A", "info A --json", "verify A", "embed A x", "search A x -i texts"]
+    "command", ["info A", "info A --json", "verify A", "embed A x", "search A x -i texts.txt"]
 )
 def test_output_that_cannot_be_written(tiny: Path, tmp_path: Path, command: str) -> None:
-    (tmp_path / "texts").write_text("a\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("a\n", encoding="utf-8")
     line = f"PORTVEC {command.replace('A', shlex.quote(str(tiny)))}"
     closed = shell(f"{line} >&-", tmp_path)
     assert closed.stderr == (
