@@ -7,6 +7,7 @@ import gzip
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def zstd(content: bytes) -> bytes:
     return found
 
 
-COMPRESS = {"": bytes, ".gz": gzip.compress, ".zst": zstd}
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {"": bytes, ".gz": gzip.compress, ".zst": zstd}
 
 
 def texts(path: Path, **options: str) -> list[str]:
@@ -62,8 +63,8 @@ def test_another_suffix_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(FileError) as caught:
         open_source(tmp_path / name)
     assert str(caught.value) == (
-        f"{tmp_path / name}: unknown suffix for texts, expected .txt, .jsonl, .ndjson, .csv, .tsv, .parquet, .arrow, "
-        ".feather, .ipc, or one of the first five with .gz or .zst; name the format with format=..."
+        f"{tmp_path / name}: unknown suffix for texts, expected .txt, .jsonl, .ndjson, .csv, .tsv, .parquet, "
+        ".arrow, .feather, .ipc, or one of the first five with .gz or .zst; name the format with format=..."
     )
 
 
@@ -169,7 +170,7 @@ class TestFolders:
     def test_a_file_of_another_kind(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").touch()
         (tmp_path / "readme.md").touch()
-        message = r"readme\.md: unknown suffix .*; give a pattern without it, or name the format with format=\.\.\.$"
+        message = r"readme\.md: unknown suffix .*; give a pattern without it, or name the format with format="
         with pytest.raises(FileError, match=message):
             open_source(tmp_path)
 
@@ -230,7 +231,7 @@ class TestWithoutPyarrow:
         path = tmp_path / f"a.{format}{suffix}"
         path.write_bytes(COMPRESS[suffix](CONTENTS[format].encode()))
         source = open_source(path)
-        assert [row for block in source.read(fail) for row in block.json_rows()][0].endswith('"text": "a"}')
+        assert next(row for block in source.read(fail) for row in block.json_rows()).endswith('"text": "a"}')
         with pytest.raises(MissingExtraError, match=r"needs pyarrow, .*; run pip install 'portvec\[bulk\]'$"):
             source.schema()
 

@@ -112,12 +112,11 @@ class _ArrowFile(ColumnFile):
         with pa.memory_map(str(self.path)) as file:
             if self._is_stream:
                 for batch in ipc.open_stream(file):
-                    yield _validate(batch), file.tell()
+                    yield batch, file.tell()
             else:
                 reader = ipc.open_file(file)
                 for index in range(reader.num_record_batches):
-                    batch = _validate(reader.get_batch(index))
-                    yield batch, self.size * (index + 1) // reader.num_record_batches
+                    yield reader.get_batch(index), self.size * (index + 1) // reader.num_record_batches
 
 
 def _count_rows(file: Any, schema: Any) -> int:
@@ -168,6 +167,7 @@ class ArrowTables:
             while True:
                 with file.reading():
                     batch, position = next(batches, (None, file.size))
+                    _validate(batch)
                 self.bytes_read = before + position
                 if batch is None:
                     break
@@ -195,11 +195,10 @@ def _cut(file: ColumnFile, batch: Any, text: str) -> Iterator[Any]:
             begin = end
 
 
-def _validate(batch: Any) -> Any:
-    """Return a batch if its offsets are sound. pyarrow follows those of a damaged file wherever they lead."""
-    for column in batch.columns:
+def _validate(batch: Any | None) -> None:
+    """Check offsets and indices. pyarrow follows those of a damaged file wherever they lead."""
+    for column in batch.columns if batch is not None else ():
         _raw(column).validate(full=True)
-    return batch
 
 
 def _raw(column: Any) -> Any:
@@ -222,9 +221,10 @@ def _lengths(texts: Any) -> Any:
     if types.is_null(texts.type):
         return np.zeros(len(texts), dtype=np.int64)
     raw = _raw(texts)
-    if not types.is_binary(raw.type):
-        raw = raw.cast(pa.large_binary())  # views have no kernel
-    return pc.binary_length(raw).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    if types.is_binary(raw.type) or types.is_large_binary(raw.type):
+        return pc.binary_length(raw).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    # pyarrow has no function for views.
+    return np.fromiter((len(value.as_py() or b"") for value in raw), dtype=np.int64, count=len(raw))
 
 
 def _read(file: ColumnFile, piece: Any, text: str) -> tuple[_ColumnBlock, list[tuple[int, str]]]:
