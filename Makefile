@@ -47,7 +47,7 @@ test-exhaustive: setup  ## Check every kind of model on whole corpora, and print
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/exhaustive.py --tokenizer compiled $(CORPORA)
 
 # The tests that depend on versions, at the lowest that pyproject.toml allows, then the runtime alone at its own.
-LOWEST_TESTS := tests/unit tests/artifact tests/embedding tests/exactness tests/export tests/hub tests/cli
+LOWEST_TESTS := tests/unit tests/bulk tests/artifact tests/embedding tests/exactness tests/export tests/hub tests/cli
 test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready  ## Run the tests at the lowest supported versions.
 	.venv-lowest/bin/python -m pytest $(PARALLEL) -m "not slow" $(LOWEST_TESTS)
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/lowest_runtime.py .venv-lowest-runtime/bin/python

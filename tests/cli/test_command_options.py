@@ -97,7 +97,7 @@ def test_refused_values_come_with_the_choices(portvec: RunPortvec, arguments: st
 def test_options_reach_the_model(
     portvec: RunPortvec, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "texts").write_text("x\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("x\n", encoding="utf-8")
     given: dict[str, object] = {}
     load = StaticEmbedder.load
 
@@ -109,7 +109,7 @@ def test_options_reach_the_model(
     options = {"revision": "r", "subfolder": tiny.name, "token": "t", "tokenizer": "tokenizers"}
     options["semantics"] = "model2vec"
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
-    for command in (["embed", tmp_path, "x"], ["search", tmp_path, "x", "-i", "texts"]):
+    for command in (["embed", tmp_path, "x"], ["search", tmp_path, "x", "-i", "texts.txt"]):
         given.clear()
         assert portvec(*command, *flags, "--threads", "3").returncode == 0
         assert given == {"source": str(tmp_path), **options, "threads": 3}
@@ -119,6 +119,7 @@ def test_quiet_leaves_errors_only(portvec: RunPortvec, tiny: Path, tiny_model: P
     for command in (["export", tiny_model, "-o", "out"], ["embed", tiny, "x", "-o", "out.npy"]):
         assert portvec(*command).stderr != ""
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        (tmp_path / "out.npy").unlink(missing_ok=True)
         result = portvec(*command, "-q")
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert portvec("embed", "nowhere", "x", "-q").stderr.startswith("portvec: error: nowhere: no such folder")

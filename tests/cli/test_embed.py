@@ -67,9 +67,24 @@ def test_field(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
 
 
 def test_no_texts_give_an_empty_array(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
-    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "empty.txt").touch()
     assert portvec("embed", tiny, "-i", "empty.txt", "-o", "out.npy").returncode == 0
     assert np.load(tmp_path / "out.npy").shape == (0, 24)
+
+
+def test_row_n_is_that_of_line_n(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("\nfirst text\n\n \nthird\n", encoding="utf-8")
+    assert portvec("embed", tiny, "-i", "a.txt", "-o", "out.npy").returncode == 0
+    lines = ["", "first text", "", " ", "third"]
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), StaticEmbedder.load(tiny).encode(lines))
+
+
+def test_other_suffixes_are_not_read_as_lines(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
+    for name in ("a.json", "a.md", "a", "a.bin.gz"):
+        (tmp_path / name).write_text("x\n")
+        result = portvec("embed", tiny, "-i", name)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"portvec: error: {name}: unknown suffix for texts, expected .txt, ")
 
 
 def test_ten_thousand_texts(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:
@@ -108,6 +123,13 @@ def test_failure_half_way_leaves_the_file_as_it_was(portvec: RunPortvec, tiny: P
             "a.csv, line 2: the row has 1 field, but the header 2; correct the line",
         ),
         (
+            "a.csv",
+            'text\na\n"b\nc\n',
+            [],
+            "a.csv, line 3: not valid CSV (a quote is not closed); correct the",
+        ),
+        ("a.jsonl", "[" * 100_000, [], "a.jsonl, line 1: not valid JSON ("),
+        (
             "a.txt",
             "x",
             ["--field", "f"],
@@ -126,7 +148,7 @@ def test_failure_half_way_leaves_the_file_as_it_was(portvec: RunPortvec, tiny: P
             ["-o", "no/such/out.npy"],
             "out.npy: cannot be written (No such file or directory)",
         ),
-        (".", None, [], ".: "),  # has files of no known format
+        (".", None, [], ".: the folder has no file of texts; for those in folders of it, give a pattern"),
         ("missing.txt", None, [], "missing.txt: cannot be read (No such file or directory)"),
     ],
 )

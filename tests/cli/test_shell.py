@@ -41,7 +41,9 @@ def test_export_verify_info_embed_search(portvec_process: RunPortvec, tmp_path: 
     np.testing.assert_array_equal(np.array(line["embedding"], dtype=np.float32), expected)
 
     (tmp_path / "texts.md").write_text("# Export\n\nHow to export a model.\nNothing here.\n")
-    found = portvec_process("search", artifact, "-i", "texts.md", "how do I export a model", "-k", "2")
+    found = portvec_process(
+        "search", artifact, "-i", "texts.md", "--format", "txt", "how do I export a model", "-k", "2"
+    )
     assert found.returncode == 0
     lines = found.stdout.splitlines()
     assert lines[0] == " score  text"

@@ -111,8 +111,8 @@ def commands(artifact: Path) -> list[list[object]]:
         ["verify", artifact],
         ["verify", artifact, "--json"],
         ["embed", artifact, "x"],
-        ["search", artifact, "x", "-i", artifact / "tokenizer.json"],
-        ["search", artifact, "x", "-i", artifact / "tokenizer.json", "--json"],
+        ["search", artifact, "x", "-i", artifact / "tokenizer.json", "--format", "txt"],
+        ["search", artifact, "x", "-i", artifact / "tokenizer.json", "--format", "txt", "--json"],
         ["export", artifact, "-o", artifact.parent / "out"],
         ["push", artifact, "owner/name"],
     ]

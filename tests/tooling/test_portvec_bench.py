@@ -115,7 +115,7 @@ class TestCommand:
         missing = portvec("bench", tiny, "-i", "nowhere.txt")
         assert missing.returncode == 1
         assert missing.stderr.startswith("portvec: error: nowhere.txt: cannot be read")
-        (tmp_path / "empty.txt").write_text("\n")
+        (tmp_path / "empty.txt").touch()
         assert "empty.txt: has no text to measure with" in portvec("bench", tiny, "-i", "empty.txt").stderr
         model = portvec("bench", "no-such-model", *QUICK)
         assert model.returncode == 1

@@ -149,7 +149,8 @@ def skipped_beside(output: Path) -> Path:
 def describe_skipped(bad: BadRow) -> bytes:
     """Return the line for a row that was skipped."""
     row = {"file": bad.file, bad.unit: bad.line, "reason": bad.reason}
-    return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    # Bytes of a name that are not UTF-8 become escapes of JSON.
+    return json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
 
 
 def open_at(path: Path, size: int) -> IO[bytes]:

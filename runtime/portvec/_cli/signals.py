@@ -16,8 +16,8 @@ _handled: list[signal.Signals] = []
 
 # A signal waits so many times, and so many seconds each, for the end of what an exception would break.
 _WAITS, _PAUSE = 1000, 0.002
-# Modules in which it waits. The second is called by libraries in Rust, which panic if that fails.
-_MODULES = ("portvec._artifact.working_folder", "numpy.lib._version")
+# Modules in which it waits. The last is called by libraries in Rust, which panic if that fails.
+_MODULES = ("portvec._artifact.working_folder", "portvec._bulk.journal", "numpy.lib._version")
 # Seconds in which another signal does not interrupt the clearing up.
 _CLEARING_UP = 5.0
 

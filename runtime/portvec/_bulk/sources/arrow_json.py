@@ -70,7 +70,9 @@ def _to_utc(kind: Any) -> Any:
 def _to_strings(kind: Any) -> Any:
     if types.is_duration(kind):
         return pa.int64()
-    return pa.string() if types.is_temporal(kind) and not types.is_interval(kind) else kind
+    if types.is_decimal(kind) or (types.is_temporal(kind) and not types.is_interval(kind)):
+        return pa.string()
+    return kind
 
 
 def _change(kind: Any, change: Any) -> Any:

@@ -12,7 +12,6 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import pyarrow.types as types
@@ -33,6 +32,7 @@ class ColumnFile(ABC):
 
     Attributes:
         schema: its pyarrow.Schema.
+        names: the names of its columns.
         rows: how many rows it has, if that is cheap to know.
         kind: what it is called in messages.
     """
@@ -51,6 +51,7 @@ class ColumnFile(ABC):
             raise FileError(f"{path}: cannot be read ({error.strerror or error})") from error
         with self.reading():
             self._open()
+            self.names: list[str] = self.schema.names  # decodes them
 
     @abstractmethod
     def _open(self) -> None:
@@ -80,8 +81,8 @@ class _ParquetFile(ColumnFile):
             self.rows = file.metadata.num_rows
 
     def batches(self) -> Iterator[tuple[Any, int]]:
-        # With a buffer, pages are read one after the other, and not whole column chunks.
-        with pq.ParquetFile(self.path, buffer_size=1 << 20) as file:
+        # Pages are read one after the other, and not the whole row group.
+        with pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file:
             done = 0
             for group in range(file.num_row_groups):
                 facts = file.metadata.row_group(group)
@@ -101,20 +102,29 @@ class _ArrowFile(ColumnFile):
     def _open(self) -> None:
         with pa.memory_map(str(self.path)) as file:
             self._is_stream = not self._magic.startswith(b"ARROW1")
-            self.schema = (ipc.open_stream if self._is_stream else ipc.open_file)(file).schema
-        if not self._is_stream:
-            self.rows = ds.dataset(str(self.path), format="ipc").count_rows()
+            if self._is_stream:
+                self.schema = ipc.open_stream(file).schema
+            else:
+                self.schema = ipc.open_file(file).schema
+                self.rows = _count_rows(file, self.schema)
 
     def batches(self) -> Iterator[tuple[Any, int]]:
         with pa.memory_map(str(self.path)) as file:
             if self._is_stream:
                 for batch in ipc.open_stream(file):
-                    yield _validate(batch), file.tell()
+                    yield batch, file.tell()
             else:
                 reader = ipc.open_file(file)
                 for index in range(reader.num_record_batches):
-                    batch = _validate(reader.get_batch(index))
-                    yield batch, self.size * (index + 1) // reader.num_record_batches
+                    yield reader.get_batch(index), self.size * (index + 1) // reader.num_record_batches
+
+
+def _count_rows(file: Any, schema: Any) -> int:
+    """Return the rows of an Arrow file. Of compressed columns, only a narrow one is decompressed."""
+    narrow = [i for i, field in enumerate(schema) if types.is_primitive(field.type)]
+    options = ipc.IpcReadOptions(included_fields=narrow[:1])
+    reader = ipc.open_file(file, options=options)
+    return sum(reader.get_batch(index).num_rows for index in range(reader.num_record_batches))
 
 
 class ArrowTables:
@@ -134,7 +144,7 @@ class ArrowTables:
         self.bytes_read = 0
 
     def _check(self, file: ColumnFile) -> None:
-        check_names(str(file.path), file.schema.names, self.text)
+        check_names(str(file.path), file.names, self.text)
         kind = file.schema.field(self.text).type
         if not is_text(kind):
             raise FileError(
@@ -157,6 +167,7 @@ class ArrowTables:
             while True:
                 with file.reading():
                     batch, position = next(batches, (None, file.size))
+                    _validate(batch)
                 self.bytes_read = before + position
                 if batch is None:
                     break
@@ -184,11 +195,10 @@ def _cut(file: ColumnFile, batch: Any, text: str) -> Iterator[Any]:
             begin = end
 
 
-def _validate(batch: Any) -> Any:
-    """Return a batch if its offsets are sound. pyarrow follows those of a damaged file wherever they lead."""
-    for column in batch.columns:
+def _validate(batch: Any | None) -> None:
+    """Check offsets and indices. pyarrow follows those of a damaged file wherever they lead."""
+    for column in batch.columns if batch is not None else ():
         _raw(column).validate(full=True)
-    return batch
 
 
 def _raw(column: Any) -> Any:
@@ -211,9 +221,10 @@ def _lengths(texts: Any) -> Any:
     if types.is_null(texts.type):
         return np.zeros(len(texts), dtype=np.int64)
     raw = _raw(texts)
-    if not types.is_binary(raw.type):
-        raw = raw.cast(pa.large_binary())  # views have no kernel
-    return pc.binary_length(raw).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    if types.is_binary(raw.type) or types.is_large_binary(raw.type):
+        return pc.binary_length(raw).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    # pyarrow has no function for views.
+    return np.fromiter((len(value.as_py() or b"") for value in raw), dtype=np.int64, count=len(raw))
 
 
 def _read(file: ColumnFile, piece: Any, text: str) -> tuple[_ColumnBlock, list[tuple[int, str]]]:

@@ -54,7 +54,7 @@ def find(name: str, format: str | None) -> list[Found]:
         elif glob.has_magic(name) and not os.path.lexists(name):
             paths = sorted(each for each in map(Path, _match(name)) if each.is_file())
             if not paths:
-                raise FileError(f"{name}: no file matches this pattern")
+                raise FileError(f"{name}: no file has this name, or matches it as a pattern")
         else:
             paths, several = [path], False
             path.stat()
@@ -85,10 +85,10 @@ def _identify(path: Path, format: str | None, several: bool) -> Found:
     suffix = (Path(path.stem) if compression else path).suffix.lower()
     format = format or SUFFIXES.get(suffix)
     if format is None:
-        remedy = "give a pattern that leaves it out, or name" if several else "name"
+        remedy = "give a pattern without it, or name" if several else "name"
         raise FileError(
-            f"{path}: unknown suffix for texts, expected {', '.join(SUFFIXES)}, or one of the first five with "
-            f".gz or .zst; {remedy} the format with format=..."
+            f"{path}: unknown suffix for texts, expected {', '.join(SUFFIXES)}, or one of the first five "
+            f"with .gz or .zst; {remedy} the format with format=..."
         )
     if compression and format not in TEXT_FORMATS:
         raise FileError(

@@ -39,7 +39,7 @@ def read_lines(chunks: Iterable[bytes], *, keep_ends: bool = False) -> Iterator[
             start = max(known - 1, 0)
             end = max(held.rfind(b"\n", start), held.rfind(b"\r", start, len(held) - 1)) + 1
         if not end:
-            if len(held) > MOST_BYTES:
+            if len(held) > MOST_BYTES + 1:
                 too_long = True
                 del held[:-1]
             continue
