@@ -192,7 +192,7 @@ def test_texts_that_are_not_utf8(kind: str, tmp_path: Path) -> None:
     batch = block.record_batch(source.schema())
     assert batch["other"].view(pa.binary()).to_pylist() == [b"a", b"\xff"]
     with pytest.raises(
-        FileError, match=r"a column holds a text that is not UTF-8 .* choose \.parquet or \.arrow"
+        FileError, match=r"a value cannot be written as JSON \(.utf-8. codec .* choose \.parquet or \.arrow"
     ):
         list(block.json_rows())
 

@@ -107,12 +107,14 @@ def test_rows_with_other_numbers_of_fields(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_not_utf8_cost_their_row(tmp_path: Path) -> None:
-    found = source(tmp_path, b'text,n\n\xe9,1\nb,2\n"c\nx\xe9",3\nd,4\n')
+    found = source(tmp_path, b'text,n\n\xe9,1\nb,2\n"c\nx\xe9",3\nd,4\n"e,5\n\xe9,6\nf,7\n')
     assert left_out(found) == (
-        ["b", "d"],
+        ["b", "d", "f"],
         [
             (2, "not UTF-8 (byte 0xE9 at column 1); convert it to UTF-8"),
             (4, "in line 5: not UTF-8 (byte 0xE9 at column 2); convert it to UTF-8"),
+            (7, "not valid CSV (a quote is not closed); correct the line"),
+            (8, "not UTF-8 (byte 0xE9 at column 1); convert it to UTF-8"),
         ],
     )
 

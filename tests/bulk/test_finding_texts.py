@@ -174,6 +174,13 @@ class TestFolders:
         with pytest.raises(FileError, match=message):
             open_source(tmp_path)
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="symbolic links")
+    def test_a_link_to_nowhere_is_not_left_out(self, tmp_path: Path) -> None:
+        (tmp_path / "a.txt").touch()
+        (tmp_path / "b.txt").symlink_to("nowhere")
+        with pytest.raises(FileError, match=r"b\.txt: cannot be read \(No such file"):
+            open_source(tmp_path)
+
     def test_no_file(self, tmp_path: Path) -> None:
         (tmp_path / "deeper").mkdir()
         with pytest.raises(

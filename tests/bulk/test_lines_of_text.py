@@ -28,6 +28,8 @@ def write(folder: Path, content: str | bytes, name: str = "a.txt") -> Path:
     [
         ("a\n\n b \r\nc", ["a", "", " b ", "c"]),
         ("\ufeffa\n", ["a"]),
+        ("\ufeff", []),
+        ("\ufeff\n", [""]),
         ("\n", [""]),
         ("\n\n", ["", ""]),
         ("", []),
@@ -149,9 +151,13 @@ def test_a_stream_has_the_rules_of_its_format() -> None:
     objects = open_stream(io.BytesIO(b'{"t": "a"}\n\n'), "standard input", format="jsonl", field="t")
     assert list(read_texts(objects)) == ["a"]
     with pytest.raises(
-        OptionError, match=r"format 'parquet' is unknown, expected one of txt, jsonl, csv, tsv"
+        OptionError, match=r"standard input: parquet is not read from a stream; write it to a"
     ):
         open_stream(io.BytesIO(), "standard input", format="parquet")
+    with pytest.raises(
+        OptionError, match=r"format 'json' is unknown, expected one of txt, jsonl, csv, tsv, parq"
+    ):
+        open_stream(io.BytesIO(), "standard input", format="json")
     pytest.importorskip("pyarrow")
     with pytest.raises(FileError, match=r"standard input: can be read only once, and its columns have to"):
         objects.schema()

@@ -277,10 +277,10 @@ class _ColumnBlock:
     def json_rows(self) -> Iterator[str]:
         try:
             return encode_rows(self._batch)
-        except UnicodeDecodeError as error:
+        except (ValueError, pa.ArrowException) as error:
             raise FileError(
-                f"{self._file.path}: a column holds a text that is not UTF-8 ({error}); correct it, or "
-                "choose .parquet or .arrow output, which keeps bytes as they are"
+                f"{self._file.path}: a value cannot be written as JSON ({fold_lines(error)}); correct it, or "
+                "choose .parquet or .arrow output, which keeps values as they are"
             ) from error
 
     def record_batch(self, schema: Any) -> Any:

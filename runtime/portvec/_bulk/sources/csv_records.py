@@ -11,7 +11,8 @@ from portvec.errors import FileError
 
 # Characters of a record. Without a limit, a quote that is not closed takes the rest of the file into memory.
 MOST_CHARACTERS: Final = 64 << 20
-# Characters that are read again after bad records. Only a file that was made for it has more.
+# Characters that may be read again after bad records, besides as many as were read once. A quote closed far
+# away has that much between, so only a file that was made for it has more.
 MOST_AGAIN: Final = 1 << 30
 
 
@@ -45,6 +46,7 @@ class Records:
         self._name = name
         self._groups = groups
         self._delimiter = delimiter
+        self._characters = 0
         self._faults: dict[int, str] = {}  # of lines that were read, by number
         # csv has one limit for the whole process, which others may rely on being no smaller.
         if csv.field_size_limit() < MOST_CHARACTERS:
@@ -66,14 +68,12 @@ class Records:
                     line += len(taken)
                     taken.clear()
             except csv.Error as error:
-                reason = (
-                    self._fault(line, len(taken)) or f"not valid CSV ({_explain(error)}); correct the line"
-                )
+                reason = self._faults.get(line, f"not valid CSV ({_explain(error)}); correct the line")
             else:
                 return
             yield Record(line, [], reason)
             again += sum(map(len, taken)) - len(taken[0])
-            if again > MOST_AGAIN:
+            if again > MOST_AGAIN + self._characters:
                 raise FileError(
                     f"{self._name}, line {line}: not valid CSV (too many quotes are not closed); correct them"
                 )
@@ -85,6 +85,7 @@ class Records:
         for lines in self._groups:
             for index, fault in lines.faults.items():
                 self._faults[lines.number + index] = fault
+            self._characters += sum(map(len, lines.texts))
             yield from lines.texts
 
     def _feed(self, ahead: list[str], fresh: Iterator[str], taken: list[str]) -> Iterator[str]:

@@ -45,14 +45,14 @@ def find(name: str, format: str | None) -> list[Found]:
     path = Path(name)
     with _reading(name):
         if path.is_dir():
-            paths = sorted(each for each in path.iterdir() if each.name[0] not in "._" and each.is_file())
+            paths = sorted(each for each in path.iterdir() if each.name[0] not in "._" and not each.is_dir())
             if not paths:
                 raise FileError(
                     f"{name}: the folder has no file of texts; for those in folders of it, give a pattern "
                     f"such as '{path / '**' / '*.parquet'}'"
                 )
         elif glob.has_magic(name) and not os.path.lexists(name):
-            paths = sorted(each for each in map(Path, _match(name)) if each.is_file())
+            paths = sorted(each for each in map(Path, _match(name)) if not each.is_dir())
             if not paths:
                 raise FileError(f"{name}: no file has this name, or matches it as a pattern")
         else:

@@ -43,10 +43,11 @@ def read_lines(chunks: Iterable[bytes], *, keep_ends: bool = False) -> Iterator[
                 too_long = True
                 del held[:-1]
             continue
-        lines = bytes(held[:end]).splitlines(keep_ends)
+        whole = bytes(held[:end])
         del held[:end]
-        if number == 1 and not too_long:
-            lines[0] = lines[0].removeprefix(_MARK)
+        lines = (whole.removeprefix(_MARK) if number == 1 else whole).splitlines(keep_ends)
+        if not lines:  # the file is a byte order mark
+            return
         yield _decode(number, lines, too_long or len(lines[0]) > MOST_BYTES)
         number += len(lines)
         too_long = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import BinaryIO
 
 from portvec._bulk.sources.csv_tables import DELIMITERS, CsvTables
@@ -39,7 +38,7 @@ def open_source(
     """
     name = os.fspath(path)
     if format is not None:
-        _check_format(format, FORMATS)
+        _check_format(format)
     found = find(name, format)
     format = found[0].format
     if format in TEXT_FORMATS:
@@ -60,16 +59,18 @@ def open_stream(file: BinaryIO, name: str, *, format: str | None = None, field: 
         field: column or field that holds the texts, "text" by default. Lines have none.
 
     Raises:
-        OptionError: the format is not one of these, or `field` is given for lines.
+        OptionError: the format is none of these, or `field` is given for lines.
     """
     format = format or "txt"
-    _check_format(format, TEXT_FORMATS)
+    _check_format(format)
+    if format not in TEXT_FORMATS:
+        raise OptionError(f"{name}: {format} is not read from a stream; write it to a file, and give that")
     return _open_text(name, [StreamInput(file, name)], format, field)
 
 
-def _check_format(format: str, known: Sequence[str]) -> None:
-    if format not in known:
-        raise OptionError(describe_unknown("format", format, known))
+def _check_format(format: str) -> None:
+    if format not in FORMATS:
+        raise OptionError(describe_unknown("format", format, FORMATS))
 
 
 def _open_text(name: str, inputs: list[Input], format: str, field: str | None) -> Source:
