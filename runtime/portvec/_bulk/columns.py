@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +16,7 @@ import pyarrow.types as types
 
 from portvec._bulk.arrow import EMBEDDING, TEXT, is_text
 from portvec._bulk.provenance import Provenance
-from portvec._bulk.stored import BLOCK, check_dim
-from portvec._embedder import StaticEmbedder
+from portvec._bulk.vectors import BLOCK, check_dim
 from portvec._failures import failures_become
 from portvec.errors import FileError
 
@@ -26,50 +24,38 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _MAGIC: Final = b"ARROW1"  # of an Arrow file; a stream has none
-_BUFFER = 1 << 20  # bytes of Parquet read at a time, instead of a whole row group
+_TEXTS: Final = 1024  # texts read at a time
+_BUFFER: Final = 1 << 20  # bytes of Parquet read at a time, instead of a whole row group
 
 
-def open_columns(
-    embedder: StaticEmbedder, path: Path, field: str | None, vector_field: str | None
-) -> ColumnFile:
-    """Open a .parquet or .arrow file of vectors from `embedder`.
+def open_columns(path: Path, field: str | None, vector_field: str | None) -> ColumnFile:
+    """Open a .parquet or .arrow file of vectors.
+
+    Args:
+        path: where it is.
+        field: the column of texts; by default the one that the file names, or "text", if there is one.
+        vector_field: the column of vectors; by default the one that the file names, or "embedding".
 
     Raises:
-        FileError: the file cannot be read, lacks a column, or names another model.
+        FileError: the file cannot be read, or lacks a column.
     """
     with _reading(path):
         file = _ParquetFile(path) if path.suffix.lower() == ".parquet" else _open_arrow(path)
-    provenance = Provenance.read(file.schema.metadata)
-    if provenance is not None:
-        _check_model(embedder, path, provenance)
-        field, vector_field = field or provenance.text, vector_field or provenance.embedding
-    file.choose(field, vector_field or EMBEDDING)
+        file.made = Provenance.read(file.schema.metadata)
+    file.choose(field, vector_field)
     return file
-
-
-def _check_model(embedder: StaticEmbedder, path: Path, made: Provenance) -> None:
-    given = Provenance.of(embedder, made.text, made.embedding)
-    if made.manifest_sha256 == given.manifest_sha256:
-        return
-    if made.model != given.model:
-        raise FileError(
-            f"{path}: its vectors are from {made.model} (manifest {made.manifest_sha256[:12]}), which is not "
-            f"the model given, {given.model} (manifest {given.manifest_sha256[:12]}); give that model, or "
-            "embed the texts again"
-        )
-    logging.getLogger("portvec").warning(
-        "%s: its vectors are from another export of %s, with the manifest %s; scores may differ if it was "
-        "exported with other options",
-        path,
-        made.model,
-        made.manifest_sha256[:12],
-    )
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    kind = "Parquet" if path.suffix.lower() == ".parquet" else "Arrow"
-    with failures_become(lambda reason: FileError(f"{path}: cannot be read as {kind} ({reason})")):
+    def describe(reason: str) -> FileError:
+        kind = "Parquet" if path.suffix.lower() == ".parquet" else "Arrow"
+        remedy = ""
+        if reason.startswith("Expected all lists to be of size"):
+            remedy = "; upgrade pyarrow: 26 is the first that reads null vectors of fixed size"
+        return FileError(f"{path}: cannot be read as {kind} ({reason}){remedy}")
+
+    with failures_become(describe):
         try:
             yield
         except pa.ArrowMemoryError as error:  # sizes in a damaged file may be anything
@@ -82,26 +68,27 @@ class ColumnFile:
     Attributes:
         path: where it is.
         schema: its pyarrow.Schema.
+        made: what it says about the model; None if it says nothing.
     """
 
     path: Path
     schema: Any
+    made: Provenance | None
     _text: str | None
     _vector: str
 
-    def choose(self, field: str | None, vector_field: str) -> None:
-        """Set the columns. Without `field`, the column "text" holds the texts, if there is one.
+    def choose(self, field: str | None, vector_field: str | None) -> None:
+        """Set the columns; None for those that the file names.
 
         Raises:
             FileError: there is no such column, or it holds something else.
         """
-        self._vector, self._text = vector_field, field
-        if field is None and TEXT in self.schema.names and is_text(self.schema.field(TEXT).type):
-            self._text = TEXT
-        kind = self._type(vector_field, "vector_field")
+        self._text = field or (self.made.text if self.made else TEXT)
+        self._vector = vector_field or (self.made.embedding if self.made else EMBEDDING)
+        kind = self._type(self._vector, "vector_field")
         if not _is_vector(kind):
             raise FileError(
-                f"{self.path}: the column {vector_field!r} is {kind}, expected lists of float or halffloat; "
+                f"{self.path}: the column {self._vector!r} is {kind}, expected lists of float or halffloat; "
                 "give another vector_field=..."
             )
         if field is not None and not is_text(self._type(field, "field")):
@@ -109,6 +96,8 @@ class ColumnFile:
                 f"{self.path}: the column {field!r} is {self._type(field, 'field')}, expected string; give "
                 "another field=..."
             )
+        if self.schema.names.count(self._text) != 1 or not is_text(self.schema.field(self._text).type):
+            self._text = None  # nobody asked for it
 
     def vectors(self, dim: int) -> Iterator[npt.NDArray[np.float32]]:
         """Yield blocks of rows. A vector that is null is a row of zeros."""
@@ -127,7 +116,7 @@ class ColumnFile:
             return [None] * len(rows)
         found = []
         with _reading(self.path):
-            for first, array in self.arrays(self._text, BLOCK, rows):
+            for first, array in self.arrays(self._text, _TEXTS, rows):
                 for row in rows:
                     if first <= row < first + len(array):
                         value = array.slice(row - first, 1)

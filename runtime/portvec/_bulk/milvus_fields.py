@@ -112,6 +112,8 @@ def read_values(array: Any, field: Field, first_row: int, name: str) -> list[Any
     def fail(row: Any, problem: str) -> FileError:
         return FileError(f"{name}, row {first_row + int(row)}: the column {field.name!r} {problem}")
 
+    if types.is_dictionary(array.type):
+        array = array.dictionary_decode()
     if array.null_count and not field.nullable:
         row = array.is_null().to_numpy(zero_copy_only=False).argmax()
         raise fail(row, "is null, which the field does not take; fill it in, or let the field be nullable")
@@ -121,8 +123,6 @@ def read_values(array: Any, field: Field, first_row: int, name: str) -> list[Any
             f"be sent ({reason})"
         )
     ):
-        if types.is_dictionary(array.type):
-            array = array.dictionary_decode()
         kind = array.type
         if field.type == "VARCHAR":
             array = array.cast(pa.large_string())

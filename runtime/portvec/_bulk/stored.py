@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-import stat
+import logging
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
+from portvec._bulk.provenance import Provenance
 from portvec._bulk.search import Hit, Ranking
+from portvec._bulk.vectors import NpyFile, VectorFile, check_readable
 from portvec._embedder import StaticEmbedder
 from portvec._failures import failures_become
 from portvec._messages import install
 from portvec.errors import FileError, MissingExtraError, OptionError
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-# Numbers that a block of vectors holds: 4 MB of float32.
-BLOCK = 1 << 20
 _COLUMNS = (".parquet", ".arrow")
-
-
-class VectorFile(Protocol):
-    """A file of vectors.
-
-    Attributes:
-        path: where it is.
-    """
-
-    path: Path
-
-    def vectors(self, dim: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield blocks of rows, float32 (n, dim). A vector that is null is a row of zeros.
-
-        Raises:
-            FileError: the file cannot be read, or has vectors of another dimension.
-        """
-
-    def texts(self, rows: Sequence[int]) -> list[str | None]:
-        """Return the texts of some rows, which ascend; None for each if the file has none.
-
-        Raises:
-            FileError: the file cannot be read.
-        """
 
 
 def search_stored(
@@ -129,9 +99,34 @@ def _open(
         raise MissingExtraError(
             f"{path}: needs pyarrow, which cannot be imported ({error}); {install('bulk')}"
         ) from error
-    for file in _list(path) if is_folder else [path]:
-        check_readable(file)
-        yield open_columns(embedder, file, field, vector_field)
+    made: set[Provenance] = set()
+    for part in _list(path) if is_folder else [path]:
+        check_readable(part)
+        file = open_columns(part, field, vector_field)
+        if file.made is not None and file.made not in made:
+            made.add(file.made)
+            _check_model(embedder, part, file.made)
+        yield file
+
+
+def _check_model(embedder: StaticEmbedder, path: Path, made: Provenance) -> None:
+    """Refuse vectors of another model, and warn of those from another export of this one."""
+    given = Provenance.of(embedder, made.text, made.embedding)
+    if made.manifest_sha256 == given.manifest_sha256:
+        return
+    if made.model != given.model:
+        raise FileError(
+            f"{path}: its vectors are from {made.model} (manifest {made.manifest_sha256[:12]}), which is not "
+            f"the model given, {given.model} (manifest {given.manifest_sha256[:12]}); give that model, or "
+            "embed the texts again"
+        )
+    logging.getLogger("portvec").warning(
+        "%s: its vectors are from another export of %s, with the manifest %s; scores may differ if it was "
+        "exported with other options",
+        path,
+        made.model,
+        made.manifest_sha256[:12],
+    )
 
 
 def _list(folder: Path) -> list[Path]:
@@ -141,67 +136,12 @@ def _list(folder: Path) -> list[Path]:
             path
             for path in sorted(folder.rglob("*"))
             if path.suffix.lower() in _COLUMNS
+            and not path.is_dir()
             and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
         ]
     if not files:
         raise FileError(f"{folder}: has no .parquet or .arrow file; give another folder, or a file")
     return files
-
-
-def check_readable(path: Path) -> None:
-    """Check that a path is a file that can be opened, and no pipe, at which opening may wait forever.
-
-    Raises:
-        FileError: it is not.
-    """
-    try:
-        if stat.S_ISREG(path.stat().st_mode):
-            path.open("rb").close()
-            return
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror or error})") from error
-    raise FileError(f"{path}: cannot be read (not a regular file)")
-
-
-class NpyFile:
-    """A .npy array (n, dim), mapped."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            # Unlike numpy.load, it reads no other format, and unpickles nothing.
-            self._array = np.lib.format.open_memmap(path, mode="r")
-        except Exception as error:  # ValueError, and what the parser of the header raises
-            raise FileError(f"{path}: not a .npy file of numbers ({error})") from error
-        if self._array.ndim != 2 or self._array.dtype.kind != "f" or self._array.dtype.itemsize > 4:
-            raise FileError(
-                f"{path}: holds {self._array.dtype} of shape {self._array.shape}, expected float32 or "
-                "float16 of shape (n, dim); convert it"
-            )
-
-    def vectors(self, dim: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield blocks of rows."""
-        check_dim(self.path, self._array.shape[1], dim)
-        step = max(1, BLOCK // dim)
-        for start in range(0, len(self._array), step):
-            yield np.ascontiguousarray(self._array[start : start + step], dtype=np.float32)
-
-    def texts(self, rows: Sequence[int]) -> list[str | None]:
-        """Return None for each: the file has no texts."""
-        return [None] * len(rows)
-
-
-def check_dim(path: Path, found: int, dim: int) -> None:
-    """Check that vectors have the model's dimension.
-
-    Raises:
-        FileError: they do not.
-    """
-    if found != dim:
-        raise FileError(
-            f"{path}: holds vectors of dimension {found}, and the model's have {dim}; give the model that "
-            "made them"
-        )
 
 
 def _pick(texts: Iterable[str], positions: list[int], count: int, path: Path) -> dict[int, str | None]:
