@@ -23,12 +23,12 @@ class Hit(NamedTuple):
     Attributes:
         score: cosine between its embedding and the query's, -1 to 1.
         position: index of the text in the input, from 0.
-        text: the text.
+        text: the text; None if only its vector is known, or it is null.
     """
 
     score: float
     position: int
-    text: str
+    text: str | None
 
 
 def search(embedder: StaticEmbedder, texts: Iterable[str], query: str, k: int) -> list[Hit]:
@@ -36,18 +36,70 @@ def search(embedder: StaticEmbedder, texts: Iterable[str], query: str, k: int) -
 
     A text without known tokens has no direction, and scores 0.
     """
-    direction = _normalize(embedder.encode([query]))[0]
-    best: list[Hit] = []
-    start = 0
+    ranking = Ranking(embedder.encode([query])[0], k)
+    kept: dict[int, str] = {}
     for batch in batched(check_iterable(texts), _BATCH):
-        scores = _normalize(embedder.encode(batch)) @ direction
-        top = np.argsort(-scores, kind="stable")[:k]
-        best += [Hit(float(scores[row]), start + int(row), batch[row]) for row in top]
-        best = sorted(best, key=lambda hit: (-hit.score, hit.position))[:k]
-        start += len(batch)
-    return best
+        start = ranking.count
+        ranking.add(embedder.encode(batch))
+        kept = {
+            position: batch[position - start] if position >= start else kept[position]
+            for _, position in ranking.best
+        }
+    return [Hit(score, position, kept[position]) for score, position in ranking.best]
 
 
-def _normalize(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, 1), dtype=np.float32)
+class Ranking:
+    """The rows nearest to a query among those added, in the memory of one block.
+
+    float32 finds the rows that may be among the nearest, and float64 ranks them: it gives equal rows equal
+    scores wherever they stand, so that ties keep the order of the rows.
+
+    Attributes:
+        best: (cosine, position) of the nearest rows, the nearest first.
+        count: rows added.
+    """
+
+    def __init__(self, query: npt.NDArray[np.float32], k: int) -> None:
+        norm = np.linalg.norm(query.astype(np.float64))
+        self._direction = query / (norm if norm > 0 else 1)
+        self._k = k
+        # Products of float32 differ from those of float64 by no more.
+        self._doubt = 4 * len(query) * float(np.finfo(np.float32).eps)
+        self.best: list[tuple[float, int]] = []
+        self.count = 0
+
+    def add(self, rows: npt.NDArray[np.float32]) -> int | None:
+        """Add a block of rows, (n, dim). A row of zeros has no direction, and scores 0.
+
+        Returns:
+            The index of a row that holds NaN or infinity, in which case nothing is added; None if there is
+            no such row.
+        """
+        scores = self._estimate(rows)
+        if not np.isfinite(scores).all():
+            return int(np.isfinite(scores).argmin())
+        least = -np.inf
+        if len(scores) > self._k:
+            least = np.partition(scores, -self._k)[-self._k]
+        if len(self.best) == self._k:
+            least = max(least, self.best[-1][0])
+        near = np.flatnonzero(scores >= least - self._doubt)
+        found = zip(self._score(rows[near]).tolist(), (self.count + near).tolist(), strict=True)
+        self.best = sorted([*self.best, *found], key=lambda hit: (-hit[0], hit[1]))[: self._k]
+        self.count += len(rows)
+        return None
+
+    def _estimate(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        with np.errstate(all="ignore"):
+            norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+            scores = np.asarray((rows @ self._direction.astype(np.float32)) / norms, dtype=np.float64)
+        odd = np.flatnonzero(~((norms > 1e-15) & (norms < 1e15)))  # float32 cannot hold their squares
+        scores[odd] = self._score(rows[odd])
+        return scores
+
+    def _score(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        with np.errstate(invalid="ignore"):
+            wide = rows.astype(np.float64)
+            norms = np.sqrt((wide * wide).sum(axis=1))
+            scores = (wide * self._direction).sum(axis=1) / np.where(norms == 0, 1, norms)
+        return np.asarray(scores)

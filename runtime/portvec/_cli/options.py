@@ -99,6 +99,11 @@ output_folder_option = click.option(
 )
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace the output if it is an artifact.")
 token_option = click.option("--token", help="Hub access token. [default: the one huggingface_hub finds]")
+milvus_token_option = click.option(
+    "--milvus-token",
+    envvar="MILVUS_TOKEN",
+    help="Token or user:password of a Milvus server. [default: $MILVUS_TOKEN, or what the URI holds]",
+)
 semantics_option = click.option(
     "--semantics",
     type=click.Choice(["model2vec"]),
