@@ -51,6 +51,11 @@ class MilvusHit(NamedTuple):
     text: str | None
 
 
+def is_target(output: str) -> bool:
+    """Return whether an output is a collection of Milvus rather than a file."""
+    return output.startswith(_PREFIX)
+
+
 def parse_target(target: str) -> tuple[str, str]:
     """Return the URI and the collection of "milvus:URI/COLLECTION". The prefix may be missing.
 
@@ -166,6 +171,20 @@ class MilvusCollection:
             client.close()
             raise
         return cls(client, name, collection, layout, fields, sleep)
+
+    def has_rows(self) -> bool:
+        """Return whether the collection has any rows."""
+        with requests(self._name):
+            self._client.load_collection(self._collection, timeout=TIMEOUT)
+            found = self._client.query(
+                self._collection,
+                filter="",
+                limit=1,
+                output_fields=[self._layout.key.name],
+                consistency_level="Strong",
+                timeout=TIMEOUT,
+            )
+        return bool(found)
 
     def upsert(self, batch: Any, first_row: int) -> None:
         """Send a batch of rows, each in place of the one that has its primary key.

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from portvec._bulk.milvus import METRICS, is_target
 from portvec._bulk.outputs.jsonl import format_lines
 from portvec._bulk.parts import Part
-from portvec._bulk.running import Counts, Plan, embed_parts, read_parts
+from portvec._bulk.running import Counts, Plan, embed_parts, read_parts, skipped_beside
 from portvec._bulk.sources import Source
 from portvec._bulk.sources.given import GivenTexts
 from portvec._bulk.to_file import can_resume, embed_file, embed_once
+from portvec._bulk.to_milvus import beside_target, embed_into_milvus
 from portvec._cli.options import (
     SOURCE,
     TEXT,
@@ -21,6 +23,7 @@ from portvec._cli.options import (
     format_option,
     hub_options,
     input_option,
+    milvus_token_option,
     quiet_option,
     run_options,
 )
@@ -42,8 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
-    help="File to write: .npy, .jsonl, .parquet or .arrow.",
+    help="File to write: .npy, .jsonl, .parquet or .arrow; or milvus:URI/COLLECTION.",
 )
 @click.option(
     "--vector-field",
@@ -79,6 +81,17 @@ if TYPE_CHECKING:
     help="Rows written at a time, and in each row group. [default: as many as take 32 MiB]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@click.option(
+    "--id", "id_field", help="Column that is the primary key in Milvus. [default: the row's number]"
+)
+@click.option(
+    "--metric",
+    type=click.Choice(METRICS),
+    default="COSINE",
+    show_default=True,
+    help="Metric of the collection in Milvus.",
+)
+@milvus_token_option
 @run_options
 @hub_options
 @quiet_option
@@ -88,13 +101,16 @@ def embed(
     path: Path | None,
     format: str | None,
     field: str | None,
-    output: Path | None,
+    output: str | None,
     embedding: str,
     dtype: Any,
     vectors_as: str,
     on_error: Any,
     part_rows: int | None,
     overwrite: bool,
+    id_field: str | None,
+    metric: str,
+    milvus_token: str | None,
     **options: Any,
 ) -> None:
     """Embed texts: arguments, files, or lines from standard input.
@@ -116,11 +132,18 @@ def embed(
     )
     if output is None:
         _print_rows(embedder, source, plan)
-    else:
-        run = embed_file if can_resume(source, output) else embed_once
-        with count_rows(source) as progress:
-            counts = run(embedder, source, output, plan, progress)
-        inform(_describe(output, counts, embedder.dim))
+        return
+    with count_rows(source) as progress:
+        if is_target(output):
+            path = beside_target(output)
+            counts = embed_into_milvus(
+                embedder, source, output, plan, progress, id_field=id_field, metric=metric, token=milvus_token
+            )
+        else:
+            path = Path(output)
+            run = embed_file if can_resume(source, path) else embed_once
+            counts = run(embedder, source, path, plan, progress)
+    inform(_describe(output, counts, embedder.dim, skipped_beside(path)))
 
 
 def _print_rows(embedder: StaticEmbedder, source: Source, plan: Plan) -> None:
@@ -133,10 +156,10 @@ def _print_rows(embedder: StaticEmbedder, source: Source, plan: Plan) -> None:
     embed_parts(embedder, read_parts(embedder, source, plan), write)
 
 
-def _describe(output: Path, counts: Counts, dim: int) -> str:
+def _describe(output: str, counts: Counts, dim: int, skipped: Path) -> str:
     line = f"{output}: {counts.rows:,} embeddings of dimension {dim}"
     if counts.resumed:
         line += f", {counts.resumed:,} of them from before"
     if counts.skipped:
-        line += f"; {counts.skipped:,} rows skipped, see {output}.skipped.jsonl"
+        line += f"; {counts.skipped:,} rows skipped, see {skipped}"
     return line

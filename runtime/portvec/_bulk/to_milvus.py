@@ -1,0 +1,130 @@
+"""A source in, rows of a Milvus collection out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from portvec._bulk.journal import open_journal
+from portvec._bulk.milvus import MilvusCollection, parse_target
+from portvec._bulk.milvus_client import is_file, show_target
+from portvec._bulk.parts import Part
+from portvec._bulk.provenance import Provenance
+from portvec._bulk.running import (
+    Counts,
+    Plan,
+    Progress,
+    describe_settings,
+    embed_journaled,
+    publish_skipped,
+)
+from portvec._bulk.sources import Source
+from portvec._embedder import StaticEmbedder
+from portvec._messages import install
+from portvec.errors import FileError, MissingExtraError, OptionError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+def embed_into_milvus(
+    embedder: StaticEmbedder,
+    source: Source,
+    target: str,
+    plan: Plan,
+    progress: Progress = lambda rows: None,
+    *,
+    id_field: str | None = None,
+    metric: str = "COSINE",
+    token: str | None = None,
+) -> Counts:
+    """Embed the rows of a source into a collection, in parts. A part counts as done when Milvus has it.
+
+    If the process dies at any moment, the same call goes on after the last part. Rows that were sent twice
+    are there once, because their primary keys are the same.
+
+    Args:
+        embedder: the model.
+        source: the rows.
+        target: "milvus:URI/COLLECTION".
+        plan: how to embed them. `overwrite` drops the collection first.
+        progress: called with the number of rows that an earlier run has sent, and then with a number of
+            further ones.
+        id_field: the column that is the primary key; the number of the row if None.
+        metric: "COSINE", "IP" or "L2".
+        token: a token, or user:password, instead of what the URI holds.
+
+    Raises:
+        OptionError: `target` is none, or an option does not fit Milvus.
+        FileError: the collection does not fit, has rows that would be replaced, or was begun from another
+            source, by another model or with other settings; Milvus cannot be reached; or the source cannot
+            be read.
+        MissingExtraError: pyarrow, pymilvus or milvus-lite is not installed.
+    """
+    if plan.dtype != "float32":
+        raise OptionError(
+            f"dtype is {plan.dtype!r}, and rows for Milvus have vectors of float32; leave it out"
+        )
+    try:
+        from portvec._bulk.outputs.tables import Columns
+    except ImportError as error:
+        raise MissingExtraError(f"rows for Milvus need pyarrow ({error}); {install('bulk')}") from error
+    uri, collection = parse_target(target)
+    name = show_target(uri, collection)
+    settings = {
+        "collection": name,
+        "primary_key": id_field,
+        "metric": metric,
+        **describe_settings(embedder, source, plan),
+    }
+    provenance = Provenance.of(embedder, source.text, plan.embedding)
+    columns = Columns(source.schema(), embedder.dim, provenance, dtype="float32", fixed_size=True)
+    output = beside_target(target)
+    with open_journal(output, settings, overwrite=plan.overwrite) as journal:
+        resumed = journal.last.rows
+        milvus = MilvusCollection.open(
+            uri,
+            collection,
+            schema=columns.schema,
+            text=source.text,
+            vector=plan.embedding,
+            dim=embedder.dim,
+            id_field=id_field,
+            metric=metric,
+            token=token,
+            overwrite=plan.overwrite and not journal.entries,
+        )
+        try:
+            if id_field is None and not journal.entries and milvus.has_rows():
+                raise FileError(
+                    f"{name}: has rows already, whose primary keys are row numbers too, so that new rows would "
+                    "take their places; give id_field=..., or replace the collection with overwrite=True"
+                )
+
+            def write(part: Part, rows: npt.NDArray[np.float32]) -> tuple[dict[str, int], Any]:
+                first = journal.last.rows
+                for batch in columns.table(part, rows).to_batches():
+                    milvus.upsert(batch, first)
+                    first += len(batch)
+                return {}, None
+
+            embed_journaled(embedder, source, plan, journal, write, progress)
+        finally:
+            milvus.close()
+        publish_skipped(journal, output)
+        journal.remove()
+    return Counts(journal.last.rows, journal.last.skipped, resumed)
+
+
+def beside_target(target: str) -> Path:
+    """Return the path that stands for a collection: its journal and its list of skipped rows lie beside it.
+
+    It is beside the file of Milvus Lite, and in the current folder for a server.
+
+    Raises:
+        OptionError: `target` is none.
+    """
+    uri, collection = parse_target(target)
+    return Path(f"{uri}.{collection}" if is_file(uri) else f"milvus.{collection}")
