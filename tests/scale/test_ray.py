@@ -90,7 +90,7 @@ def actors_of(raylet: int) -> list[int]:
 def test_every_row_is_there_once_after_a_machine_is_lost(
     cluster: Cluster, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = rows(300_000, null=False)
+    table = rows(150_000, null=False)
     folder = write_files(table, tmp_path / "texts", files=12)
     # Many small files, so that some are written long before the last.
     monkeypatch.setattr(ray.data.DataContext.get_current(), "target_max_block_size", 4 * 2**20)
@@ -262,8 +262,8 @@ def test_errors_come_before_anything_starts(bundled: Path, tmp_path: Path) -> No
     assert message(FileError, good, column="id").startswith("good: the column 'id' is int64, expected string")
     assert message(FileError, good, name="kept").startswith("good: has a column 'kept' already;")
     assert message(FileError, folder) == (
-        "texts: the column 'text' holds null, and most versions of pyarrow cannot read null from a fixed size "
-        "list in Parquet; pass fixed_size=False"
+        "texts: the column 'text' holds null, and most versions of pyarrow cannot read null from a fixed "
+        "size list in Parquet; pass fixed_size=False"
     )
     assert message(FileError, good, tmp_path / "lines.txt") == (
         "lines.txt: is a file, expected a folder to create; choose another output"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus import paragraphs
+from frameworks import Framework
 from portvec import StaticEmbedder
 
 ALL = bool(os.environ.get("PORTVEC_ALL_ENGINES"))
@@ -20,28 +21,12 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["DO_NOT_TRACK"] = "true"  # Daft
 
 
-class Engine(NamedTuple):
-    """An engine that has an adapter.
-
-    Attributes:
-        title: its name in docs/engines.md.
-        module: of the adapter in portvec.integrations, and its extra.
-        distribution: what the extra installs.
-        imported: the package that the adapter imports.
-    """
-
-    title: str
-    module: str
-    distribution: str
-    imported: str
-
-
 ENGINES = [
-    Engine("Ray Data", "ray", "ray", "ray"),
-    Engine("Spark", "spark", "pyspark", "pyspark"),
-    Engine("Daft", "daft", "daft", "daft"),
-    Engine("DuckDB", "duckdb", "duckdb", "duckdb"),
-    Engine("polars", "polars", "polars", "polars"),
+    Framework("Ray Data", "ray", "ray", "ray"),
+    Framework("Spark", "spark", "pyspark", "pyspark"),
+    Framework("Daft", "daft", "daft", "daft"),
+    Framework("DuckDB", "duckdb", "duckdb", "duckdb"),
+    Framework("polars", "polars", "polars", "polars"),
 ]
 
 
