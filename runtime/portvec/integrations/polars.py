@@ -44,7 +44,7 @@ def embed(
         source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` of either.
         column: its column of texts. A text that is null has the embedding null.
         name: name of the new column, an Array of dim floats.
-        dtype: "float32", or "float16", which rounds and which polars has from 1.36 on.
+        dtype: "float32", or "float16", which rounds, if this polars has it.
         options: keyword arguments of `StaticEmbedder.load`, but its `dtype`; an unknown one raises TypeError.
 
     Raises:

@@ -210,20 +210,20 @@ def embed_parquet(
     ):
         staging = work / NEW
         staging.mkdir()
-        # Without partitioning, the columns are those of the files. A list of files would not do: Ray lists it
-        # in threads, which now and then fail as they import fsspec together.
-        dataset = embed(
-            ray.data.read_parquet(str(Path(input).absolute()), partitioning=None),
-            source,
-            column=column,
-            name=name,
-            dtype=dtype,
-            fixed_size=fixed_size,
-            actors=actors,
-            batch_size=batch_size,
-            **options,
-        )
+        # Without partitioning, the columns are those of the files. The path is given, not a list of its files:
+        # Ray lists those in threads, where an import of fsspec can fail.
         with _failing_as(input):
+            dataset = embed(
+                ray.data.read_parquet(str(Path(input).absolute()), partitioning=None),
+                source,
+                column=column,
+                name=name,
+                dtype=dtype,
+                fixed_size=fixed_size,
+                actors=actors,
+                batch_size=batch_size,
+                **options,
+            )
             dataset.write_parquet(str(staging))
         if not any(staging.iterdir()):  # no row
             schema = texts.schema.append(pa.field(name, kind))
