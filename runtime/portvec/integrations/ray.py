@@ -210,7 +210,7 @@ def embed_parquet(
     ):
         staging = work / NEW
         staging.mkdir()
-        # Without partitioning, the columns are those of the files. The path is given, not a list of its files:
+        # Without partitioning, the columns are those of the files. The path is given, not a list of files:
         # Ray lists those in threads, where an import of fsspec can fail.
         with _failing_as(input):
             dataset = embed(
