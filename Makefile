@@ -12,7 +12,7 @@ ARM64 := build/arm64
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo format check test test-slow test-exhaustive test-lowest test-wheel test-integrations \
-	test-integrations-lowest test-consumers test-arm64 fuzz bench docs clean
+	test-integrations-lowest test-scale test-consumers test-arm64 fuzz bench docs clean
 
 help:  ## Print this list.
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 28
@@ -73,6 +73,12 @@ test-integrations: .venv-integrations/ready  ## Run the adapters against the fra
 test-integrations-lowest: .venv-integrations-lowest/ready  ## Run the adapters at the lowest versions of the frameworks.
 	PORTVEC_ALL_INTEGRATIONS=1 .venv-integrations-lowest/bin/python -m pytest tests/integrations
 
+ENGINES := ray,spark,daft,duckdb,polars
+# One test at a time: an engine starts processes of its own.
+test-scale: .venv-scale/ready  ## Run the engines for many rows, on one machine (2 GB; Java 17).
+	PORTVEC_ALL_ENGINES=1 .venv-scale/bin/python -m pytest tests/scale
+	.venv-scale/bin/mypy --cache-dir .mypy_cache/scale
+
 # CONSUMERS=--allow-missing forgives consumers that cannot run here. CONSUMERS="--write docs/consumers.md" writes the
 # table to that page.
 test-consumers: setup  ## Run other runtimes on one artifact (3 GB; Python 3.11, Node.js 20): docs/consumers.md.
@@ -109,11 +115,13 @@ endef
 LOWEST := tests/constraints
 FROM_SOURCES = --editable ".[vocabulary$(,)fast$(,)milvus]" --group dev
 WITH_FRAMEWORKS = --editable ".[export$(,)fast$(,)milvus$(,)$(INTEGRATIONS)]" --group dev
+WITH_ENGINES = --editable ".[export$(,)fast$(,)milvus$(,)$(ENGINES)]" --group dev
 $(eval $(call environment,.venv,10,$$(FROM_SOURCES) --group docs))
 $(eval $(call environment,.venv-lowest,10,-c $(LOWEST)/lowest.txt $$(FROM_SOURCES),$(LOWEST)/lowest.txt))
 $(eval $(call environment,.venv-lowest-runtime,10,-c $(LOWEST)/lowest-runtime.txt --editable .,$(LOWEST)/lowest-runtime.txt))
 $(eval $(call environment,.venv-integrations,10,$$(WITH_FRAMEWORKS)))
 $(eval $(call environment,.venv-integrations-lowest,10,-c $(LOWEST)/lowest-integrations.txt $$(WITH_FRAMEWORKS),$(LOWEST)/lowest-integrations.txt))
+$(eval $(call environment,.venv-scale,10,$$(WITH_ENGINES)))
 $(eval $(call environment,.venv-bench,11,--editable ".[export$$(,)fast]" --group bench))
 $(eval $(call environment,$(CONSUMERS_IN)/light,11,-r tests/consumers/light.txt,tests/consumers/light.txt))
 $(eval $(call environment,$(CONSUMERS_IN)/torch,11,-r tests/consumers/torch.txt,tests/consumers/torch.txt))

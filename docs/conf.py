@@ -48,12 +48,18 @@ napoleon_use_ivar = True
 # Import the adapters once, without their frameworks: autodoc then finds them imported.
 _FRAMEWORKS = [
     "chromadb",
+    "daft",
+    "duckdb",
     "haystack",
     "lancedb",
     "langchain_core",
     "llama_index",
+    "polars",
+    "pyarrow",
     "pydantic",
+    "pyspark",
     "qdrant_client",
+    "ray",
 ]
 with stand_ins(_FRAMEWORKS) as import_module:
     for adapter in Path(portvec.integrations.__file__).parent.glob("[a-z]*.py"):
@@ -70,6 +76,7 @@ _NAVIGATION = {
         "edge",
         "publishing",
         "frameworks",
+        "engines",
         "consumers",
         "faq",
     ],

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from engines import ENGINES
 from frameworks import FRAMEWORKS, Framework
 from portvec.integrations._common import LazyEmbedder
 from portvec_export import export_model
@@ -36,7 +37,7 @@ except MissingExtraError as error:
 """
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS, ids=lambda framework: framework.title)
+@pytest.mark.parametrize("framework", [*FRAMEWORKS, *ENGINES], ids=lambda framework: framework.title)
 def test_a_missing_framework_names_the_command(framework: Framework) -> None:
     command = [sys.executable, "-c", WITHOUT, framework.imported, framework.module]
     result = subprocess.run(command, capture_output=True, check=True, encoding="utf-8")
@@ -45,6 +46,21 @@ def test_a_missing_framework_names_the_command(framework: Framework) -> None:
         f"portvec.integrations.{framework.module} needs {framework.distribution}, which cannot be imported "
         f"(No module named '{framework.imported}'); run pip install 'portvec[{extra}]'\n"
     )
+
+
+@pytest.mark.parametrize(("module", "extra"), [("arrow", "bulk"), ("polars", "polars")])
+def test_missing_pyarrow_names_the_command(module: str, extra: str) -> None:
+    command = [sys.executable, "-c", WITHOUT, "pyarrow", module]
+    result = subprocess.run(command, capture_output=True, check=True, encoding="utf-8")
+    assert result.stdout.startswith(f"portvec.integrations.{module} needs ")
+    assert result.stdout.endswith(f"(No module named 'pyarrow'); run pip install 'portvec[{extra}]'\n")
+
+
+def test_the_arrow_core_is_public() -> None:
+    from portvec._bulk import arrow as core
+    from portvec.integrations import arrow
+
+    assert arrow.embed_batch is core.embed_batch
 
 
 def test_a_framework_that_lacks_what_is_needed_names_the_command_too(tmp_path: Path) -> None:
@@ -67,7 +83,8 @@ def test_a_framework_that_lacks_what_is_needed_names_the_command_too(tmp_path: P
 def test_each_extra_brings_its_framework_and_nothing_else() -> None:
     modules = {path.stem for path in (ROOT / "runtime/portvec/integrations").glob("[a-z]*.py")}
     # Milvus's class needs nothing of pymilvus, and its extra brings Milvus Lite too.
-    assert modules - {"milvus"} == {framework.module for framework in FRAMEWORKS}
+    adapters = {adapter.module for adapter in (*FRAMEWORKS, *ENGINES)}
+    assert modules - {"arrow", "milvus"} == adapters
     stated = [Requirement(line) for line in requires("portvec") or []]
     for framework in FRAMEWORKS:
         extra = framework.module.replace("_", "-")
@@ -75,6 +92,13 @@ def test_each_extra_brings_its_framework_and_nothing_else() -> None:
             entry for entry in stated if entry.marker is not None and entry.marker.evaluate({"extra": extra})
         ]
         assert [entry.name for entry in brought] == [framework.distribution]
+    for engine in ENGINES:  # and pyarrow, by the extra for it
+        names = {
+            entry.name
+            for entry in stated
+            if entry.marker is not None and entry.marker.evaluate({"extra": engine.module})
+        }
+        assert names == {"pyarrow", engine.distribution}
 
 
 def test_lowest_versions_are_those_that_the_tests_run() -> None:

@@ -28,10 +28,10 @@ if os.environ.get("PORTVEC_ALL_INTEGRATIONS"):  # other tests, in whose process 
 
 
 class Framework(NamedTuple):
-    """A framework that has an adapter.
+    """A framework or engine that has an adapter.
 
     Attributes:
-        title: its name in docs/frameworks.md.
+        title: its name in docs/frameworks.md or docs/engines.md.
         module: of the adapter in portvec.integrations; the extra has the same name, with dashes.
         distribution: what the extra installs.
         imported: the package that the adapter imports.

@@ -17,9 +17,14 @@ from portvec._tokenization.texts import check_iterable
 from portvec.errors import MissingExtraError
 
 
-def missing_extra(extra: str, package: str, error: ImportError) -> MissingExtraError:
-    """Return the error to raise when a framework, or what is needed of it, cannot be imported."""
-    module = extra.replace("-", "_")
+def missing_extra(
+    extra: str, package: str, error: ImportError, *, module: str | None = None
+) -> MissingExtraError:
+    """Return the error to raise when a framework, or what is needed of it, cannot be imported.
+
+    The adapter's `module` has the name of the extra unless it is given.
+    """
+    module = module or extra.replace("-", "_")
     return MissingExtraError(
         f"portvec.integrations.{module} needs {package}, which cannot be imported ({error}); {install(extra)}"
     )

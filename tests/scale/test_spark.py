@@ -1,0 +1,110 @@
+"""Spark: frames on two local cores, whose workers are processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines import ALL, assert_embedded, need_engine, rows, write_files
+from portvec.errors import InputError, OptionError, SourceError
+
+need_engine("pyspark")
+if not ALL and shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+    pytest.skip("Spark needs Java 17 or newer, and there is none", allow_module_level=True)
+
+import pyarrow as pa
+from pyspark.sql import SparkSession
+from pyspark.sql.types import ArrayType, FloatType
+
+from portvec.integrations.spark import batch_embedder, embed
+
+
+@pytest.fixture(scope="module")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """A session on this machine, which listens on the loopback interface only."""
+    folder = tmp_path_factory.mktemp("spark")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYSPARK_PYTHON", sys.executable)
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        settings: dict[str, bool | float | int | str | None] = {
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.memory": "1g",
+            "spark.local.dir": str(folder),
+            "spark.log.level": "OFF",  # each error would be 30 lines
+            "spark.sql.execution.arrow.maxRecordsPerBatch": "500",
+            "spark.sql.warehouse.dir": str(folder / "warehouse"),
+            "spark.ui.enabled": "false",
+        }
+        session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+        yield session
+        session.stop()
+
+
+def test_parquet_to_parquet(
+    spark: SparkSession, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "artifact").symlink_to(bundled)
+    monkeypatch.chdir(tmp_path)  # the folder of the driver; workers run in others
+    table = rows()
+    frame = spark.read.parquet(str(write_files(table, tmp_path / "texts")))
+    embedded = embed(frame, "artifact")
+    assert embedded.schema["embedding"].dataType == ArrayType(FloatType(), False)
+    embedded.write.parquet(str(tmp_path / "out"))
+    assert_embedded(spark.read.parquet(str(tmp_path / "out")).toArrow(), table, bundled)
+
+
+def test_each_worker_loads_the_model_once(spark: SparkSession, bundled: Path, tmp_path: Path) -> None:
+    frame = spark.read.parquet(str(write_files(rows(), tmp_path / "texts", files=8)))
+    artifact = shutil.copytree(bundled, tmp_path / "artifact")  # which no other test has loaded
+    embed_partition = batch_embedder(artifact)
+
+    def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from portvec.integrations._common import _load
+
+        before = _load.cache_info().misses
+        for batch in embed_partition(batches):
+            after = _load.cache_info().misses
+            yield pa.RecordBatch.from_pylist(
+                [{"pid": os.getpid(), "rows": batch.num_rows, "loads": after - before}]
+            )
+            before = after
+
+    counted = frame.mapInArrow(count, "pid long, rows long, loads long").collect()
+    workers = {row.pid for row in counted}
+    assert os.getpid() not in workers
+    assert len(counted) > len(workers)  # one had several batches
+    assert sum(row.loads for row in counted) == len(workers)
+    assert sum(row.rows for row in counted) == 5000
+
+
+def test_other_names_and_a_sort_at_the_end(spark: SparkSession, bundled: Path) -> None:
+    frame = spark.createDataFrame([(2, "b"), (0, None), (1, "a")], "n int, body string").repartition(2)
+    found = embed(frame, bundled, column="body", name="v", threads=2).sort("n").collect()
+    assert [(row.n, row.body, row.v and len(row.v)) for row in found] == [
+        (0, None, None),
+        (1, "a", 256),
+        (2, "b", 256),
+    ]
+
+
+def test_errors_come_before_the_plan_runs(spark: SparkSession, bundled: Path) -> None:
+    frame = spark.createDataFrame([(1, "a text")], "id long, text string")
+    with pytest.raises(InputError, match=r"^no column 'body', has id, text; give another column=...$"):
+        embed(frame, bundled, column="body")
+    with pytest.raises(InputError, match=r"^the column 'id' is int64, expected string; cast it"):
+        embed(frame, bundled, column="id")
+    with pytest.raises(InputError, match=r"^has a column 'id' already; give another name=..."):
+        embed(frame, bundled, name="id")
+    half: Any = "float16"
+    with pytest.raises(OptionError, match=r"^dtype is 'float16', but vectors in Spark are float32$"):
+        embed(frame, bundled, dtype=half)
+    with pytest.raises(SourceError, match=r"^no/such/folder: no such folder"):
+        embed(frame, "no/such/folder")
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'devise'"):
+        embed(frame, bundled, devise="cpu")
