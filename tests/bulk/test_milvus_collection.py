@@ -398,7 +398,7 @@ def test_nulls_for_a_field_that_takes_none(lite: str, client: Any, name: str) ->
         store(lite, name, batch_of(text=["a", None]))
     assert str(caught.value) == (
         f"{lite}/{name}, row 1: the column 'text' is null, which the field does not take; fill it in, or let "
-        "the field be nullable"
+        "the field be nullable (Milvus 2.5, or milvus-lite 3)"
     )
 
 
@@ -497,6 +497,34 @@ def test_large_batches_are_sent_in_parts(
     assert sum(rows for rows, _ in sent) == count(client, name) == 2000
     assert max(size for _, size in sent) < 16 << 20
     assert len(sent) < 8
+
+
+def test_the_size_of_a_dictionary_is_not_that_of_each_row(
+    lite: str, client: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pymilvus import MilvusClient
+
+    sent = []
+    upsert = MilvusClient.upsert
+
+    def count_rows(self: Any, collection: str, rows: list[Any], **options: Any) -> Any:
+        sent.append(len(rows))
+        return upsert(self, collection, rows, **options)
+
+    monkeypatch.setattr(MilvusClient, "upsert", count_rows)
+    texts = pa.array([f"{number:060000}" for number in range(300)]).dictionary_encode()  # 18 MB
+    store(lite, name, batch_of(text=texts.take(pa.array([0, 1, 2, 3] * 25))))
+    assert sent == [100]
+
+
+def test_nulls_where_milvus_lite_has_no_field_for_them(
+    lite: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portvec._bulk import milvus_client
+
+    monkeypatch.setattr(milvus_client, "version", lambda _: "2.5.1")
+    with pytest.raises(FileError, match=r"row 1: the column 'text' is null, which the field does not take; "):
+        store(lite, name, batch_of(text=["a", None]))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from portvec._bulk.milvus_client import (
     retry,
     show_target,
     split_credentials,
+    takes_null,
 )
 from portvec._messages import describe_unknown, install
 from portvec.errors import FileError, MissingExtraError, OptionError
@@ -165,7 +166,7 @@ class MilvusCollection:
                 if exists and overwrite:
                     client.drop_collection(collection, timeout=TIMEOUT)
                 if not exists or overwrite:
-                    create(client, collection, layout)
+                    create(client, collection, layout, nullable=takes_null(uri))
                 fields = check_fits(client, name, collection, layout)
         except BaseException:
             client.close()
@@ -200,6 +201,9 @@ class MilvusCollection:
             FileError: a value does not fit its field, or two rows have the same key, in which case nothing
                 was sent; or Milvus refuses the rows or cannot be reached, and some may have been stored.
         """
+        from portvec._bulk.milvus_fields import decode_dictionaries
+
+        batch = decode_dictionaries(batch)
         rows = self._rows(batch, first_row)
         for start, stop in _split(batch, 0, len(rows)):
             self._send("upsert", rows[start:stop], timeout=TIMEOUT)

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
@@ -29,6 +30,11 @@ _RATE_LIMIT: Final = 8  # a code of Milvus
 def is_file(uri: str) -> bool:
     """Return whether a URI is the path of a Milvus Lite file."""
     return "://" not in uri
+
+
+def takes_null(uri: str) -> bool:
+    """Return whether fields may be null. Before version 3, a file of Milvus Lite has no such fields."""
+    return not is_file(uri) or int(version("milvus-lite").partition(".")[0]) >= 3
 
 
 def split_credentials(uri: str) -> tuple[str, str | None]:

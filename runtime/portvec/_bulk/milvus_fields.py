@@ -101,8 +101,16 @@ def _is_json(kind: Any) -> bool:
     return all(_fits(each) for each in inner)
 
 
+def decode_dictionaries(batch: Any) -> Any:
+    """Return a batch in which every row has its own values, so that the size of some rows is known."""
+    columns = [
+        column.dictionary_decode() if types.is_dictionary(column.type) else column for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
 def read_values(array: Any, field: Field, first_row: int, name: str) -> list[Any]:
-    """Return the values of a column as Milvus's client takes them.
+    """Return the values of a column, which is no dictionary, as Milvus's client takes them.
 
     Raises:
         FileError: the field takes no null, or a value is longer or larger than the field holds. The message
@@ -112,11 +120,13 @@ def read_values(array: Any, field: Field, first_row: int, name: str) -> list[Any
     def fail(row: Any, problem: str) -> FileError:
         return FileError(f"{name}, row {first_row + int(row)}: the column {field.name!r} {problem}")
 
-    if types.is_dictionary(array.type):
-        array = array.dictionary_decode()
     if array.null_count and not field.nullable:
         row = array.is_null().to_numpy(zero_copy_only=False).argmax()
-        raise fail(row, "is null, which the field does not take; fill it in, or let the field be nullable")
+        raise fail(
+            row,
+            "is null, which the field does not take; fill it in, or let the field be nullable (Milvus 2.5, "
+            "or milvus-lite 3)",
+        )
     with failures_become(
         lambda reason: FileError(
             f"{name}, rows {first_row} to {first_row + len(array) - 1}: the column {field.name!r} cannot "

@@ -61,15 +61,15 @@ def plan_layout(
     return Layout(columns, key, vector, dim, metric)
 
 
-def create(client: Any, collection: str, layout: Layout) -> None:
-    """Create a collection. Every column but the primary key takes null, where Milvus has it."""
+def create(client: Any, collection: str, layout: Layout, *, nullable: bool) -> None:
+    """Create a collection. If `nullable`, every column but the primary key takes null."""
     from pymilvus import DataType
 
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     for column in dict.fromkeys([layout.key, *layout.columns]):
         kind = column.fits[0]
         options: dict[str, Any] = {"max_length": MAX_TEXT} if kind == "VARCHAR" else {}
-        options |= {"is_primary": True} if column == layout.key else {"nullable": True}
+        options |= {"is_primary": True} if column == layout.key else {"nullable": nullable}
         schema.add_field(column.name, DataType[kind], **options)
     schema.add_field(layout.vector, DataType.FLOAT_VECTOR, dim=layout.dim)
     client.create_collection(collection, schema=schema, index_params=_index(client, layout), timeout=TIMEOUT)
