@@ -99,8 +99,8 @@ def embed_into_milvus(
         try:
             if id_field is None and not journal.entries and milvus.has_rows():
                 raise FileError(
-                    f"{name}: has rows already, whose primary keys are row numbers too, so that new rows would "
-                    "take their places; give id_field=..., or replace the collection with overwrite=True"
+                    f"{name}: has rows already, and row numbers as primary keys would put new rows in their "
+                    "places; give id_field=..., or replace the collection with overwrite=True"
                 )
 
             def write(part: Part, rows: npt.NDArray[np.float32]) -> tuple[dict[str, int], Any]:
