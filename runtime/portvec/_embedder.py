@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
+from portvec._itertools import batched
 from portvec._model import LoadedModel
 from portvec._options import ModelOptions
 from portvec._tokenization.texts import check_iterable
@@ -93,8 +94,23 @@ class StaticEmbedder(LoadedModel):
         """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise OptionError(f"batch_size is {batch_size!r}, expected a whole number from 1")
-        batches = self._pipeline.stream(check_iterable(texts), batch_size)
+        batches = self._pipeline.stream(batched(check_iterable(texts), batch_size))
         return _with_progress(batches, texts) if progress else batches
+
+    def encode_lists(self, lists: Iterable[Sequence[str]]) -> Iterator[npt.NDArray[np.float32]]:
+        """Embed lists of texts one after the other, as `encode_batches` does with batches.
+
+        Args:
+            lists: an iterable of lists of str. It is read as needed.
+
+        Yields:
+            float32 (m, dim) for each list of m texts.
+
+        Raises:
+            InputError: as `encode` does, when it comes to the text. Texts are counted over all lists.
+            ArtifactError: as `encode` does.
+        """
+        return self._pipeline.stream(lists)
 
     def tokenize(self, texts: Iterable[str]) -> TokenIds:
         """Return the token ids that `encode` pools, truncated and without UNK.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from portvec._inference.graphs import choose_strategy
 from portvec._inference.pipeline import Pipeline
 from portvec._inference.target import Target
 from portvec._inference.threads import Threads
+from portvec._itertools import batched
 from portvec._tokenization.selection import choose_tokenizer
 from portvec._tokenization.tokenizer import Tokenizer
 from portvec._vocabulary.token_ids import Ids, TokenIds, flatten
@@ -233,19 +235,27 @@ class TestStream:
     @pytest.mark.parametrize("threads", [1, 2])
     def test_batches_have_the_rows_of_their_texts(self, artifact: Artifact, size: int, threads: int) -> None:
         pipeline = connect(artifact, threads=threads)
-        batches = list(pipeline.stream(iter(TEXTS), size))
+        batches = list(pipeline.stream(batched(TEXTS, size)))
         assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
         assert_close(np.concatenate(batches), pipeline.run(TEXTS))
 
+    def test_batches_may_be_of_any_size(self, artifact: Artifact) -> None:
+        sizes = [0, 3, 0, 2 * CHUNK, 1, 0]
+        texts = iter(TEXTS)
+        batches = [list(islice(texts, size)) for size in sizes]
+        rows = list(connect(artifact, threads=2).stream(batches))
+        assert list(map(len, rows)) == sizes
+        assert_close(np.concatenate(rows), connect(artifact).run(TEXTS[: sum(sizes)]))
+
     def test_no_texts_give_no_batch(self, artifact: Artifact) -> None:
-        assert list(connect(artifact, threads=2).stream([], 3)) == []
+        assert list(connect(artifact, threads=2).stream([])) == []
 
     @pytest.mark.parametrize("threads", [1, 2])
     def test_texts_are_not_read_far_ahead(self, artifact: Artifact, threads: int) -> None:
         read: list[str] = []
         texts = (read.append(text) or text for text in TEXTS * 20)  # type: ignore[func-returns-value]
         yielded = 0
-        for batch in connect(artifact, threads=threads).stream(texts, CHUNK):
+        for batch in connect(artifact, threads=threads).stream(batched(texts, CHUNK)):
             yielded += len(batch)
             assert len(read) - yielded <= (threads + 1) * CHUNK
         assert yielded == 460
@@ -253,7 +263,7 @@ class TestStream:
     def test_the_pool_is_free_between_batches(self, artifact: Artifact) -> None:
         threads = CountingThreads(2)
         pipeline = connect(artifact, threads=threads)
-        batches = pipeline.stream(iter(TEXTS), CHUNK)
+        batches = pipeline.stream(batched(TEXTS, CHUNK))
         next(batches)
         threads.calls = 0
         pipeline.run(TEXTS)
@@ -262,7 +272,7 @@ class TestStream:
     def test_what_is_left_is_cancelled(self, artifact: Artifact) -> None:
         seen: list[int] = []
         pipeline = connect(artifact, threads=2, tokenizer=WatchedTokenizer(artifact, seen.append))
-        batches = pipeline.stream(iter(TEXTS * 20), CHUNK)
+        batches = pipeline.stream(batched(TEXTS * 20, CHUNK))
         next(batches)
         batches.close()  # type: ignore[attr-defined]
         assert len(seen) <= 4
@@ -270,9 +280,9 @@ class TestStream:
     def test_errors_count_from_the_first_text(self, artifact: Artifact) -> None:
         texts: list[Any] = [*TEXTS[:7], 3]
         with pytest.raises(InputError, match=r"^texts\[7\] is of type int"):
-            list(connect(artifact).stream(texts, 3))
+            list(connect(artifact).stream(batched(texts, 3)))
         with pytest.raises(InputError, match=r"^texts\[8\] holds the lone surrogate"):
-            list(connect(artifact, threads=2).stream([*TEXTS[:8], "\ud800"], 3))
+            list(connect(artifact, threads=2).stream(batched([*TEXTS[:8], "\ud800"], 3)))
 
 
 def test_finished_texts_are_counted(artifact: Artifact) -> None:

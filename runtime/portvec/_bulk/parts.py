@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 # How much a part holds at most: bytes of float32 vectors, and characters of text.
-_VECTOR_BYTES = 32 << 20
+_VECTOR_BYTES = 16 << 20
 _CHARACTERS = 16 << 20
 
 

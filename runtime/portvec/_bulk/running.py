@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Plan:
         fixed_size: whether Parquet and Arrow get lists of a fixed size.
         on_error: what to do about a row that cannot be embedded: "fail", or "skip" it and list it.
         overwrite: whether an output that exists may be replaced.
-        part_rows: number of rows written together; as many as take 32 MiB if None.
+        part_rows: number of rows written together; as many as take 16 MiB if None.
     """
 
     embedding: str = "embedding"
@@ -89,17 +90,23 @@ def embed_parts(
 ) -> None:
     """Embed parts, and have `write` called with each and its embeddings, in order and from one thread.
 
-    While a part is embedded, the next is read and the last is written. So three parts are in memory at most.
+    Reading, embedding and writing overlap, and no more than five parts are in memory.
     """
+    embedded: deque[Part] = deque()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        upcoming = reader.submit(next, parts, None)
-        written: Future[object] | None = None
-        while (part := upcoming.result()) is not None:
+
+        def read_texts() -> Iterator[list[str]]:
             upcoming = reader.submit(next, parts, None)
-            rows = embedder.encode(part.texts)
+            while (part := upcoming.result()) is not None:
+                upcoming = reader.submit(next, parts, None)
+                embedded.append(part)
+                yield part.texts
+
+        written: Future[object] | None = None
+        for rows in embedder.encode_lists(read_texts()):
             if written is not None:
                 written.result()
-            written = writer.submit(write, part, rows)
+            written = writer.submit(write, embedded.popleft(), rows)
         if written is not None:
             written.result()
 

@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 @click.option(
     "--part-rows",
     type=click.IntRange(min=1),
-    help="Rows written at a time, and in each row group. [default: as many as take 32 MiB]",
+    help="Rows written at a time, and in each row group. [default: as many as take 16 MiB]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeAlias
@@ -113,20 +113,22 @@ class Pipeline:
             return self._run_one(*check_texts(texts))[np.newaxis]
         return self._run_many(check_iterable(texts), done)
 
-    def stream(self, texts: Iterable[str], size: int) -> Iterator[npt.NDArray[np.float32]]:
-        """Yield float32 (m, width) for each m texts; m is `size`, or less for the last.
+    def stream(self, batches: Iterable[Sequence[str]]) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield float32 (m, width) for each batch of m texts.
 
-        Only a few chunks of texts are read before their rows are yielded.
+        The threads do not wait for the end of a batch. Only a few chunks of texts are read before their rows
+        are yielded.
         """
 
         def list_calls() -> Iterator[Callable[[], npt.NDArray[np.float32]]]:
-            for number, batch in enumerate(batched(texts, size)):
-                first = number * size
+            first = 0
+            for batch in batches:
                 checked = check_texts(batch, first)
-                whole = np.empty((len(batch), self.width), dtype=np.float32)
-                for start in range(0, len(batch), self._chunk):
+                whole = np.empty((len(checked), self.width), dtype=np.float32)
+                for start in range(0, len(checked) or 1, self._chunk):
                     part = slice(start, start + self._chunk)
                     yield partial(self._run_chunk, checked[part], first + start, whole[part])
+                first += len(checked)
 
         finished = 0
         for rows in self._threads.stream(list_calls(), ahead=self._ahead):
