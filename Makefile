@@ -53,7 +53,7 @@ test-lowest: setup .venv-lowest/ready .venv-lowest-runtime/ready  ## Run the tes
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/lowest_runtime.py .venv-lowest-runtime/bin/python
 
 # The wheel as users install it, with the tests that need none of the sources.
-WHEEL_TESTS := tests/artifact tests/cli tests/embedding tests/export tests/hub tests/integrations/test_milvus.py
+WHEEL_TESTS := tests/artifact tests/bulk tests/cli tests/embedding tests/export tests/hub tests/integrations/test_milvus.py
 test-wheel: setup  ## Build the wheel, install it, and test it away from the sources.
 	rm -rf build/wheel && mkdir -p build/wheel/project
 	$(BIN)/python -m build --outdir build/wheel > build/wheel/build.log

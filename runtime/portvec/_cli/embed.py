@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from portvec._bulk.parts import Part
 from portvec._bulk.running import Counts, Plan, embed_parts, read_parts, skipped_beside
 from portvec._bulk.sources import Source
 from portvec._bulk.sources.given import GivenTexts
+from portvec._bulk.sources.plain_lines import TEXT as TEXT_COLUMN
 from portvec._bulk.to_file import can_resume, embed_file, embed_once
 from portvec._bulk.to_milvus import beside_target, embed_into_milvus
 from portvec._cli.options import (
@@ -27,7 +29,7 @@ from portvec._cli.options import (
     quiet_option,
     run_options,
 )
-from portvec._cli.output import inform, write_out
+from portvec._cli.output import inform, is_quiet, write_out
 from portvec._cli.progress import count_rows
 from portvec._cli.streams import open_rows
 from portvec._embedder import StaticEmbedder
@@ -92,6 +94,12 @@ if TYPE_CHECKING:
     help="Metric of the collection in Milvus.",
 )
 @milvus_token_option
+@click.option(
+    "--engine",
+    type=click.Choice(["ray"]),
+    help="Embed Parquet files on a cluster. OUTPUT is a folder then, and the order of rows is not kept.",
+)
+@click.option("--address", help="Address of the cluster, such as auto. [default: processes on this machine]")
 @run_options
 @hub_options
 @quiet_option
@@ -111,6 +119,8 @@ def embed(
     id_field: str | None,
     metric: str,
     milvus_token: str | None,
+    engine: str | None,
+    address: str | None,
     **options: Any,
 ) -> None:
     """Embed texts: arguments, files, or lines from standard input.
@@ -120,6 +130,27 @@ def embed(
     """
     if texts and path is not None:
         raise click.UsageError("give texts as arguments or with -i, not both")
+    if engine is not None:
+        if path is None or output is None:
+            raise click.UsageError("--engine embeds Parquet files into a folder; give both with -i and -o")
+        if on_error != "fail" or part_rows is not None or format not in (None, "parquet"):
+            raise click.UsageError("--on-error, --part-rows and --format do not go with --engine")
+        rows = _embed_on_ray(
+            model,
+            path,
+            output,
+            column=field or TEXT_COLUMN,
+            name=embedding,
+            dtype=dtype,
+            fixed_size=vectors_as == "fixed-size-list",
+            overwrite=overwrite,
+            address=address,
+            **options,
+        )
+        inform(f"{output}: {rows:,} embeddings")
+        return
+    if address is not None:
+        raise click.UsageError("--address is for --engine; leave it out, or give --engine ray")
     embedder = StaticEmbedder.load(model, **options)
     source = GivenTexts(texts) if texts else open_rows(path, field, format)
     plan = Plan(
@@ -144,6 +175,12 @@ def embed(
             run = embed_file if can_resume(source, path) else embed_once
             counts = run(embedder, source, path, plan, progress)
     inform(_describe(output, counts, embedder.dim, skipped_beside(path)))
+
+
+def _embed_on_ray(model: str, path: Path, output: str, **options: Any) -> int:
+    from portvec.integrations.ray import embed_parquet  # it needs an extra
+
+    return embed_parquet(model, path, output, progress=not is_quiet() and sys.stderr.isatty(), **options)
 
 
 def _print_rows(embedder: StaticEmbedder, source: Source, plan: Plan) -> None:

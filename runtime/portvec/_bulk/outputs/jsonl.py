@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from portvec._bulk.parts import Part
+from portvec.errors import FileError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,12 +34,22 @@ class JsonlWriter:
 def format_lines(
     part: Part, embeddings: npt.NDArray[np.float32], embedding: str, dtype: str
 ) -> Iterator[bytes]:
-    """Yield the line of each row, whose field `embedding` holds numbers of the type `dtype`."""
+    """Yield the line of each row, whose field `embedding` holds numbers of the type `dtype`.
+
+    Raises:
+        FileError: a row has such a field already.
+    """
     dump = _find_dumper()
     name = json.dumps(embedding).encode()
+    quoted = json.dumps(embedding, ensure_ascii=False)
     for block, rows in part.with_rows(embeddings):
         arrays = dump(np.ascontiguousarray(rows, dtype=dtype))
         for row, array in zip(block.json_rows(), arrays, strict=True):
+            if quoted in row and embedding in json.loads(row):
+                raise FileError(
+                    f"the rows have a field {embedding!r} already, such as {row[:60]}; give another "
+                    "vector_field=... to the embeddings"
+                )
             # Without its closing brace. The object is never empty, because it has a text.
             yield b"%s, %s: %s}\n" % (row.encode()[:-1], name, array)
 

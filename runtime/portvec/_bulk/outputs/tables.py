@@ -10,6 +10,7 @@ import pyarrow as pa
 from portvec._bulk.arrow import VectorType, to_vectors, vector_type
 from portvec._bulk.parts import Part
 from portvec._bulk.provenance import Provenance
+from portvec.errors import FileError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,7 +35,16 @@ class Columns:
         fixed_size: bool,
         dictionaries: bool = True,
     ) -> None:
-        """Add a column of embeddings to the schema `source`. Without `dictionaries`, those are decoded."""
+        """Add a column of embeddings to the schema `source`. Without `dictionaries`, those are decoded.
+
+        Raises:
+            FileError: there is a column of that name already.
+        """
+        if provenance.embedding in source.names:
+            raise FileError(
+                f"the rows have a column {provenance.embedding!r} already; give another vector_field=... to "
+                "the embeddings"
+            )
         self.embedding = provenance.embedding
         self._source = source
         self._decoded = None if dictionaries else pa.schema(map(_decode, source), source.metadata)
