@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from portvec import StaticEmbedder
 
 pytestmark = pytest.mark.skipif(not ALL, reason="takes minutes; make test-scale")
 
-ROWS = 60_000
-KILLS = 6
+ROWS = 100_000
+KILLS = 8
 
 
 @pytest.fixture(scope="module")
@@ -37,30 +38,38 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(model: Path, corpus: Path, output: str, *options: str) -> list[str]:
     return [
         *(sys.executable, "-m", "portvec", "embed", str(model), "-i", str(corpus), "-o", output),
-        *("--part-rows", "3000", *options),
+        *("--part-rows", "2000", *options),
     ]
 
 
-def kill_and_repeat(arguments: list[str], folder: Path, number: int) -> int:
-    """Kill a command at random moments, then let it end. Return how often it was killed."""
-    seconds = random.Random(number)
-    killed = 0
+def kill_and_repeat(arguments: list[str], folder: Path, journal: Path) -> None:
+    """Kill a command again and again, each time at a random moment after it wrote a part, then let it end."""
+    chosen = random.Random(0)
+    written = 0
     for _ in range(KILLS):
         child = subprocess.Popen(arguments, cwd=folder, stderr=subprocess.PIPE, text=True)
-        try:
-            _, error = child.communicate(timeout=seconds.uniform(0.3, 2.5))
-        except subprocess.TimeoutExpired:
-            child.send_signal(seconds.choice([signal.SIGKILL, signal.SIGTERM]))
-            _, error = child.communicate(timeout=60)
-            assert child.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM, 0), error
-        else:
-            assert child.returncode == 0, error
-        if child.returncode == 0:
-            return killed
-        killed += 1
+        end = time.monotonic() + 120
+        while count_parts(journal) <= written:
+            assert child.poll() is None, child.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        time.sleep(chosen.uniform(0, 0.05))
+        child.send_signal(chosen.choice([signal.SIGKILL, signal.SIGTERM]))
+        _, error = child.communicate(timeout=60)
+        assert child.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM), error
+        written = count_parts(journal)
+        assert written > 0
     last = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300)
     assert last.returncode == 0, last.stderr
-    return killed
+    assert "of them from before" in last.stderr
+
+
+def count_parts(journal: Path) -> int:
+    """Return how many parts a journal records, behind its first line."""
+    try:
+        return max(journal.read_bytes().count(b"\n") - 1, 0)
+    except OSError:
+        return 0
 
 
 @pytest.mark.parametrize("output", ["out.parquet", "out.arrow", "out.npy", "out.jsonl"])
@@ -71,7 +80,8 @@ def test_files_are_those_of_a_run_without_kills(
     calm.mkdir()
     disturbed.mkdir()
     subprocess.run(command(bundled, corpus, output), cwd=calm, check=True, capture_output=True, timeout=300)
-    assert kill_and_repeat(command(bundled, corpus, output), disturbed, len(output)) > 0
+    journal = disturbed / f"{output}.partial" / "journal"
+    kill_and_repeat(command(bundled, corpus, output), disturbed, journal)
     assert names(disturbed) == [output]
     assert (disturbed / output).read_bytes() == (calm / output).read_bytes()
 
@@ -80,7 +90,7 @@ def test_milvus_has_every_row_once(bundled: Path, corpus: Path, tmp_path: Path) 
     from pymilvus import MilvusClient
 
     arguments = command(bundled, corpus, "milvus:rows.db/docs")
-    assert kill_and_repeat(arguments, tmp_path, 1) > 0
+    kill_and_repeat(arguments, tmp_path, tmp_path / "rows.db.docs.partial" / "journal")
     assert names(tmp_path) == ["rows.db"]
     texts = pq.read_table(corpus)["text"].to_pylist()
     embedder = StaticEmbedder.load(bundled)
