@@ -132,9 +132,12 @@ class TestStop:
         folder.mkdir()
         (tmp_path / "many.txt").write_text("some words to embed in a line of text\n" * 1_000_000)
         command = ["embed", str(bundled), "-i", str(tmp_path / "many.txt"), "-o", str(folder / "out.npy")]
-        stopped = self.stop(number, command, (folder, ".*.partial/new"))
+        stopped = self.stop(number, command, (folder, "out.npy.partial/data"))
         assert stopped == (code, f"portvec: error: {message}")
-        assert list(folder.iterdir()) == []
+        # If a part was written, the same command goes on with it.
+        assert {path.name for path in folder.iterdir()} <= {"out.npy.partial"}
+        subprocess.run([sys.executable, "-m", "portvec", *command], check=True, capture_output=True)
+        assert [path.name for path in folder.iterdir()] == ["out.npy"]
 
     def test_pull(self, tiny: Path, hub: LocalHub, tmp_path: Path) -> None:
         folder = tmp_path / "work"
@@ -154,9 +157,9 @@ class TestStop:
             "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
             "from portvec._cli.entry import main\n"
             "from portvec._cli import embed\n"
-            "batched = embed.batched\n"
-            "def hang_up(*a): signal.raise_signal(signal.SIGHUP); return batched(*a)\n"
-            "embed.batched = hang_up\n"
+            "embed_file = embed.embed_file\n"
+            "def hang_up(*a): signal.raise_signal(signal.SIGHUP); return embed_file(*a)\n"
+            "embed.embed_file = hang_up\n"
             "main()\n"
         )
         command = [sys.executable, "-c", program, "embed", str(tiny), "-i", str(tmp_path / "many.txt")]

@@ -92,13 +92,13 @@ def test_each_extra_brings_its_framework_and_nothing_else() -> None:
             entry for entry in stated if entry.marker is not None and entry.marker.evaluate({"extra": extra})
         ]
         assert [entry.name for entry in brought] == [framework.distribution]
-    for engine in ENGINES:  # and pyarrow, by the extra for it
+    for engine in ENGINES:  # and what the extra bulk brings
         names = {
             entry.name
             for entry in stated
             if entry.marker is not None and entry.marker.evaluate({"extra": engine.module})
         }
-        assert names == {"pyarrow", engine.distribution}
+        assert names == {"pyarrow", "orjson", engine.distribution}
 
 
 def test_lowest_versions_are_those_that_the_tests_run() -> None:

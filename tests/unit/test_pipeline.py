@@ -247,6 +247,11 @@ class TestStream:
         assert list(map(len, rows)) == sizes
         assert_close(np.concatenate(rows), connect(artifact).run(TEXTS[: sum(sizes)]))
 
+    def test_a_batch_of_one_has_the_bits_of_a_single_text(self, artifact: Artifact) -> None:
+        pipeline = connect(artifact, threads=2)
+        for text, rows in zip(TEXTS, pipeline.stream([[text] for text in TEXTS]), strict=True):
+            np.testing.assert_array_equal(rows, pipeline.run(text)[np.newaxis])
+
     def test_no_texts_give_no_batch(self, artifact: Artifact) -> None:
         assert list(connect(artifact, threads=2).stream([])) == []
 

@@ -125,9 +125,12 @@ class Pipeline:
             for batch in batches:
                 checked = check_texts(batch, first)
                 whole = np.empty((len(checked), self.width), dtype=np.float32)
-                for start in range(0, len(checked) or 1, self._chunk):
-                    part = slice(start, start + self._chunk)
-                    yield partial(self._run_chunk, checked[part], first + start, whole[part])
+                if len(checked) == 1:  # which has the bits of a single text
+                    yield partial(self._fill_one, checked[0], whole[:])
+                else:
+                    for start in range(0, len(checked) or 1, self._chunk):
+                        part = slice(start, start + self._chunk)
+                        yield partial(self._run_chunk, checked[part], first + start, whole[part])
                 first += len(checked)
 
         finished = 0
@@ -141,6 +144,10 @@ class Pipeline:
 
     def _run_one(self, text: str) -> npt.NDArray[np.float32]:
         return self._graphs.run_one(self._tokenizer.tokenize_one(text))
+
+    def _fill_one(self, text: str, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        rows[0] = self._run_one(text)
+        return rows
 
     def _run_many(
         self, texts: Iterable[str], done: Callable[[int], object] | None
