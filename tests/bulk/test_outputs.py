@@ -54,6 +54,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.texts))
+
     def cut(self, start: int, stop: int) -> Rows:
         part = self.numbers[start:stop]
         return Rows(part.start, len(part))

@@ -18,6 +18,7 @@ import pytest
 from folders import names
 from portvec import StaticEmbedder
 from portvec._bulk import journal
+from portvec._bulk.parts import cut_parts
 from portvec._bulk.running import Counts, Plan
 from portvec._bulk.sources import open_source
 from portvec._bulk.to_file import embed_file
@@ -262,3 +263,110 @@ def test_a_list_of_skipped_rows_goes_with_the_output_that_it_is_about(
     rows.write_text('{"text": "good"}\n')
     assert run(embedder, rows, output, overwrite=True) == Counts(1, 0, 0)
     assert not skipped.exists()
+
+
+def die_before(step: str, embedder: StaticEmbedder, rows: Path, output: Path) -> None:
+    """Run until a step of the journal, and no further."""
+
+    class Died(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Died
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal.Journal, step, die)
+        with pytest.raises(Died):
+            run(embedder, rows, output)
+
+
+def test_a_complete_output_does_not_replace_a_file_that_came_meanwhile(
+    embedder: StaticEmbedder, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = rows.parent / "out.npy"
+    finish = journal.Journal.finish
+
+    def finish_and_write(self: journal.Journal) -> None:
+        finish(self)
+        output.write_text("precious")
+
+    monkeypatch.setattr(journal.Journal, "finish", finish_and_write)
+    for _ in range(2):
+        with pytest.raises(
+            FileError, match=r"out.npy: exists; choose another output, or pass overwrite=True$"
+        ):
+            run(embedder, rows, output)
+        assert output.read_text() == "precious"
+    output.unlink()
+    assert run(embedder, rows, output) == Counts(16, 2, 16)
+    assert np.load(output).shape == (16, 24)
+
+
+def test_an_output_that_is_gone_is_not_reported_as_written(embedder: StaticEmbedder, rows: Path) -> None:
+    output = rows.parent / "out.npy"
+    die_before("remove", embedder, rows, output)
+    output.unlink()
+    with pytest.raises(FileError, match=r"out.npy: was complete, and is gone; remove .*partial to embed"):
+        run(embedder, rows, output)
+
+
+def test_a_run_that_died_before_its_folder_was_removed(embedder: StaticEmbedder, rows: Path) -> None:
+    output = rows.parent / "out.npy"
+    die_before("remove", embedder, rows, output)
+    assert (rows.parent / "out.npy.partial").is_dir()
+    assert run(embedder, rows, output) == Counts(16, 2, 16)
+    assert names(rows.parent) == ["out.npy", "out.npy.skipped.jsonl", "rows.jsonl"]
+
+
+def test_files_that_are_shorter_than_the_journal_says(embedder: StaticEmbedder, rows: Path) -> None:
+    output = rows.parent / "out.npy"
+    stop_after_one_part(embedder, rows, output)
+    data = rows.parent / "out.npy.partial" / "data"
+    data.write_bytes(data.read_bytes()[:100])
+    with pytest.raises(FileError, match=r"data: shorter than its journal says; remove its folder, and begin"):
+        run(embedder, rows, output)
+
+
+def test_another_format_is_refused(embedder: StaticEmbedder, rows: Path) -> None:
+    output = rows.parent / "out.npy"
+    stop_after_one_part(embedder, rows, output)
+    with pytest.raises(FileError, match=r"a run with another format \(jsonl, now txt\); repeat that run"):
+        embed_file(embedder, open_source(rows, format="txt"), output, Plan(part_rows=4))
+
+
+def test_an_input_that_changes_while_it_is_read(
+    embedder: StaticEmbedder, rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = journal.Journal.append
+
+    def append_and_write(self: journal.Journal, entry: journal.Entry) -> None:
+        append(self, entry)
+        os.utime(rows, (1, 1))
+
+    monkeypatch.setattr(journal.Journal, "append", append_and_write)
+    output = rows.parent / "out.npy"
+    with pytest.raises(
+        FileError, match=r"rows.jsonl: changed while it was read; pass overwrite=True to begin"
+    ):
+        run(embedder, rows, output)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("output", ["out.parquet", "out.arrow"])
+def test_columns_that_cannot_be_written(embedder: StaticEmbedder, tmp_path: Path, output: str) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a", "x": {}}\n')
+    if output == "out.arrow":  # which can hold a struct without fields
+        assert run(embedder, path, tmp_path / output) == Counts(1, 0, 0)
+        return
+    with pytest.raises(FileError, match=r"^the columns cannot be written \(.*'x'.*\); leave out the one"):
+        run(embedder, path, tmp_path / output)
+
+
+def test_large_columns_make_small_parts(embedder: StaticEmbedder, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = json.dumps({"text": "a", "other": "x" * 1_000_000})
+    path.write_text(f"{row}\n" * 40)
+    parts = list(cut_parts(open_source(path).read, lambda _: None, 1000))
+    assert sum(map(len, parts)) == 40
+    assert max(map(len, parts)) <= 20

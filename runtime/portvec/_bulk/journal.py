@@ -45,14 +45,15 @@ class Journal:
         folder: the folder.
         entries: the parts that are written.
         is_finished: whether the output is complete, and has only to be moved to its place.
-        is_removed: whether there is nothing left to go on with.
+        is_continued: whether an earlier run has begun it.
+        is_begun: whether there is something to go on with, if only outside the folder.
     """
 
-    def __init__(self, folder: Path, entries: list[Entry], is_finished: bool) -> None:
+    def __init__(self, folder: Path, entries: list[Entry], is_finished: bool, is_continued: bool) -> None:
         self.folder = folder
         self.entries = entries
         self.is_finished = is_finished
-        self.is_removed = False
+        self.is_continued = self.is_begun = is_continued
 
     @property
     def last(self) -> Entry:
@@ -63,6 +64,7 @@ class Journal:
         """Record a part, whose files are on the disk."""
         self._write(entry._asdict())
         self.entries.append(entry)
+        self.is_begun = True
 
     def finish(self) -> None:
         """Record that the output is complete."""
@@ -73,7 +75,7 @@ class Journal:
         """Forget the run, whose folder goes when the journal is closed."""
         # Without a header, what a crash leaves is not mistaken for a run.
         (self.folder / _JOURNAL).unlink()
-        self.is_removed = True
+        self.is_begun = False
 
     def _write(self, value: dict[str, Any]) -> None:
         with (self.folder / _JOURNAL).open("a", encoding="utf-8") as file:
@@ -82,10 +84,13 @@ class Journal:
 
 
 @contextmanager
-def open_journal(output: Path, settings: dict[str, Any], *, overwrite: bool) -> Iterator[Journal]:
+def open_journal(
+    output: Path, settings: dict[str, Any], *, overwrite: bool, resume: bool = True
+) -> Iterator[Journal]:
     """Open the journal of `output`, which another run may have begun with the same settings.
 
-    With `overwrite`, what a run with other settings has left is thrown away.
+    With `overwrite`, what a run with other settings has left is thrown away. Without `resume`, what any run
+    has left is.
 
     Raises:
         FileError: it was begun with other settings, another process writes to it, or it cannot be read.
@@ -96,7 +101,7 @@ def open_journal(output: Path, settings: dict[str, Any], *, overwrite: bool) -> 
     folder.mkdir(mode=0o700, exist_ok=True)
     try:
         with FileLock(folder / _LOCK, timeout=0):
-            header, entries, is_finished = _read(folder)
+            header, entries, is_finished = _read(folder) if resume else (None, [], False)
             if header is not None and header != settings:
                 if not overwrite:
                     raise FileError(
@@ -108,13 +113,14 @@ def open_journal(output: Path, settings: dict[str, Any], *, overwrite: bool) -> 
             if header is None:
                 _clear(folder)
                 entries, is_finished = [], False
-            journal = Journal(folder, entries, is_finished)
+            journal = Journal(folder, entries, is_finished, header is not None)
             try:
                 if header is None:
                     journal._write(settings)
+                    sync_folder(folder)
                 yield journal
             finally:
-                if journal.is_removed or not journal.entries:
+                if not journal.is_begun:
                     shutil.rmtree(folder, ignore_errors=True)
     except Timeout:
         message = f"{output}: another process writes it; wait for it, or choose another output"
@@ -150,11 +156,15 @@ def _clear(folder: Path) -> None:
 def _find_difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """Return the name of the first setting that differs, and in what if that is short."""
     for name in {**now, **before}:
-        old, new = before.get(name), now.get(name)
+        old: Any = before.get(name)
+        new: Any = now.get(name)
         if old == new:
             continue
         values = f" ({old}, now {new})"
-        if isinstance(old, dict) and isinstance(new, dict):
+        if name == "input":
+            files = [file[0] for file in [*new, *old] if (file in old) != (file in new)]
+            values = f" ({files[0] if files else 'the same files in another order'})"
+        elif isinstance(old, dict) and isinstance(new, dict):
             values = f" ({next(key for key in {**old, **new} if old.get(key) != new.get(key))})"
         return f"{name.replace('_', ' ')}{values if len(values) < 120 else ''}"
     raise AssertionError

@@ -14,9 +14,9 @@ from portvec._bulk.sources.source import BadRow, Block
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-# How much a part holds at most: bytes of float32 vectors, and characters of text.
+# How much a part holds at most: bytes of float32 vectors, and characters or bytes of the rows.
 _VECTOR_BYTES = 16 << 20
-_CHARACTERS = 16 << 20
+_SIZE = 16 << 20
 
 
 @dataclass
@@ -64,7 +64,7 @@ def cut_parts(
     source alone, so that a run which goes on after another one cuts the same parts.
     """
     part = Part()
-    rows = characters = 0
+    rows = size = 0
 
     def skip(bad: BadRow) -> None:
         report(bad)
@@ -77,10 +77,10 @@ def cut_parts(
             part.blocks.append(piece)
             start += len(piece)
             rows += len(piece)
-            characters += sum(map(len, piece.texts))
-            if rows == most_rows or characters >= _CHARACTERS:
+            size += piece.size
+            if rows == most_rows or size >= _SIZE:
                 yield part
                 part = Part()
-                rows = characters = 0
+                rows = size = 0
     if part.blocks or part.skipped:
         yield part

@@ -92,23 +92,36 @@ def embed_parts(
 
     Reading, embedding and writing overlap, and no more than five parts are in memory.
     """
-    embedded: deque[Part] = deque()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
 
-        def read_texts() -> Iterator[list[str]]:
+        def read_ahead() -> Iterator[Part]:
             upcoming = reader.submit(next, parts, None)
             while (part := upcoming.result()) is not None:
                 upcoming = reader.submit(next, parts, None)
-                embedded.append(part)
-                yield part.texts
+                yield part
 
         written: Future[object] | None = None
-        for rows in embedder.encode_lists(read_texts()):
+        for part, rows in embed_each(embedder, read_ahead()):
             if written is not None:
                 written.result()
-            written = writer.submit(write, embedded.popleft(), rows)
+            written = writer.submit(write, part, rows)
         if written is not None:
             written.result()
+
+
+def embed_each(
+    embedder: StaticEmbedder, parts: Iterator[Part]
+) -> Iterator[tuple[Part, npt.NDArray[np.float32]]]:
+    """Yield parts with their embeddings. They are read in this thread, where a signal interrupts a read."""
+    waiting: deque[Part] = deque()
+
+    def texts() -> Iterator[list[str]]:
+        for part in parts:
+            waiting.append(part)
+            yield part.texts
+
+    for rows in embedder.encode_lists(texts()):
+        yield waiting.popleft(), rows
 
 
 def embed_journaled(
@@ -161,8 +174,14 @@ def describe_skipped(bad: BadRow) -> bytes:
 
 
 def open_at(path: Path, size: int) -> IO[bytes]:
-    """Open a file of which `size` bytes are kept, with its position behind them."""
+    """Open a file of which `size` bytes are kept, with its position behind them.
+
+    Raises:
+        FileError: it has fewer.
+    """
     path.touch()
+    if path.stat().st_size < size:
+        raise FileError(f"{path}: shorter than its journal says; remove its folder, and begin again")
     file = path.open("r+b")
     file.truncate(size)
     file.seek(size)
@@ -171,9 +190,9 @@ def open_at(path: Path, size: int) -> IO[bytes]:
 
 def describe_settings(embedder: StaticEmbedder, source: Source, plan: Plan) -> dict[str, Any]:
     """Return all that an output depends on, as JSON can hold it. Another run goes on only if it is equal."""
-    stats = [(file, file.stat()) for file in source.files]
     return {
-        "input": {str(file.resolve()): [stat.st_size, stat.st_mtime_ns] for file, stat in stats},
+        "input": describe_input(source),
+        "format": source.format,
         "field": source.text,
         "model": f"{embedder.manifest.source.id} {embedder.manifest_sha256}",
         "vector_field": plan.embedding,
@@ -182,6 +201,23 @@ def describe_settings(embedder: StaticEmbedder, source: Source, plan: Plan) -> d
         "number_of_rows_per_part": plan.part_rows or rows_per_part(embedder.dim),
         "set_of_versions": _list_versions(),
     }
+
+
+def describe_input(source: Source) -> list[list[Any]]:
+    """Return what tells the files of a source from others, and from themselves after a change."""
+    stats = [(file, file.stat()) for file in source.files]
+    return [[str(file.resolve()), stat.st_size, stat.st_mtime_ns] for file, stat in stats]
+
+
+def check_input(source: Source, settings: dict[str, Any]) -> None:
+    """Check that the files of a source are those that `settings` describe.
+
+    Raises:
+        FileError: one changed while it was read.
+    """
+    for before, now in zip(settings["input"], describe_input(source), strict=True):
+        if before != now:
+            raise FileError(f"{before[0]}: changed while it was read; pass overwrite=True to begin again")
 
 
 def _list_versions() -> dict[str, str]:

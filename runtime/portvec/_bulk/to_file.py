@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,10 +22,11 @@ from portvec._bulk.running import (
     Counts,
     Plan,
     Progress,
+    check_input,
     describe_settings,
     describe_skipped,
+    embed_each,
     embed_journaled,
-    embed_parts,
     open_at,
     publish_skipped,
     read_parts,
@@ -87,11 +88,15 @@ def embed_file(
             resumed = journal.last.rows
             if not journal.is_finished:
                 _check_free(output, plan)
-                _write(
-                    embedder, source, plan, journal, _find_writer(embedder, source, output, plan), progress
-                )
+                open_writer = _find_writer(embedder, source, output, plan)
+                _write(embedder, source, plan, journal, open_writer, progress)
+                check_input(source, settings)
                 journal.finish()
-            _publish(journal, target)
+            elif not (journal.folder / _DATA).exists() and not target.exists():
+                raise FileError(
+                    f"{output}: was complete, and is gone; remove {journal.folder} to embed the rows again"
+                )
+            _publish(journal, target, output, plan)
             journal.remove()
     return Counts(journal.last.rows, journal.last.skipped, resumed)
 
@@ -130,17 +135,18 @@ def embed_once(
             writer = open_writer(file, [])
             progress(0)
 
-            def write(part: Part, embeddings: npt.NDArray[np.float32]) -> None:
-                nonlocal rows
+            for part, embeddings in embed_each(embedder, read_parts(embedder, source, plan)):
                 writer.write(part, embeddings)
                 skipped.extend(part.skipped)
                 rows += len(part)
                 progress(len(part))
-
-            embed_parts(embedder, read_parts(embedder, source, plan), write)
             writer.finish()
+        report = skipped_beside(output.resolve())
         if skipped:
-            skipped_beside(output).write_bytes(b"".join(map(describe_skipped, skipped)))
+            report.write_bytes(b"".join(map(describe_skipped, skipped)))
+        elif output.is_file():
+            with suppress(OSError):  # its name may be too long for a file
+                report.unlink()  # that of the output which is replaced
     return Counts(rows, len(skipped), 0)
 
 
@@ -178,11 +184,13 @@ def _write(
         flush(data)
 
 
-def _publish(journal: Journal, target: Path) -> None:
+def _publish(journal: Journal, target: Path, output: Path, plan: Plan) -> None:
     """Move a complete output to its place."""
-    publish_skipped(journal, target)
     data = journal.folder / _DATA
     if data.exists():  # not if a crash came after this
+        _check_free(output, plan)  # another file may have taken the place meanwhile
+    publish_skipped(journal, target)
+    if data.exists():
         if target.exists():
             copy_permissions(target.stat(), data)
         data.replace(target)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portvec._bulk.journal import open_journal
+from portvec._bulk.journal import SUFFIX, open_journal
 from portvec._bulk.milvus import MilvusCollection, parse_target
 from portvec._bulk.milvus_client import is_file, show_target
 from portvec._bulk.parts import Part
@@ -16,6 +18,7 @@ from portvec._bulk.running import (
     Counts,
     Plan,
     Progress,
+    check_input,
     describe_settings,
     embed_journaled,
     publish_skipped,
@@ -82,7 +85,12 @@ def embed_into_milvus(
     provenance = Provenance.of(embedder, source.text, plan.embedding)
     columns = Columns(source.schema(), embedder.dim, provenance, dtype="float32", fixed_size=True)
     output = beside_target(target)
-    with open_journal(output, settings, overwrite=plan.overwrite) as journal:
+    # A stream cannot be read again, so what a run with it has left is of no use.
+    again = bool(source.files) and all(map(Path.is_file, source.files))
+    with (
+        _naming(output),
+        open_journal(output, settings, overwrite=plan.overwrite, resume=again) as journal,
+    ):
         resumed = journal.last.rows
         milvus = MilvusCollection.open(
             uri,
@@ -94,14 +102,22 @@ def embed_into_milvus(
             id_field=id_field,
             metric=metric,
             token=token,
-            overwrite=plan.overwrite and not journal.entries,
+            overwrite=plan.overwrite and not journal.is_continued,
         )
         try:
-            if id_field is None and not journal.entries and milvus.has_rows():
+            has_rows = milvus.has_rows()
+            if journal.entries and not has_rows:
+                raise FileError(
+                    f"{name}: has none of the {resumed:,} rows that were sent; remove {journal.folder} to "
+                    "send them again"
+                )
+            if has_rows and id_field is None and not journal.is_continued:
                 raise FileError(
                     f"{name}: has rows already, and row numbers as primary keys would put new rows in their "
                     "places; give id_field=..., or replace the collection with overwrite=True"
                 )
+
+            journal.is_begun = True
 
             def write(part: Part, rows: npt.NDArray[np.float32]) -> tuple[dict[str, int], Any]:
                 first = journal.last.rows
@@ -110,12 +126,26 @@ def embed_into_milvus(
                     first += len(batch)
                 return {}, None
 
-            embed_journaled(embedder, source, plan, journal, write, progress)
+            if not journal.is_finished:
+                embed_journaled(embedder, source, plan, journal, write, progress)
+                check_input(source, settings)
+                journal.finish()
         finally:
             milvus.close()
         publish_skipped(journal, output)
         journal.remove()
     return Counts(journal.last.rows, journal.last.skipped, resumed)
+
+
+@contextmanager
+def _naming(output: Path) -> Iterator[None]:
+    """Turn errors of the operating system into one that names the folder of the journal."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(
+            f"{output}{SUFFIX}: cannot be written ({error.strerror or error}); is its folder there?"
+        ) from error
 
 
 def beside_target(target: str) -> Path:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-import numpy as np
 
 from portvec._bulk.milvus import METRICS, is_target
 from portvec._bulk.outputs.jsonl import format_lines
-from portvec._bulk.parts import Part
-from portvec._bulk.running import Counts, Plan, embed_parts, read_parts, skipped_beside
+from portvec._bulk.running import Counts, Plan, embed_each, read_parts, skipped_beside
 from portvec._bulk.sources import Source
 from portvec._bulk.sources.given import GivenTexts
 from portvec._bulk.sources.plain_lines import TEXT as TEXT_COLUMN
@@ -33,9 +31,6 @@ from portvec._cli.output import inform, is_quiet, write_out
 from portvec._cli.progress import count_rows
 from portvec._cli.streams import open_rows
 from portvec._embedder import StaticEmbedder
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 
 @click.command()
@@ -174,7 +169,8 @@ def embed(
             path = Path(output)
             run = embed_file if can_resume(source, path) else embed_once
             counts = run(embedder, source, path, plan, progress)
-    inform(_describe(output, counts, embedder.dim, skipped_beside(path)))
+    skipped = skipped_beside(path.resolve() if path.is_symlink() else path)
+    inform(_describe(output, counts, embedder.dim, skipped))
 
 
 def _embed_on_ray(model: str, path: Path, output: str, **options: Any) -> int:
@@ -184,13 +180,11 @@ def _embed_on_ray(model: str, path: Path, output: str, **options: Any) -> int:
 
 
 def _print_rows(embedder: StaticEmbedder, source: Source, plan: Plan) -> None:
-    def write(part: Part, rows: npt.NDArray[np.float32]) -> None:
+    for part, rows in embed_each(embedder, read_parts(embedder, source, plan)):
         for bad in part.skipped:
             inform(f"skipped {bad.message()}")
         for line in format_lines(part, rows, plan.embedding, plan.dtype):
             write_out(line.decode())
-
-    embed_parts(embedder, read_parts(embedder, source, plan), write)
 
 
 def _describe(output: str, counts: Counts, dim: int, skipped: Path) -> str:

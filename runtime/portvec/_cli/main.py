@@ -86,6 +86,10 @@ def name_flags(message: str) -> str:
         if isinstance(parameter, click.Option)
     }
 
+    # An engine has the names of its own module.
+    flags |= {"column": flags["field"], "name": flags["vector_field"]}
+    message = message.replace("fixed_size=False", "--vectors-as list")
+
     def replace(match: re.Match[str]) -> str:
         name, value = match.groups()
         if name not in flags:

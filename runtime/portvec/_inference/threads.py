@@ -111,11 +111,12 @@ class Threads:
 @contextmanager
 def _inside() -> Iterator[None]:
     """Let calls of portvec that interrupt this one do without a pool."""
+    before = getattr(_state, "is_inside", False)
     _state.is_inside = True
     try:
         yield
     finally:
-        _state.is_inside = False
+        _state.is_inside = before
 
 
 def _submit(executor: Executor, call: Callable[[], _T]) -> Future[_T]:

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from portvec._bulk.outputs.tables import Columns
+from portvec._bulk.outputs.tables import Columns, arrow_errors
 from portvec._bulk.parts import Part
 from portvec.errors import FileError
 
@@ -33,9 +33,8 @@ class IpcWriter:
             with pa.memory_map(file.name) as written:
                 written.seek(_MAGIC_BYTES)
                 stream = pa.ipc.open_stream(written)
-                for note in notes:
-                    if note:
-                        self._writer.write_batch(stream.read_next_batch())
+                for _ in range(sum(notes)):
+                    self._writer.write_batch(stream.read_next_batch())
         if self._sink.position != file.tell():
             raise FileError(
                 f"{file.name}: was written by another version of pyarrow, so this one cannot go on with it; "
@@ -43,10 +42,11 @@ class IpcWriter:
             )
 
     def write(self, part: Part, embeddings: npt.NDArray[np.float32]) -> int:
-        """Append the record batch of a part. The note is 1, or 0 for a part without rows."""
+        """Append a part, as a rule in one record batch. The note is the number of batches."""
         batches = self._columns.table(part, embeddings).to_batches()
-        for batch in batches:
-            self._writer.write_batch(batch)
+        with arrow_errors():
+            for batch in batches:
+                self._writer.write_batch(batch)
         return len(batches)
 
     def finish(self) -> None:

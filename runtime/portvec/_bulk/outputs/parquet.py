@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from portvec._bulk.outputs.parquet_footer import add_column, take_row_group, with_row_groups
 from portvec._bulk.outputs.parquet_vectors import write_vectors
-from portvec._bulk.outputs.tables import Columns
+from portvec._bulk.outputs.tables import Columns, arrow_errors
 from portvec._bulk.parts import Part
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class ParquetWriter:
         self._file = file
         self._columns = columns
         self._groups = [base64.b64decode(note) for note in notes if note]
-        _, self._footer = _split(_write(columns.schema.empty_table()))
+        with arrow_errors():
+            _, self._footer = _split(_write(columns.schema.empty_table()))
         if not notes:
             file.write(_MAGIC)
 
@@ -42,7 +43,8 @@ class ParquetWriter:
         """Append the row group of a part. The note is its metadata in base64, "" for a part without rows."""
         if not len(part):
             return ""
-        body, footer = _split(_write(self._columns.rows(part)))
+        with arrow_errors():
+            body, footer = _split(_write(self._columns.rows(part)))
         group = take_row_group(footer, self._file.tell() - len(_MAGIC))
         self._file.write(body)
         rows = embeddings.astype(self._columns.dtype, copy=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pyarrow as pa
 from portvec._bulk.arrow import VectorType, to_vectors, vector_type
 from portvec._bulk.parts import Part
 from portvec._bulk.provenance import Provenance
+from portvec._messages import fold_lines
 from portvec.errors import FileError
 
 if TYPE_CHECKING:
@@ -56,14 +59,33 @@ class Columns:
 
     def rows(self, part: Part) -> Any:
         """Return the columns of the source for a part, as a pyarrow.Table with one chunk a column."""
-        batches = [block.record_batch(self._source) for block in part.blocks]
-        rows = pa.Table.from_batches(batches, self._source).combine_chunks()
-        return rows if self._decoded is None else rows.cast(self._decoded)
+        with arrow_errors():
+            batches = [block.record_batch(self._source) for block in part.blocks]
+            rows = pa.Table.from_batches(batches, self._source).combine_chunks()
+            return rows if self._decoded is None else rows.cast(self._decoded)
 
     def table(self, part: Part, embeddings: npt.NDArray[np.float32]) -> Any:
         """Return a part with its embeddings, float32 (len(part), dim), as a table like that."""
         vectors = to_vectors(embeddings, self.dtype, fixed_size=self._fixed_size)
         return pa.Table.from_arrays([*self.rows(part).columns, vectors], schema=self.schema)
+
+
+@contextmanager
+def arrow_errors() -> Iterator[None]:
+    """Raise what pyarrow cannot do with the columns of a source as an error of portvec.
+
+    Raises:
+        FileError: pyarrow does not support a type here, or values do not fit each other.
+    """
+    try:
+        yield
+    except (pa.ArrowException, pa.ArrowInvalid) as error:
+        if isinstance(error, OSError):
+            raise
+        raise FileError(
+            f"the columns cannot be written ({fold_lines(error)}); leave out the one that is named, or "
+            "choose .jsonl or .npy"
+        ) from error
 
 
 def _decode(field: Any) -> Any:

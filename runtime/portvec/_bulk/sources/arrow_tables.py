@@ -133,6 +133,7 @@ class ArrowTables:
     def __init__(self, name: str, paths: Sequence[Path], text: str, format: str) -> None:
         self.name = name
         self.files = tuple(paths)
+        self.format = format
         self.text = text
         self._files = [(_ParquetFile if format == "parquet" else _ArrowFile)(path) for path in paths]
         self._schema = self._files[0].schema
@@ -267,6 +268,11 @@ class _ColumnBlock:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the rows."""
+        return int(self._batch.nbytes)
 
     def cut(self, start: int, stop: int) -> _ColumnBlock:
         start, stop, _ = slice(start, stop).indices(len(self))

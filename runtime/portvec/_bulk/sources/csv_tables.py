@@ -16,16 +16,17 @@ from portvec._bulk.sources.text_source import TextSource, pack
 from portvec._terminal import escape_json
 from portvec.errors import FileError
 
-DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
+_DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class CsvTables(TextSource):
     """Tables with a header, quoted as in RFC 4180. Values stay as they are written: "007" is no number."""
 
-    def __init__(self, name: str, inputs: Sequence[Input], text: str, delimiter: str) -> None:
+    def __init__(self, name: str, inputs: Sequence[Input], text: str, format: str) -> None:
         super().__init__(name, inputs, text)
-        self._delimiter = delimiter
+        self.format = format
+        self._delimiter = _DELIMITERS[format]
 
     def schema(self) -> Any:
         """Return the schema: each column holds strings."""
@@ -86,6 +87,11 @@ class _CsvBlock:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def size(self) -> int:
+        """Characters of the rows."""
+        return sum(sum(map(len, row)) for row in self._rows)
 
     def cut(self, start: int, stop: int) -> _CsvBlock:
         return _CsvBlock(self._rows[start:stop], self._columns, self._text)

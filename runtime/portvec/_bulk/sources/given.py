@@ -16,6 +16,7 @@ class GivenTexts:
 
     name = "the texts"
     files: tuple[Path, ...] = ()
+    format = "txt"
     text = TEXT
     size = 0
     bytes_read = 0

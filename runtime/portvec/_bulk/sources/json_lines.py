@@ -26,6 +26,8 @@ class JsonLines(TextSource):
     Blank lines are skipped.
     """
 
+    format = "jsonl"
+
     def schema(self) -> Any:
         """Return the schema in which all rows fit, with the fields in the order in which they come.
 
@@ -101,6 +103,11 @@ class _JsonBlock:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def size(self) -> int:
+        """Characters of the rows."""
+        return sum(len(line) for _, line, _ in self._rows)
 
     def cut(self, start: int, stop: int) -> _JsonBlock:
         return _JsonBlock(self._rows[start:stop], self._field)

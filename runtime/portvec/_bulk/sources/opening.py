@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import BinaryIO
 
-from portvec._bulk.sources.csv_tables import DELIMITERS, CsvTables
+from portvec._bulk.sources.csv_tables import CsvTables
 from portvec._bulk.sources.extra import import_pyarrow
 from portvec._bulk.sources.finding import FORMATS, TEXT_FORMATS, find
 from portvec._bulk.sources.inputs import FileInput, Input, StreamInput
@@ -83,4 +83,4 @@ def _open_text(name: str, inputs: list[Input], format: str, field: str | None) -
         return PlainLines(name, inputs, TEXT)
     if format == "jsonl":
         return JsonLines(name, inputs, field or TEXT)
-    return CsvTables(name, inputs, field or TEXT, DELIMITERS[format])
+    return CsvTables(name, inputs, field or TEXT, format)

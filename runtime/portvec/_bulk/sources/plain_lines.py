@@ -19,6 +19,8 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 class PlainLines(TextSource):
     """Lines. A blank one is a row too; the line end of the last one does not begin another."""
 
+    format = "txt"
+
     def schema(self) -> Any:
         """Return the schema: one column of strings."""
         return plain_schema()
@@ -55,6 +57,11 @@ class PlainBlock:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def size(self) -> int:
+        """Characters of the rows."""
+        return sum(map(len, self.texts))
 
     def cut(self, start: int, stop: int) -> PlainBlock:
         """Return the rows from `start` to `stop`."""

@@ -54,6 +54,10 @@ class Block(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def size(self) -> int:
+        """How much memory the rows take, roughly: their characters, or their bytes in Arrow."""
+
     def cut(self, start: int, stop: int) -> Block:
         """Return the rows from `start` to `stop`, as a slice does."""
 
@@ -70,6 +74,7 @@ class Source(Protocol):
     Attributes:
         name: the path as it was given, for messages.
         files: the files, in the order in which they are read.
+        format: how they are read, such as "jsonl".
         text: name of the column of texts.
         rows: how many rows there are, if that is cheap to know. Bad rows count.
         size: bytes of all files.
@@ -77,6 +82,7 @@ class Source(Protocol):
 
     name: str
     files: tuple[Path, ...]
+    format: str
     text: str
     rows: int | None
     size: int

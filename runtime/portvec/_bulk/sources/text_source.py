@@ -17,6 +17,7 @@ class TextSource(ABC):
     """A `Source` of files that consist of lines."""
 
     rows: int | None = None
+    format: str
 
     def __init__(self, name: str, inputs: Sequence[Input], text: str) -> None:
         self.name = name
