@@ -60,8 +60,9 @@ class Ranking:
     """
 
     def __init__(self, query: npt.NDArray[np.float32], k: int) -> None:
-        norm = np.linalg.norm(query.astype(np.float64))
-        self._direction = query / (norm if norm > 0 else 1)
+        wide = query.astype(np.float64)
+        norm = np.linalg.norm(wide)
+        self._direction = wide / (norm if norm > 0 else 1)
         self._k = k
         # Products of float32 differ from those of float64 by no more.
         self._doubt = 4 * len(query) * float(np.finfo(np.float32).eps)
