@@ -181,6 +181,8 @@ def test_rows_that_are_skipped(portvec: RunPortvec, tiny: Path, tmp_path: Path) 
     printed = portvec("embed", tiny, "-i", "a.jsonl", "--on-error", "skip")
     assert printed.stdout.count("\n") == 2
     assert printed.stderr.startswith("skipped a.jsonl, line 2: expected a string or an object")
+    quiet = portvec("embed", tiny, "-i", "a.jsonl", "--on-error", "skip", "-q")
+    assert (quiet.stdout, quiet.stderr) == (printed.stdout, "")
 
 
 def test_an_output_is_not_replaced(portvec: RunPortvec, tiny: Path, tmp_path: Path) -> None:

@@ -139,6 +139,22 @@ class TestStop:
         subprocess.run([sys.executable, "-m", "portvec", *command], check=True, capture_output=True)
         assert [path.name for path in folder.iterdir()] == ["out.npy"]
 
+    def test_embed_that_waits_for_standard_input(self, tiny: Path, tmp_path: Path) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "portvec", "embed", str(tiny), "-o", str(tmp_path / "out.npy")],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".*.partial/new")) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)  # nobody has closed its input
+        assert process.returncode == 143
+        assert process.communicate()[1] == "portvec: error: stopped by SIGTERM\n"
+        assert list(tmp_path.glob("*out.npy*")) == []
+
     def test_pull(self, tiny: Path, hub: LocalHub, tmp_path: Path) -> None:
         folder = tmp_path / "work"
         folder.mkdir()

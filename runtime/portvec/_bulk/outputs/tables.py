@@ -79,7 +79,7 @@ def arrow_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (pa.ArrowException, pa.ArrowInvalid) as error:
+    except pa.ArrowException as error:
         if isinstance(error, OSError):
             raise
         raise FileError(
