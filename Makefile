@@ -12,7 +12,8 @@ ARM64 := build/arm64
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo format check test test-slow test-exhaustive test-lowest test-wheel test-integrations \
-	test-integrations-lowest test-scale test-consumers test-arm64 fuzz bench docs clean
+	test-integrations-lowest test-scale test-consumers test-arm64 fuzz bench bench-scale \
+	docs clean
 
 help:  ## Print this list.
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 28
@@ -94,6 +95,9 @@ fuzz: setup  ## Run the generated tests with 100 times as many examples, in 40 m
 # ONLY="start/* cold/huge/*" measures only these, and keeps nothing; ONLY=list lists all.
 bench: .venv-bench/ready  ## Compare with every peer, in 20 minutes; QUICK=1 only shows that it runs.
 	.venv-bench/bin/python -m benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(foreach pattern,$(ONLY),'$(pattern)'))
+
+bench-scale: .venv-scale/ready  ## Measure files and engines with millions of rows, and write the table of docs/scale.md.
+	.venv-scale/bin/python -m benchmarks.scale
 
 clean:  ## Remove what the targets made.
 	rm -rf .venv .venv-* build dist

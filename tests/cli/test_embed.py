@@ -198,9 +198,25 @@ def test_an_output_is_not_replaced(portvec: RunPortvec, tiny: Path, tmp_path: Pa
     [
         (["--engine", "ray"], "--engine embeds Parquet files into a folder; give both with -i and -o"),
         (["--address", "auto"], "--address is for --engine; leave it out, or give --engine ray"),
+        (["--engine", "ray", "-i", "a", "-o", "milvus:a.db/docs"], "--engine embeds Parquet files into a"),
         (
-            ["--engine", "ray", "-i", "a", "-o", "b", "--on-error", "skip"],
-            "--on-error, --part-rows and --format do not go with --engine",
+            ["--engine", "ray", "-i", "a", "-o", "b", "--format", "csv"],
+            "--format is for files of other formats, and --engine reads Parquet",
+        ),
+        (["x", "--format", "txt"], "--format is for rows of files, and there are texts as arguments"),
+        (["x", "--field", "body"], "--field is for rows of files, and there are texts as arguments"),
+        (["x", "--overwrite"], "--overwrite is for an output; give one with -o"),
+        (["x", "--part-rows", "5"], "--part-rows is for an output; give one with -o"),
+        (["x", "-o", "a.npy", "--id", "n"], "--id is for rows in Milvus; give -o milvus:URI/COLLECTION"),
+        (["x", "-o", "a.npy", "--metric", "IP"], "--metric is for rows in Milvus; give -o milvus:"),
+        (["x", "--milvus-token", "t"], "--milvus-token is for rows in Milvus; give -o milvus:"),
+        (
+            ["x", "-o", "a.npy", "--vectors-as", "list"],
+            "--vectors-as is for Parquet and Arrow files; give such an output",
+        ),
+        (
+            ["x", "-o", "a.npy", "--vector-field", "v"],
+            "--vector-field is for outputs with names, which .npy has not; give another output",
         ),
         (["x", "-o", "milvus:here/docs"], "here/docs: expected URI/COLLECTION, where the URI is a file of"),
         (["x", "-o", "milvus:a.db/docs", "--dtype", "float16"], "rows for Milvus have vectors of float32"),

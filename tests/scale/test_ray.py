@@ -1,8 +1,9 @@
-"""Ray Data: Parquet to Parquet on a cluster of several machines, which are processes here, and datasets."""
+"""Ray: Parquet to Parquet on a cluster of several machines, which are processes here, and datasets."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from command_line import RunPortvec
 from engines import assert_embedded, need_engine, rows, write_files
+from folders import names
 from portvec import StaticEmbedder
 from portvec._bulk.provenance import Provenance
 from portvec.errors import FileError, InputError, OptionError, SourceError
@@ -25,6 +28,7 @@ import pyarrow.parquet as pq
 import ray
 from ray.cluster_utils import Cluster
 
+from portvec.integrations._ray_cluster import run_tasks
 from portvec.integrations.ray import PortvecEmbedder, embed, embed_parquet
 
 MEMORY = 200 * 2**20  # of the store of objects of each machine
@@ -73,7 +77,7 @@ def read(folder: Path) -> pa.Table:
     return pads.dataset(folder, format="parquet").to_table()
 
 
-def actors_of(raylet: int) -> list[int]:
+def workers_of(raylet: int) -> list[int]:
     """Return the ids of the processes that embed on the machine whose daemon is `raylet`."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -82,30 +86,28 @@ def actors_of(raylet: int) -> list[int]:
             parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, ValueError):  # it has ended
             continue
-        if parent == raylet and b"MapBatches(PortvecEmbedder)" in title:
+        if parent == raylet and b"ray::portvec" in title:
             found.append(int(process.name))
     return found
 
 
 def test_every_row_is_there_once_after_a_machine_is_lost(
-    cluster: Cluster, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, bundled: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     table = rows(150_000, null=False)
-    folder = write_files(table, tmp_path / "texts", files=12)
-    # Many small files, so that some are written long before the last.
-    monkeypatch.setattr(ray.data.DataContext.get_current(), "target_max_block_size", 4 * 2**20)
+    folder = write_files(table, tmp_path / "texts", files=60)
     lost: list[tuple[list[int], int]] = []
     done = threading.Event()
 
     def lose_a_machine() -> None:
         """Wait until one of them embeds and some rows are written, then kill its processes."""
         while not done.wait(0.02):
-            written = len(list(tmp_path.glob(".portvec-*/new/*.parquet")))
+            written = len(list(tmp_path.glob("out.partial/data/*.done")))
             for node in list(cluster.worker_nodes):
                 raylet = node.all_processes["raylet"][0].process.pid
-                if written and (actors := actors_of(raylet)):
+                if written and (workers := workers_of(raylet)):
                     cluster.remove_node(node, allow_graceful=False)
-                    lost.append((actors, written))
+                    lost.append((workers, written))
                     return
 
     killer = threading.Thread(target=lose_a_machine)
@@ -115,14 +117,17 @@ def test_every_row_is_there_once_after_a_machine_is_lost(
     finally:
         done.set()
         killer.join()
-    ((actors, written),) = lost
-    assert actors
+    ((workers, written),) = lost
+    assert workers
+    assert capfd.readouterr().err == ""  # Ray reports to the log that is switched off
     assert 0 < written < len(list((tmp_path / "out").iterdir()))
     assert count == len(table)
-    assert_embedded(read(tmp_path / "out"), table, bundled)
+    got = read(tmp_path / "out")
+    assert_embedded(got, table, bundled)
+    assert got["id"].equals(read(folder)["id"])  # the files are in the order of the rows
 
 
-def test_parquet_to_parquet_with_null_and_float16(
+def test_rows_that_are_skipped_and_float16(
     cluster: Cluster, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "artifact").symlink_to(bundled)
@@ -135,11 +140,12 @@ def test_parquet_to_parquet_with_null_and_float16(
         "deep/out",
         dtype="float16",
         fixed_size=False,
+        on_error="skip",
         address=cluster.address,
-        actors=3,
-        batch_size=500,
+        workers=3,
         threads=2,
     )
+    table = table.filter(table["text"].is_valid())
     assert count == len(table)
     written = read(tmp_path / "deep" / "out")
     assert written.schema.field("embedding").type.value_type == pa.float16()
@@ -155,34 +161,55 @@ def test_without_an_address_processes_start_and_end(bundled: Path, tmp_path: Pat
     pq.write_table(table, tmp_path / "texts.parquet")
     (tmp_path / "out").mkdir()
     pq.write_table(table, tmp_path / "out" / "old.parquet")
-    shown = ray.data.DataContext.get_current().enable_progress_bars
     assert embed_parquet(bundled, tmp_path / "texts.parquet", tmp_path / "out", overwrite=True) == 1000
     assert not ray.is_initialized()
-    assert ray.data.DataContext.get_current().enable_progress_bars == shown
     assert_embedded(read(tmp_path / "out"), table, bundled)
-    assert not (tmp_path / "out" / "old.parquet").exists()
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "portvec-cache") == [
-        "out",
-        "texts.parquet",
-    ]
+    assert names(tmp_path / "out") == ["part-000000.parquet"]
+    assert [name for name in names(tmp_path) if name != "portvec-cache"] == ["out", "texts.parquet"]
 
 
-def test_no_rows(local: None, bundled: Path, tmp_path: Path) -> None:
-    folder = write_files(rows(1).slice(1), tmp_path / "texts", files=1)
-    assert embed_parquet(bundled, folder, tmp_path / "out", name="v") == 0
-    written = read(tmp_path / "out")
-    assert written.num_rows == 0
-    assert written.schema.field("v").type == pa.list_(pa.field("element", pa.float32()), 256)
+def test_the_command_goes_on(bundled: Path, tmp_path: Path, portvec_process: RunPortvec) -> None:
+    """The first run stops at a row that cannot be embedded, and the second one skips it."""
+    table = rows(3000, null=False)
+    texts = [*table["text"].to_pylist()[:-1], None]
+    table = table.set_column(1, "text", pa.array(texts, pa.string()))
+    write_files(table, tmp_path / "texts", files=3)
+    command = ["embed", bundled, "-i", "texts", "-o", "out", "--engine", "ray", "--threads", "1"]
+    stopped = portvec_process(*command)
+    assert (stopped.returncode, stopped.stdout) == (1, "")
+    assert stopped.stderr == (
+        f"portvec: error: {tmp_path / 'texts' / 'part-2.parquet'}, row 1000: the text is null; give it a "
+        "value, or pass --on-error 'skip'\n"
+    )
+    done = portvec_process(*command, "--on-error", "skip")
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r"out: 2,999 embeddings of dimension 256, [12],000 of them from before; 1 rows skipped, see "
+        r"out\.skipped\.jsonl\n",
+        done.stderr,
+    )
+    assert_embedded(read(tmp_path / "out"), table.slice(0, 2999), bundled)
 
 
-def test_a_row_that_cannot_be_embedded_leaves_no_output(local: None, bundled: Path, tmp_path: Path) -> None:
+def test_errors_of_workers(local: None, bundled: Path, tmp_path: Path) -> None:
     (tmp_path / "texts").mkdir()
     texts = pa.array([b"good", b"\xff"]).view(pa.utf8())
     pq.write_table(pa.table({"id": [0, 1], "text": texts}), tmp_path / "texts" / "part.parquet")
-    problem = "texts: the column 'text' holds a text that is not UTF-8 "
+    problem = r"part.parquet, row 2: the text is not UTF-8 \(.*\); correct the row, or pass on_error='skip'$"
     with pytest.raises(FileError, match=problem):
         embed_parquet(bundled, tmp_path / "texts", tmp_path / "out")
-    assert [path.name for path in tmp_path.iterdir() if path.name != "portvec-cache"] == ["texts"]
+    assert [name for name in names(tmp_path) if name != "portvec-cache"] == ["texts"]
+
+    def fail(number: int) -> int:
+        raise ZeroDivisionError(f"by {number}")
+
+    def die(number: int) -> int:
+        os._exit(9)
+
+    with pytest.raises(FileError, match=r"^Ray could not embed the rows \(.*by 7\)$"):
+        list(run_tasks(fail, [7]))
+    with pytest.raises(FileError, match=r"^Ray could not embed the rows \(The worker died unexpectedly"):
+        list(run_tasks(die, [7]))
 
 
 def test_each_actor_loads_the_model_once(local: None, bundled: Path) -> None:
@@ -230,14 +257,10 @@ def test_an_actor_says_what_is_wrong_with_a_batch(bundled: Path) -> None:
 
 
 def test_errors_come_before_anything_starts(bundled: Path, tmp_path: Path) -> None:
-    folder = write_files(rows(100), tmp_path / "texts", files=1)
     good = write_files(rows(100, null=False), tmp_path / "good", files=1)
-    (tmp_path / "empty").mkdir()
     (tmp_path / "lines.txt").write_text("a text\n")
-    shutil.copy(good / "part-0.parquet", tmp_path / "texts.pq")
-    for name, other in (("taken", "part.parquet"), ("precious", "letter.txt")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / other).touch()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "part.parquet").touch()
     out = tmp_path / "out"
 
     def message(kind: type[Exception], input: Path, output: Path = out, **options: Any) -> str:
@@ -247,40 +270,21 @@ def test_errors_come_before_anything_starts(bundled: Path, tmp_path: Path) -> No
         assert not out.exists()
         return str(caught.value).replace(str(tmp_path) + os.sep, "")
 
-    assert message(FileError, tmp_path / "none") == (
-        "none: no such file or folder, expected Parquet on a disk that all machines have"
+    assert message(FileError, tmp_path / "none") == "none: cannot be read (No such file or directory)"
+    assert message(FileError, tmp_path / "lines.txt").startswith("lines.txt: not a Parquet file that is ")
+    assert message(FileError, good, field="body") == (
+        f"{Path('good', 'part-0.parquet')}: no column 'body', has id, text, kept; give another field=..."
     )
-    assert message(FileError, tmp_path / "empty") == "empty: holds no file, expected Parquet files"
-    assert message(FileError, tmp_path / "lines.txt").startswith("lines.txt: cannot be read as Parquet (")
-    assert (
-        message(FileError, tmp_path / "texts.pq")
-        == "texts.pq: has the suffix '.pq', expected .parquet; rename it"
-    )
-    assert message(FileError, good, column="body") == (
-        "good: no column 'body', has id, text, kept; give another column=..."
-    )
-    assert message(FileError, good, column="id").startswith("good: the column 'id' is int64, expected string")
-    assert message(FileError, good, name="kept").startswith("good: has a column 'kept' already;")
-    assert message(FileError, folder) == (
-        "texts: the column 'text' holds null, and most versions of pyarrow cannot read null from a fixed "
-        "size list in Parquet; pass fixed_size=False"
-    )
-    assert message(FileError, good, tmp_path / "lines.txt") == (
-        "lines.txt: is a file, expected a folder to create; choose another output"
-    )
+    assert message(FileError, good, vector_field="kept").startswith("good: has a column 'kept' already;")
     assert message(FileError, good, tmp_path / "taken") == (
         "taken: exists and is not empty; choose another output, or pass overwrite=True"
-    )
-    assert message(FileError, good, tmp_path / "precious", overwrite=True) == (
-        "precious: holds letter.txt, which is not Parquet, and overwrite=True does not delete it; "
-        "choose another output"
     )
     assert message(SourceError, good, source="no/such/folder").startswith("no/such/folder: no such folder")
     assert (
         message(OptionError, good, dtype="int8")
         == "dtype 'int8' is unknown, expected one of float32, float16"
     )
-    assert message(OptionError, good, actors=0).startswith("actors is 0, expected a whole number")
+    assert message(OptionError, good, workers=0).startswith("workers is 0, expected a whole number")
     assert message(TypeError, good, devise="cpu").endswith("unexpected keyword argument 'devise'")
 
 

@@ -12,17 +12,19 @@ from typing import Any
 import pytest
 
 from engines import ALL, assert_embedded, need_engine, rows, write_files
-from portvec.errors import InputError, OptionError, SourceError
+from portvec.errors import FileError, InputError, OptionError, SourceError
 
 need_engine("pyspark")
 if not ALL and shutil.which("java") is None and "JAVA_HOME" not in os.environ:
     pytest.skip("Spark needs Java 17 or newer, and there is none", allow_module_level=True)
 
 import pyarrow as pa
+import pyarrow.dataset as pads
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, FloatType
 
-from portvec.integrations.spark import batch_embedder, embed
+from portvec.integrations._shares import Share, ShareCounts
+from portvec.integrations.spark import _on, batch_embedder, embed, embed_parquet
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +59,31 @@ def test_parquet_to_parquet(
     assert embedded.schema["embedding"].dataType == ArrayType(FloatType(), False)
     embedded.write.parquet(str(tmp_path / "out"))
     assert_embedded(spark.read.parquet(str(tmp_path / "out")).toArrow(), table, bundled)
+
+
+def test_files_that_workers_write(spark: SparkSession, bundled: Path, tmp_path: Path) -> None:
+    table = rows()
+    folder = write_files(table, tmp_path / "texts")
+    problem = r"part-\d.parquet, row \d+: the text is null; give it a value, or pass on_error='skip'$"
+    with pytest.raises(FileError, match=problem):
+        embed_parquet(spark, bundled, folder, tmp_path / "out")
+    assert embed_parquet(spark, bundled, folder, tmp_path / "out", on_error="skip") == 4990
+    kept = table.filter(table["text"].is_valid())
+    written = pads.dataset(tmp_path / "out").to_table()
+    assert written["id"].equals(kept["id"])
+    assert_embedded(written, kept, bundled)
+    assert spark.read.parquet(str(tmp_path / "out")).count() == 4990
+    with pytest.raises(FileError, match=r"out: exists and is not empty; choose another output, or pass "):
+        embed_parquet(spark, bundled, folder, tmp_path / "out")
+
+
+def test_an_error_that_is_not_one_of_portvec(spark: SparkSession) -> None:
+    def fail(share: Share) -> ShareCounts:
+        raise ZeroDivisionError(share.path)
+
+    work: Any = fail
+    with pytest.raises(FileError, match=r"^Spark could not embed the rows \(.*\)$"):
+        list(_on(spark)(work, [Share(0, "here", 0, 1)]))
 
 
 def test_each_worker_loads_the_model_once(spark: SparkSession, bundled: Path, tmp_path: Path) -> None:

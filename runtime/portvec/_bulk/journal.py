@@ -149,7 +149,9 @@ def _read(folder: Path) -> tuple[dict[str, Any] | None, list[Entry], bool]:
 
 def _clear(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.name != _LOCK:
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
             path.unlink()
 
 

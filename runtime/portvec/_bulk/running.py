@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from portvec._bulk.arrow import VectorType
 
 # The list of rows that were skipped: its name in the folder of a journal, and what is added to an output's.
-_SKIPPED: Final = "skipped"
+SKIPPED: Final = "skipped"
 SKIPPED_SUFFIX: Final = ".skipped.jsonl"
 
 # Writes a part and its embeddings. Returns the sizes of the files, and the note for the journal.
@@ -137,14 +137,14 @@ def embed_journaled(
     `progress` is called with the number of rows that are in the journal, and then with that of further ones.
     """
     progress(journal.last.rows)
-    with open_at(journal.folder / _SKIPPED, journal.last.sizes.get(_SKIPPED, 0)) as skipped:
+    with open_at(journal.folder / SKIPPED, journal.last.sizes.get(SKIPPED, 0)) as skipped:
 
         def write_and_record(part: Part, rows: npt.NDArray[np.float32]) -> None:
             sizes, note = write(part, rows)
             skipped.writelines(map(describe_skipped, part.skipped))
             before = journal.last
             counts = before.rows + len(part), before.skipped + len(part.skipped)
-            journal.append(Entry(*counts, {**sizes, _SKIPPED: flush(skipped)}, note))
+            journal.append(Entry(*counts, {**sizes, SKIPPED: flush(skipped)}, note))
             progress(len(part))
 
         parts = read_parts(embedder, source, plan)
@@ -153,7 +153,7 @@ def embed_journaled(
 
 def publish_skipped(journal: Journal, output: Path) -> None:
     """Move the list of rows that were skipped to its place beside the output, if any were."""
-    report = journal.folder / _SKIPPED
+    report = journal.folder / SKIPPED
     if report.exists():  # not if a crash came after this
         if journal.last.skipped:
             report.replace(skipped_beside(output))

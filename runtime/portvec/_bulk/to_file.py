@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import UnsupportedOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def embed_file(
         MissingExtraError: a format needs the extra `bulk`, which is not installed.
     """
     check_suffix(output)
-    with _naming(output, "; the same command goes on from here"):
+    with naming(output, "; the same command goes on from here"):
         target = output.resolve()
         settings = describe_settings(embedder, source, plan)
         with open_journal(target, settings, overwrite=plan.overwrite) as journal:
@@ -125,22 +125,12 @@ def embed_once(
         MissingExtraError: a format needs the extra `bulk`, which is not installed.
     """
     suffix = check_suffix(output)
-    skipped: list[BadRow] = []
-    rows = 0
-    with _naming(output):
+    with naming(output):
         _check_free(output, plan)
         open_writer = _find_writer(embedder, source, output, plan)
         # A pipe can be written only.
         with staged_file(output) as staging, staging.open("wb" if suffix == ".jsonl" else "w+b") as file:
-            writer = open_writer(file, [])
-            progress(0)
-
-            for part, embeddings in embed_each(embedder, read_parts(embedder, source, plan)):
-                writer.write(part, embeddings)
-                skipped.extend(part.skipped)
-                rows += len(part)
-                progress(len(part))
-            writer.finish()
+            rows, skipped = write_once(embedder, source, file, open_writer, plan, progress)
         report = skipped_beside(output.resolve())
         if skipped:
             report.write_bytes(b"".join(map(describe_skipped, skipped)))
@@ -148,6 +138,35 @@ def embed_once(
             with suppress(OSError):  # its name may be too long for a file
                 report.unlink()  # that of the output which is replaced
     return Counts(rows, len(skipped), 0)
+
+
+def write_once(
+    embedder: StaticEmbedder,
+    source: Source,
+    file: IO[bytes],
+    open_writer: OpenWriter,
+    plan: Plan,
+    progress: Progress = lambda rows: None,
+) -> tuple[int, list[BadRow]]:
+    """Write the rows of a source with their embeddings to an empty file, in this thread.
+
+    Returns:
+        the number of rows, and those that were skipped.
+
+    Raises:
+        FileError: the source cannot be read, or a row cannot be embedded and `plan` does not skip it.
+    """
+    writer = open_writer(file, [])
+    rows = 0
+    skipped: list[BadRow] = []
+    progress(0)
+    for part, embeddings in embed_each(embedder, read_parts(embedder, source, plan)):
+        writer.write(part, embeddings)
+        skipped.extend(part.skipped)
+        rows += len(part)
+        progress(len(part))
+    writer.finish()
+    return rows, skipped
 
 
 def _check_free(output: Path, plan: Plan) -> None:
@@ -198,7 +217,7 @@ def _publish(journal: Journal, target: Path, output: Path, plan: Plan) -> None:
 
 
 @contextmanager
-def _naming(output: Path, remedy: str = "") -> Iterator[None]:
+def naming(output: Path, remedy: str = "") -> Iterator[None]:
     """Turn errors of the operating system into one that names `output`."""
     try:
         yield

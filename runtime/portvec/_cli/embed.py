@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from portvec._bulk.milvus import METRICS, is_target
 from portvec._bulk.outputs.jsonl import format_lines
 from portvec._bulk.running import Counts, Plan, embed_each, read_parts, skipped_beside
 from portvec._bulk.sources import Source
 from portvec._bulk.sources.given import GivenTexts
-from portvec._bulk.sources.plain_lines import TEXT as TEXT_COLUMN
 from portvec._bulk.to_file import can_resume, embed_file, embed_once
 from portvec._bulk.to_milvus import beside_target, embed_into_milvus
 from portvec._cli.options import (
@@ -27,7 +26,7 @@ from portvec._cli.options import (
     quiet_option,
     run_options,
 )
-from portvec._cli.output import inform, is_quiet, write_out
+from portvec._cli.output import inform, write_out
 from portvec._cli.progress import count_rows
 from portvec._cli.streams import open_rows
 from portvec._embedder import StaticEmbedder
@@ -92,7 +91,7 @@ from portvec._embedder import StaticEmbedder
 @click.option(
     "--engine",
     type=click.Choice(["ray"]),
-    help="Embed Parquet files on a cluster. OUTPUT is a folder then, and the order of rows is not kept.",
+    help="Embed Parquet files on a cluster. OUTPUT is a folder then, whose files have the rows in order.",
 )
 @click.option("--address", help="Address of the cluster, such as auto. [default: processes on this machine]")
 @run_options
@@ -123,31 +122,7 @@ def embed(
     Without -o, print one JSON object per line: the fields of the row and its embedding. With -o, rows keep
     their order and their other columns. If the command is stopped, the same command goes on.
     """
-    if texts and path is not None:
-        raise click.UsageError("give texts as arguments or with -i, not both")
-    if engine is not None:
-        if path is None or output is None:
-            raise click.UsageError("--engine embeds Parquet files into a folder; give both with -i and -o")
-        if on_error != "fail" or part_rows is not None or format not in (None, "parquet"):
-            raise click.UsageError("--on-error, --part-rows and --format do not go with --engine")
-        rows = _embed_on_ray(
-            model,
-            path,
-            output,
-            column=field or TEXT_COLUMN,
-            name=embedding,
-            dtype=dtype,
-            fixed_size=vectors_as == "fixed-size-list",
-            overwrite=overwrite,
-            address=address,
-            **options,
-        )
-        inform(f"{output}: {rows:,} embeddings")
-        return
-    if address is not None:
-        raise click.UsageError("--address is for --engine; leave it out, or give --engine ray")
-    embedder = StaticEmbedder.load(model, **options)
-    source = GivenTexts(texts) if texts else open_rows(path, field, format)
+    _check_options(texts, path, output, engine)
     plan = Plan(
         embedding=embedding,
         dtype=dtype,
@@ -156,27 +131,70 @@ def embed(
         overwrite=overwrite,
         part_rows=part_rows,
     )
+    source = GivenTexts(texts) if texts else open_rows(path, field, format if engine is None else "parquet")
+    if engine is not None and output is not None:
+        _embed_on_ray(model, source, output, plan, address, options)
+        return
+    embedder = StaticEmbedder.load(model, **options)
     if output is None:
         _print_rows(embedder, source, plan)
         return
     with count_rows(source) as progress:
         if is_target(output):
-            path = beside_target(output)
+            beside = beside_target(output)
             counts = embed_into_milvus(
                 embedder, source, output, plan, progress, id_field=id_field, metric=metric, token=milvus_token
             )
         else:
-            path = Path(output)
-            run = embed_file if can_resume(source, path) else embed_once
-            counts = run(embedder, source, path, plan, progress)
-    skipped = skipped_beside(path.resolve() if path.is_symlink() else path)
-    inform(_describe(output, counts, embedder.dim, skipped))
+            beside = Path(output)
+            run = embed_file if can_resume(source, beside) else embed_once
+            counts = run(embedder, source, beside, plan, progress)
+    inform(_describe(output, counts, embedder.dim, beside))
 
 
-def _embed_on_ray(model: str, path: Path, output: str, **options: Any) -> int:
-    from portvec.integrations.ray import embed_parquet  # it needs an extra
+def _check_options(texts: tuple[str, ...], path: Path | None, output: str | None, engine: str | None) -> None:
+    """Check that options go together, so that none is without effect."""
+    if texts and path is not None:
+        raise click.UsageError("give texts as arguments or with -i, not both")
+    if engine is not None and (path is None or output is None or is_target(output)):
+        raise click.UsageError("--engine embeds Parquet files into a folder; give both with -i and -o")
+    to_milvus = output is not None and is_target(output)
+    suffix = Path(output or "").suffix.lower()
+    if texts:
+        _refuse("rows of files, and there are texts as arguments", "format", "field")
+    if engine is None:
+        _refuse("--engine; leave it out, or give --engine ray", "address")
+    else:
+        _refuse("files of other formats, and --engine reads Parquet", "format")
+    if output is None:
+        _refuse("an output; give one with -o", "overwrite", "part_rows")
+    if not to_milvus:
+        _refuse("rows in Milvus; give -o milvus:URI/COLLECTION", "id_field", "metric", "milvus_token")
+    if engine is None and (to_milvus or suffix not in (".parquet", ".arrow")):
+        _refuse("Parquet and Arrow files; give such an output", "vectors_as")
+    if engine is None and suffix == ".npy":
+        _refuse("outputs with names, which .npy has not; give another output", "embedding")
 
-    return embed_parquet(model, path, output, progress=not is_quiet() and sys.stderr.isatty(), **options)
+
+def _refuse(purpose: str, *names: str) -> None:
+    """Refuse options that are given, but would have no effect."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        if option.name in names and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{max(option.opts, key=len)} is for {purpose}")
+
+
+def _embed_on_ray(
+    model: str, source: Source, output: str, plan: Plan, address: str | None, options: dict[str, Any]
+) -> None:
+    from portvec.integrations._engines import shared_model
+    from portvec.integrations._to_folder import embed_folder
+    from portvec.integrations.ray import on_cluster  # it needs an extra
+
+    loaded = shared_model(model, {name: value for name, value in options.items() if value is not None})
+    with count_rows(source) as progress:
+        counts = embed_folder(loaded, source, output, plan, on_cluster(address), progress)
+    inform(_describe(output, counts, loaded.embedder.dim, Path(output)))
 
 
 def _print_rows(embedder: StaticEmbedder, source: Source, plan: Plan) -> None:
@@ -187,10 +205,11 @@ def _print_rows(embedder: StaticEmbedder, source: Source, plan: Plan) -> None:
             write_out(line.decode())
 
 
-def _describe(output: str, counts: Counts, dim: int, skipped: Path) -> str:
+def _describe(output: str, counts: Counts, dim: int, beside: Path) -> str:
     line = f"{output}: {counts.rows:,} embeddings of dimension {dim}"
     if counts.resumed:
         line += f", {counts.resumed:,} of them from before"
     if counts.skipped:
-        line += f"; {counts.skipped:,} rows skipped, see {skipped}"
+        report = skipped_beside(beside.resolve() if beside.is_symlink() else beside)
+        line += f"; {counts.skipped:,} rows skipped, see {report}"
     return line

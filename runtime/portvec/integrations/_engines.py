@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 
 from portvec._bulk.arrow import VectorType, check_columns, embed_batch, encode_column, to_vectors
+from portvec._bulk.sources import Source
 from portvec._embedder import StaticEmbedder
 from portvec.errors import OptionError
 from portvec.integrations._common import LazyEmbedder
@@ -34,6 +37,28 @@ def check_dtype(dtype: str, known: tuple[str, ...], engine: str) -> None:
     """
     if dtype not in known:
         raise OptionError(f"dtype is {dtype!r}, but vectors in {engine} are {' or '.join(known)}")
+
+
+def check_number(name: str, value: object) -> None:
+    """Check that an argument is a number of processes.
+
+    Raises:
+        OptionError: it is neither a whole number of 1 or more, nor None.
+    """
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise OptionError(f"{name} is {value!r}, expected a whole number of 1 or more, or None")
+
+
+@contextmanager
+def show_progress(source: Source, shown: bool) -> Iterator[Callable[[int], object]]:
+    """Yield what counts rows that are embedded, in a progress bar on stderr if it is to be shown."""
+    if not shown:
+        yield lambda rows: None
+        return
+    from portvec._progress import Progress  # slow to import
+
+    with Progress(total=source.rows, unit=" rows") as bar:
+        yield bar.update
 
 
 def embed_table(

@@ -1,36 +1,30 @@
-"""Ray Data: a dataset in, the same with a column of embeddings out, and Parquet files to Parquet files.
+"""Ray: Parquet files to Parquet files, and a dataset in, the same with a column of embeddings out.
 
 Every machine of the cluster needs portvec, and the model under the same path or Hub id.
 """
 
 from __future__ import annotations
 
-import logging
 import os
-import re
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Generator
+from typing import Any, Literal
 
-from portvec import errors
-from portvec._artifact.working_folder import NEW, REPLACED, working_folder
-from portvec._messages import fold_lines
-from portvec.errors import FileError, InputError, OptionError, PortvecError
 from portvec.integrations._common import missing_extra
 
 try:
     import pyarrow as pa
-    import pyarrow.dataset as pads
-    import pyarrow.parquet as pq
     import ray
     import ray.data
     from ray.data import ActorPoolStrategy, Dataset
 
-    from portvec._bulk.arrow import EMBEDDING, TEXT, VectorType, check_columns, vector_type
+    from portvec._bulk.arrow import EMBEDDING, TEXT, VectorType, vector_type
     from portvec._bulk.provenance import Provenance
-    from portvec.integrations._engines import embed_table, shared_model
+    from portvec._bulk.running import Plan
+    from portvec._bulk.sources import open_source
+    from portvec.integrations._engines import check_number, embed_table, shared_model, show_progress
+    from portvec.integrations._ray_cluster import cluster, run_tasks
+    from portvec.integrations._shares import Share, ShareCounts, ShareEmbedder
+    from portvec.integrations._to_folder import RunShares, embed_folder
 except ImportError as error:
     raise missing_extra("ray", "ray", error) from error
 
@@ -123,7 +117,7 @@ def embed(
         SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
         ArtifactError: the artifact is damaged.
     """
-    _check_actors(actors)
+    check_number("actors", actors)
     model = shared_model(source, options)
     vector_type(model.embedder.dim, dtype)
     cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
@@ -147,235 +141,70 @@ def embed_parquet(
     input: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    column: str = TEXT,
-    name: str = EMBEDDING,
+    field: str | None = None,
+    vector_field: str = EMBEDDING,
     dtype: VectorType = "float32",
     fixed_size: bool = True,
+    on_error: Literal["fail", "skip"] = "fail",
     address: str | None = None,
-    actors: int | None = None,
-    batch_size: int = _BATCH,
+    workers: int | None = None,
     overwrite: bool = False,
     progress: bool = False,
     **options: Any,
 ) -> int:
-    """Embed Parquet files on a cluster, and return the number of rows.
+    """Embed Parquet files on a cluster, and return the number of rows in the output.
 
-    The output is a folder of Parquet files. It appears when all rows are there, each once. Their order is not
-    kept: carry a column of ids if it matters. All machines must see input and output under the same paths.
+    Each worker reads rows and writes files by itself, so all machines must see input and output under the
+    same paths. The output is a folder of Parquet files, which appears when all rows are there, each once. In
+    the order of their names, the files have the rows in their order. If the call is stopped or machines are
+    lost, the same call embeds what is missing.
 
     Args:
-        source: as in `embed`.
-        input: a Parquet file, or a folder of them.
+        source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` of either, which every
+            machine must have.
+        input: a Parquet file, a folder of them, or a glob pattern.
         output: the folder to create.
-        column: as in `embed`.
-        name: as in `embed`.
-        dtype: as in `embed`.
-        fixed_size: as in `embed`. Texts that are null need False, because most versions of pyarrow cannot
-            read null from a fixed size list in Parquet.
+        field: the column of texts, "text" by default.
+        vector_field: name of the new column.
+        dtype: "float32", or "float16", which rounds.
+        fixed_size: make fixed size lists, or lists for readers that take no other.
+        on_error: what to do about a row that cannot be embedded, such as null: "fail", or "skip" it and list
+            it in OUTPUT.skipped.jsonl.
         address: the cluster's, such as "auto" for one that runs on this machine, or "host:6379". If None,
             that of RAY_ADDRESS, or else processes are started on this machine for the time of this call.
-        actors: as in `embed`.
-        batch_size: as in `embed`.
+        workers: processes that embed, at most; one for each CPU of the cluster if None.
         overwrite: whether to replace a folder that holds Parquet files and nothing else.
-        progress: whether Ray shows its progress.
-        options: as in `embed`.
+        progress: whether to show a progress bar on stderr.
+        options: keyword arguments of `StaticEmbedder.load`, but its `dtype`; an unknown one raises TypeError.
+            `threads` is 1 unless it is given. A token is not sent to the workers.
 
     Raises:
         FileError: the input is missing, is not Parquet or has no such column of texts, or a row cannot be
-            embedded; the output exists, or cannot be written.
-        OptionError: the dtype is unknown, `actors` is not 1 or more, or no cluster answers at the address.
+            embedded; the output exists, cannot be written, or was begun with other settings.
+        OptionError: the dtype is unknown, `workers` is not 1 or more, or no cluster answers at the address.
         SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
         ArtifactError: the artifact is damaged.
     """
-    _check_actors(actors)
-    texts = _open(input)
-    try:
-        check_columns(texts.schema, column, name)
-    except InputError as error:
-        raise FileError(f"{input}: {error}") from error
-    if fixed_size and _holds_null(texts, column):
-        raise FileError(
-            f"{input}: the column {column!r} holds null, and most versions of pyarrow cannot read null from "
-            "a fixed size list in Parquet; pass fixed_size=False"
-        )
-    target = Path(output).absolute()
-    _check_free(target, output, overwrite)
-    embedder = shared_model(source, options).embedder
-    kind = vector_type(embedder.dim, dtype, fixed_size=fixed_size)
-    with (
-        _naming(output),
-        working_folder(target, parents=True) as work,
-        _cluster(address),
-        _quiet(progress),
-    ):
-        staging = work / NEW
-        staging.mkdir()
-        # Without partitioning, the columns are those of the files. The path is given, not a list of files:
-        # Ray lists those in threads, where an import of fsspec can fail.
-        with _failing_as(input):
-            dataset = embed(
-                ray.data.read_parquet(str(Path(input).absolute()), partitioning=None),
-                source,
-                column=column,
-                name=name,
-                dtype=dtype,
-                fixed_size=fixed_size,
-                actors=actors,
-                batch_size=batch_size,
-                **options,
-            )
-            dataset.write_parquet(str(staging))
-        if not any(staging.iterdir()):  # no row
-            schema = texts.schema.append(pa.field(name, kind))
-            schema = schema.with_metadata(Provenance.of(embedder, column, name).metadata())
-            pq.write_table(schema.empty_table(), staging / "empty.parquet")
-        rows: int = pads.dataset(staging, format="parquet").count_rows()
-        expected = texts.count_rows()
-        if rows != expected:
-            raise FileError(f"{output}: Ray wrote {rows} rows of {expected}; run it again")
-        _check_free(target, output, overwrite)
-        if target.exists():
-            target.rename(work / REPLACED)
-        staging.rename(target)
-        if (work / REPLACED).exists():  # it would be put back
-            (work / REPLACED).rename(work / "old")
-    return rows
+    plan = Plan(
+        embedding=vector_field, dtype=dtype, fixed_size=fixed_size, on_error=on_error, overwrite=overwrite
+    )
+    model = shared_model(source, options)
+    rows = open_source(input, format="parquet", field=field)
+    run = on_cluster(address, workers)
+    with show_progress(rows, progress) as count:
+        return embed_folder(model, rows, output, plan, run, count).rows
 
 
-def _check_actors(actors: object) -> None:
-    if actors is not None and (not isinstance(actors, int) or actors < 1):
-        raise OptionError(f"actors is {actors!r}, expected a whole number of 1 or more, or None")
-
-
-def _open(input: str | os.PathLike[str]) -> Any:
-    """Return the pyarrow.dataset.Dataset of a file or folder.
+def on_cluster(address: str | None = None, workers: int | None = None) -> RunShares:
+    """Return what has a cluster embed shares of Parquet files.
 
     Raises:
-        FileError: there is none.
+        OptionError: `workers` is not 1 or more.
     """
-    path = Path(input).absolute()
-    if not path.exists():
-        raise FileError(f"{input}: no such file or folder, expected Parquet on a disk that all machines have")
-    try:
-        dataset = pads.dataset(path, format="parquet")
-    except (OSError, pa.ArrowException) as error:
-        raise FileError(f"{input}: cannot be read as Parquet ({fold_lines(error)})") from error
-    if not dataset.files:
-        raise FileError(f"{input}: holds no file, expected Parquet files")
-    for file in map(Path, dataset.files):
-        if file.suffix != ".parquet":  # Ray would leave it out
-            name = input if path.is_file() else file
-            raise FileError(f"{name}: has the suffix {file.suffix!r}, expected .parquet; rename it")
-    return dataset
+    check_number("workers", workers)
 
+    def run(work: ShareEmbedder, shares: list[Share]) -> Generator[ShareCounts, None, None]:
+        with cluster(address):
+            yield from run_tasks(work, shares, workers)
 
-def _holds_null(texts: Any, column: str) -> bool:
-    """Return whether the statistics of a Parquet dataset say that a column holds null."""
-    for fragment in texts.get_fragments():
-        for group in range(fragment.metadata.num_row_groups):
-            row_group = fragment.metadata.row_group(group)
-            for chunk in map(row_group.column, range(row_group.num_columns)):
-                statistics = chunk.statistics if chunk.path_in_schema == column else None
-                if statistics is not None and statistics.null_count:
-                    return True
-    return False
-
-
-def _check_free(target: Path, output: str | os.PathLike[str], overwrite: bool) -> None:
-    """Check that a folder is missing or empty, or that it may be replaced.
-
-    Raises:
-        FileError: it is not.
-    """
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise FileError(f"{output}: is a file, expected a folder to create; choose another output")
-    names = [path.name for path in target.iterdir()]
-    if names and not overwrite:
-        raise FileError(f"{output}: exists and is not empty; choose another output, or pass overwrite=True")
-    others = [name for name in names if not name.endswith(".parquet")]
-    if others:
-        raise FileError(
-            f"{output}: holds {others[0]}, which is not Parquet, and overwrite=True does not delete it; "
-            "choose another output"
-        )
-
-
-@contextmanager
-def _naming(output: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn errors of the operating system into one that names `output`."""
-    try:
-        yield
-    except OSError as error:
-        raise FileError(f"{output}: cannot be written ({error.strerror or error})") from error
-
-
-@contextmanager
-def _cluster(address: str | None) -> Iterator[None]:
-    """Connect to a cluster, or start one that ends with the block. A connection that exists is used.
-
-    Raises:
-        OptionError: no cluster answers at the address.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    for variable, value in (("RAY_USAGE_STATS_ENABLED", "0"), ("RAY_BACKEND_LOG_LEVEL", "fatal")):
-        os.environ.setdefault(variable, value)
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    dashboard = False if address == "local" else None
-    try:
-        try:
-            _check_answers(address)
-            ray.init(
-                address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.CRITICAL
-            )
-        except (OSError, RuntimeError, ValueError) as error:
-            problem = f"address is {address!r}, where no Ray cluster answers ({fold_lines(error)})"
-            raise OptionError(problem) from error
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _check_answers(address: str) -> None:
-    """Check that something listens at the address. Ray itself would try for minutes.
-
-    Raises:
-        OSError: nothing does.
-    """
-    host_and_port = re.fullmatch(r"(?:\w+://)?\[?([^/]+?)\]?:(\d+)", address)
-    if host_and_port:
-        socket.create_connection((host_and_port[1], int(host_and_port[2])), timeout=10).close()
-
-
-@contextmanager
-def _quiet(progress: bool) -> Iterator[None]:
-    """Let Ray Data show nothing but its progress, and that only if asked. Its errors are raised."""
-    context = ray.data.DataContext.get_current()
-    log = logging.getLogger("ray.data")
-    shown, level = context.enable_progress_bars, log.level
-    context.enable_progress_bars = progress
-    log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        context.enable_progress_bars = shown
-        log.setLevel(level)
-
-
-@contextmanager
-def _failing_as(input: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn an error of a worker, which Ray hands over as the text of its traceback, into one of portvec's."""
-    try:
-        yield
-    except ray.exceptions.RayError as error:
-        found = re.findall(r"^portvec\.errors\.(\w+): (.+)$", str(error), flags=re.MULTILINE)
-        if not found:
-            raise FileError(f"{input}: Ray could not embed it ({fold_lines(error)[-300:]})") from error
-        kind: type[PortvecError] = getattr(errors, found[-1][0])
-        message = found[-1][1]
-        if kind is InputError:
-            raise FileError(f"{input}: {message}") from error
-        raise kind(f"{message} (on a machine of the cluster)") from error
+    return run

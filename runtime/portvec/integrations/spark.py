@@ -1,4 +1,4 @@
-"""Spark: a frame in, the same with a column of embeddings out, as Arrow batches.
+"""Spark: a frame in, the same with a column of embeddings out, as Arrow batches; and Parquet to Parquet.
 
 The workers need portvec and pyarrow, and a Python of the same minor version as the driver's.
 """
@@ -6,18 +6,28 @@ The workers need portvec and pyarrow, and a Python of the same minor version as 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+import re
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, Literal
 
+from portvec import errors
+from portvec._messages import fold_lines
+from portvec.errors import FileError, PortvecError
 from portvec.integrations._common import missing_extra
 
 try:
-    from pyspark.sql import DataFrame
+    import pyarrow as pa
+    from pyspark.errors import PySparkException
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import ArrayType, FloatType, StructField, StructType
 
     from portvec._bulk.arrow import EMBEDDING, TEXT, VectorType, check_columns, embed_batch
+    from portvec._bulk.running import Plan
+    from portvec._bulk.sources import open_source
     from portvec.integrations._engines import check_dtype, shared_model
+    from portvec.integrations._shares import Share, ShareCounts, ShareEmbedder
+    from portvec.integrations._to_folder import RunShares, embed_folder
 except ImportError as error:
     raise missing_extra("spark", "pyspark", error) from error
 
@@ -88,3 +98,85 @@ def batch_embedder(
             yield embed_batch(model.embedder, batch, column, name=name, fixed_size=False)
 
     return embed_partition
+
+
+def embed_parquet(
+    session: SparkSession,
+    source: str | os.PathLike[str],
+    input: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    field: str | None = None,
+    vector_field: str = EMBEDDING,
+    dtype: VectorType = "float32",
+    fixed_size: bool = True,
+    on_error: Literal["fail", "skip"] = "fail",
+    overwrite: bool = False,
+    **options: Any,
+) -> int:
+    """Embed Parquet files on a cluster, and return the number of rows in the output.
+
+    Each worker reads rows and writes files by itself, so all machines must see input and output under the
+    same paths. Spark's own writer would take longer than embedding does. The output is a folder of Parquet
+    files, which appears when all rows are there, each once. In the order of their names, the files have the
+    rows in their order. If the call is stopped, the same call embeds what is missing.
+
+    Args:
+        session: a SparkSession.
+        source: as in `embed`.
+        input: a Parquet file, a folder of them, or a glob pattern, on a disk and not in a store of objects.
+        output: the folder to create.
+        field: the column of texts, "text" by default.
+        vector_field: name of the new column.
+        dtype: "float32", or "float16", which rounds, and which Spark itself cannot read.
+        fixed_size: make fixed size lists, or lists for readers that take no other.
+        on_error: what to do about a row that cannot be embedded, such as null: "fail", or "skip" it and list
+            it in OUTPUT.skipped.jsonl.
+        overwrite: whether to replace a folder that holds Parquet files and nothing else.
+        options: as in `embed`.
+
+    Raises:
+        FileError: the input is missing, is not Parquet or has no such column of texts, or a row cannot be
+            embedded; the output exists, cannot be written, or was begun with other settings.
+        OptionError: the dtype is unknown.
+        SourceError: the source does not exist, cannot be fetched or is not a Model2Vec model.
+        ArtifactError: the artifact is damaged.
+    """
+    plan = Plan(
+        embedding=vector_field, dtype=dtype, fixed_size=fixed_size, on_error=on_error, overwrite=overwrite
+    )
+    model = shared_model(source, options)
+    rows = open_source(input, format="parquet", field=field)
+    return embed_folder(model, rows, output, plan, _on(session)).rows
+
+
+def _on(session: SparkSession) -> RunShares:
+    """Return what has the workers of a session embed shares of Parquet files."""
+
+    def run(work: ShareEmbedder, shares: list[Share]) -> Generator[ShareCounts, None, None]:
+        def embed_shares(batches: Iterator[Any]) -> Iterator[Any]:
+            for batch in batches:
+                for index in batch.column("id").to_pylist():
+                    counts = work(shares[index])
+                    yield pa.RecordBatch.from_pylist([counts._asdict()])
+
+        # A partition for each share.
+        indices = session.range(0, len(shares), 1, len(shares))
+        try:
+            found = indices.mapInArrow(embed_shares, "rows long, skipped long").collect()
+        except PySparkException as error:
+            raise _find_cause(error) from error
+        for row in found:
+            yield ShareCounts(row.rows, row.skipped)
+
+    return run
+
+
+def _find_cause(error: Exception) -> PortvecError:
+    """Return the error of portvec that a worker raised. Spark hands over the text of its traceback."""
+    found = re.findall(r"^portvec\.errors\.(\w+): (.+)$", str(error), flags=re.MULTILINE)
+    if not found:
+        return FileError(f"Spark could not embed the rows ({fold_lines(error)[-300:]})")
+    name, message = found[-1]
+    kind: type[PortvecError] = getattr(errors, name)
+    return kind(message)

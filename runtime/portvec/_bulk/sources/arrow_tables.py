@@ -33,13 +33,15 @@ class ColumnFile(ABC):
     Attributes:
         schema: its pyarrow.Schema.
         names: the names of its columns.
-        rows: how many rows it has, if that is cheap to know.
+        rows: how many rows are read, if that is cheap to know.
+        first_row: which of its rows is the first of them.
         kind: what it is called in messages.
     """
 
     kind: str
     schema: Any
     rows: int | None = None
+    first_row = 0
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -75,23 +77,40 @@ class ColumnFile(ABC):
 class _ParquetFile(ColumnFile):
     kind = "a Parquet file"
 
+    def __init__(self, path: Path, only: range | None = None) -> None:
+        """Open a file. `only` are the rows to read, if not all."""
+        self._only = only
+        super().__init__(path)
+
     def _open(self) -> None:
         with pq.ParquetFile(self.path) as file:
             self.schema = file.schema_arrow
-            self.rows = file.metadata.num_rows
+            rows = range(file.metadata.num_rows) if self._only is None else self._only
+            self.first_row, self._stop, self.rows = rows.start, rows.stop, len(rows)
 
     def batches(self) -> Iterator[tuple[Any, int]]:
         # Pages are read one after the other, and not the whole row group.
         with pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file:
-            done = 0
+            stop = done = 0
             for group in range(file.num_row_groups):
                 facts = file.metadata.row_group(group)
+                at, stop = stop, stop + facts.num_rows
                 size = facts.num_rows * _BATCH // max(facts.total_byte_size, 1)
+                if stop <= self.first_row or at >= self._stop:
+                    continue
                 for batch in file.iter_batches(
                     max(1, min(size, MOST_ROWS)), row_groups=[group], use_threads=False
                 ):
-                    done += batch.num_rows
-                    yield batch, self.size * done // max(file.metadata.num_rows, 1)
+                    first, last = max(self.first_row - at, 0), min(self._stop - at, batch.num_rows)
+                    at += batch.num_rows
+                    if first < last:
+                        done += last - first
+                        yield (
+                            batch.slice(first, last - first),
+                            self.size * done // (self._stop - self.first_row),
+                        )
+                    if at >= self._stop:
+                        break
 
 
 class _ArrowFile(ColumnFile):
@@ -130,12 +149,19 @@ def _count_rows(file: Any, schema: Any) -> int:
 class ArrowTables:
     """A `Source` of Parquet or Arrow files. All columns keep their types."""
 
-    def __init__(self, name: str, paths: Sequence[Path], text: str, format: str) -> None:
+    def __init__(
+        self, name: str, paths: Sequence[Path], text: str, format: str, only: range | None = None
+    ) -> None:
+        """Open files. `only` are the rows to read of a single Parquet file, if not all."""
         self.name = name
         self.files = tuple(paths)
         self.format = format
         self.text = text
-        self._files = [(_ParquetFile if format == "parquet" else _ArrowFile)(path) for path in paths]
+        self._files: list[ColumnFile]
+        if format == "parquet":
+            self._files = [_ParquetFile(path, only) for path in paths]
+        else:
+            self._files = [_ArrowFile(path) for path in paths]
         self._schema = self._files[0].schema
         for file in self._files:
             self._check(file)
@@ -164,7 +190,7 @@ class ArrowTables:
         before = self.bytes_read = 0
         for file in self._files:
             batches = file.batches()
-            row = 1
+            row = file.first_row + 1
             while True:
                 with file.reading():
                     batch, position = next(batches, (None, file.size))

@@ -1,0 +1,108 @@
+"""A cluster of Ray: connecting to it, or starting one on this machine, and running functions on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+import ray
+
+from portvec._messages import fold_lines
+from portvec.errors import FileError, OptionError, PortvecError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# How often a task is started again after its machine was lost, or its process died.
+_RETRIES: Final = 10
+# Bytes of the store of objects that Ray needs at least. What goes through it here is small.
+_STORE: Final = 80 << 20
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """Connect to a cluster, or start one that ends with the block. A connection that exists is used.
+
+    Raises:
+        OptionError: no cluster answers at the address.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _STORE}
+    try:
+        try:
+            _check_answers(address)
+            ray.init(
+                address,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                **(local if address == "local" else {}),
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            problem = f"address is {address!r}, where no Ray cluster answers ({fold_lines(error)})"
+            raise OptionError(problem) from error
+        yield
+    finally:
+        ray.shutdown()
+
+
+def run_tasks(work: Callable[[T], R], items: Iterable[T], most: int | None = None) -> Iterator[R]:
+    """Call `work` with each item on the cluster, and yield what it returns, in any order.
+
+    A call takes one CPU. It is repeated if its process dies or its machine is lost.
+
+    Args:
+        work: what to call. It is sent to each process once.
+        items: what to call it with.
+        most: number of calls at a time; as many as the cluster has CPUs if None.
+
+    Raises:
+        PortvecError: what `work` raised.
+        FileError: it raised something else, or died again and again.
+    """
+    call: Any = ray.remote(name="portvec", num_cpus=1, max_retries=_RETRIES)(_call)
+    sent = ray.put(work)
+    waiting = (call.remote(sent, item) for item in items)
+    running = list(islice(waiting, most))
+    try:
+        while running:
+            (done,), running = ray.wait(running)
+            yield _result(done)
+            running.extend(islice(waiting, 1))
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+
+
+def _call(work: Callable[[T], R], item: T) -> R:
+    return work(item)
+
+
+def _result(reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        cause = getattr(error, "cause", None)
+        if isinstance(cause, PortvecError):
+            raise cause from error
+        raise FileError(f"Ray could not embed the rows ({fold_lines(cause or error)[-300:]})") from error
+
+
+def _check_answers(address: str) -> None:
+    """Check that something listens at the address. Ray itself would try for minutes.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host_and_port = re.fullmatch(r"(?:\w+://)?\[?([^/]+?)\]?:(\d+)", address)
+    if host_and_port:
+        socket.create_connection((host_and_port[1], int(host_and_port[2])), timeout=10).close()
