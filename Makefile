@@ -125,7 +125,7 @@ $(eval $(call environment,.venv-lowest,10,-c $(LOWEST)/lowest.txt $$(FROM_SOURCE
 $(eval $(call environment,.venv-lowest-runtime,10,-c $(LOWEST)/lowest-runtime.txt --editable .,$(LOWEST)/lowest-runtime.txt))
 $(eval $(call environment,.venv-integrations,10,$$(WITH_FRAMEWORKS)))
 $(eval $(call environment,.venv-integrations-lowest,10,-c $(LOWEST)/lowest-integrations.txt $$(WITH_FRAMEWORKS),$(LOWEST)/lowest-integrations.txt))
-$(eval $(call environment,.venv-scale,10,$$(WITH_ENGINES)))
+$(eval $(call environment,.venv-scale,10,$$(WITH_ENGINES) --group scale))
 $(eval $(call environment,.venv-bench,11,--editable ".[export$$(,)fast]" --group bench))
 $(eval $(call environment,$(CONSUMERS_IN)/light,11,-r tests/consumers/light.txt,tests/consumers/light.txt))
 $(eval $(call environment,$(CONSUMERS_IN)/torch,11,-r tests/consumers/torch.txt,tests/consumers/torch.txt))

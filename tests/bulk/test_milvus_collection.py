@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import importlib.util
 import logging
 import sys
 import uuid
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from corpus import paragraphs
@@ -675,44 +673,3 @@ def test_a_missing_package_names_the_extra(lite: str, monkeypatch: pytest.Monkey
         f"Milvus needs {package}, which cannot be imported (import of {package} halted; None in "
         "sys.modules); run pip install 'portvec[milvus]'"
     )
-
-
-def has_bulk_writer() -> bool:
-    return all(
-        importlib.util.find_spec(package) is not None
-        for package in ("minio", "azure", "requests", "ml_dtypes", "pandas")
-    )
-
-
-@pytest.mark.skipif(not has_bulk_writer(), reason="needs pymilvus[bulk-writer]")
-def test_files_for_bulk_import_are_as_pymilvus_writes_them(
-    embedder: StaticEmbedder, tmp_path: Path, client: Any
-) -> None:
-    from pymilvus import DataType
-    from pymilvus.bulk_writer import BulkFileType, LocalBulkWriter
-
-    texts = ["one", "two"]
-    columns = {"id": [0, 1], "text": texts}
-    lists, fixed = (
-        embed_batch(embedder, pa.record_batch(columns), fixed_size=fixed_size) for fixed_size in (False, True)
-    )
-    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
-    schema.add_field("id", DataType.INT64, is_primary=True)
-    schema.add_field("text", DataType.VARCHAR, max_length=65_535)
-    schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=embedder.dim)
-    with LocalBulkWriter(schema, str(tmp_path), file_type=BulkFileType.PARQUET) as writer:
-        for row in lists.to_pylist():
-            writer.append_row(row)
-        writer.commit()
-        ((theirs,),) = writer.batch_files
-    ours = tmp_path / "ours.parquet"
-    pq.write_table(pa.Table.from_batches([lists]), ours)
-    assert parquet_schema(ours) == parquet_schema(theirs)
-    assert pq.read_table(ours).equals(pq.read_table(theirs))  # names and types as Arrow reads them too
-    pq.write_table(pa.Table.from_batches([fixed]), ours)
-    assert not pq.read_table(ours).schema.equals(pq.read_table(theirs).schema)
-
-
-def parquet_schema(path: str | Path) -> str:
-    """Return the schema in Parquet's own notation, after the address of the object."""
-    return str(pq.ParquetFile(path).schema).partition("\n")[2]

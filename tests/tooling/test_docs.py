@@ -67,7 +67,7 @@ def run(command: str, project: Path) -> list[str]:
 @pytest.mark.skipif(sys.platform == "win32", reason="the README's shell is POSIX's")
 def test_commands_print_what_the_readme_shows(project: Path) -> None:
     shown = list(commands())
-    assert len(shown) == 6
+    assert len(shown) == 7
     for command, expected in shown:
         got = run(command, project)
         assert [NUMBER.sub("N", line) for line in got] == [NUMBER.sub("N", line) for line in expected], (

@@ -20,6 +20,9 @@ TEXT: Final = "text"
 EMBEDDING: Final = "embedding"
 VectorType = Literal["float32", "float16"]
 _TYPES: dict[str, Any] = {"float32": pa.float32(), "float16": pa.float16()}
+# Offsets of an array of lists are int32. Large lists have int64, but they are another type; and a column of a
+# record batch is one array, so it cannot be split here.
+_MOST_LISTED: Final = 2**31 - 1
 
 
 def vector_type(dim: int, dtype: VectorType = "float32", *, fixed_size: bool = True) -> Any:
@@ -43,8 +46,17 @@ def to_vectors(
     """Return embeddings float32 (n, dim) as an Arrow array, with null for rows that are `missing`, bool (n,).
 
     float16 rounds each number to the nearest one.
+
+    Raises:
+        InputError: there are more numbers than fit in an array of lists.
     """
     n, dim = rows.shape
+    if not fixed_size and n * dim > _MOST_LISTED:
+        raise InputError(
+            f"{n:,} embeddings of dimension {dim} are {n * dim:,} numbers, and one array of lists holds "
+            f"{_MOST_LISTED:,}; give at most {_MOST_LISTED // dim:,} rows at a time, or make lists of a "
+            "fixed size"
+        )
     kind = vector_type(dim, dtype, fixed_size=fixed_size)
     values = pa.array(np.ascontiguousarray(rows, dtype=dtype).reshape(-1))
     mask = None if missing is None or not missing.any() else pa.array(missing)
@@ -76,7 +88,8 @@ def embed_batch(
 
     Raises:
         InputError: `batch` is no record batch, it has no such column or two of them, the column holds
-            something else than texts, or there is a column `name` already.
+            something else than texts, there is a column `name` already, or there are more rows than lists
+            that are not of a fixed size can hold.
         OptionError: the dtype is unknown.
     """
     if not isinstance(batch, pa.RecordBatch):

@@ -43,6 +43,7 @@ class JsonLines(TextSource):
         fields = Fields()
         for rows in pack(self._numbered(lambda _: None), lambda row: len(row[2][1])):
             fields.add([(file, line, value) for file, line, (_, _, value) in rows])
+        self._start()
         return fields.schema(self.text)
 
     def read(self, report: Report) -> Iterator[Block]:

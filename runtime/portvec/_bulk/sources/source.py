@@ -89,7 +89,7 @@ class Source(Protocol):
 
     @property
     def bytes_read(self) -> int:
-        """How many bytes of `size` the pass that runs has read. Another thread may ask."""
+        """How many bytes of `size` the pass that yields rows has read. Another thread may ask."""
 
     def schema(self) -> Any:
         """Return the pyarrow.Schema of all columns. For JSON Lines, this reads all rows.

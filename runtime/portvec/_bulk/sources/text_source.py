@@ -40,6 +40,7 @@ class TextSource(ABC):
         """Yield the rows in blocks."""
 
     def _start(self) -> None:
+        """Count bytes from 0 again."""
         for each in self._inputs:
             each.bytes_read = 0
 
