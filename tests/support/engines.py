@@ -22,7 +22,7 @@ os.environ["DO_NOT_TRACK"] = "true"  # Daft
 
 
 ENGINES = [
-    Framework("Ray Data", "ray", "ray", "ray"),
+    Framework("Ray", "ray", "ray", "ray"),
     Framework("Spark", "spark", "pyspark", "pyspark"),
     Framework("Daft", "daft", "daft", "daft"),
     Framework("DuckDB", "duckdb", "duckdb", "duckdb"),

@@ -188,12 +188,12 @@ def _embed_on_ray(
     model: str, source: Source, output: str, plan: Plan, address: str | None, options: dict[str, Any]
 ) -> None:
     from portvec.integrations._engines import shared_model
+    from portvec.integrations._ray_cluster import run_on_cluster  # it needs an extra
     from portvec.integrations._to_folder import embed_folder
-    from portvec.integrations.ray import on_cluster  # it needs an extra
 
     loaded = shared_model(model, {name: value for name, value in options.items() if value is not None})
     with count_rows(source) as progress:
-        counts = embed_folder(loaded, source, output, plan, on_cluster(address), progress)
+        counts = embed_folder(loaded, source, output, plan, run_on_cluster(address), progress)
     inform(_describe(output, counts, loaded.embedder.dim, Path(output)))
 
 

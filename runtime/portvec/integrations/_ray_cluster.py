@@ -1,4 +1,7 @@
-"""A cluster of Ray: connecting to it, or starting one on this machine, and running functions on it."""
+"""A cluster of Ray: connecting to it, or starting one on this machine, and running functions on it.
+
+Apart from Ray's datasets, whose import takes a second.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,22 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-import ray
-
 from portvec._messages import fold_lines
 from portvec.errors import FileError, OptionError, PortvecError
+from portvec.integrations._common import missing_extra
+from portvec.integrations._engines import check_number
+from portvec.integrations._shares import Share, ShareCounts, ShareEmbedder
+from portvec.integrations._to_folder import RunShares
+
+try:
+    import ray
+except ImportError as error:
+    raise missing_extra("ray", "ray", error) from error
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,6 +33,21 @@ R = TypeVar("R")
 _RETRIES: Final = 10
 # Bytes of the store of objects that Ray needs at least. What goes through it here is small.
 _STORE: Final = 80 << 20
+
+
+def run_on_cluster(address: str | None = None, workers: int | None = None) -> RunShares:
+    """Return what has a cluster embed shares of Parquet files.
+
+    Raises:
+        OptionError: `workers` is not 1 or more.
+    """
+    check_number("workers", workers)
+
+    def run(work: ShareEmbedder, shares: list[Share]) -> Generator[ShareCounts, None, None]:
+        with cluster(address):
+            yield from run_tasks(work, shares, workers)
+
+    return run
 
 
 @contextmanager
@@ -69,7 +94,7 @@ def run_tasks(work: Callable[[T], R], items: Iterable[T], most: int | None = Non
         PortvecError: what `work` raised.
         FileError: it raised something else, or died again and again.
     """
-    call: Any = ray.remote(name="portvec", num_cpus=1, max_retries=_RETRIES)(_call)
+    call: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call).options(name="portvec")
     sent = ray.put(work)
     waiting = (call.remote(sent, item) for item in items)
     running = list(islice(waiting, most))

@@ -6,7 +6,6 @@ Every machine of the cluster needs portvec, and the model under the same path or
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
 from typing import Any, Literal
 
 from portvec.integrations._common import missing_extra
@@ -22,9 +21,8 @@ try:
     from portvec._bulk.running import Plan
     from portvec._bulk.sources import open_source
     from portvec.integrations._engines import check_number, embed_table, shared_model, show_progress
-    from portvec.integrations._ray_cluster import cluster, run_tasks
-    from portvec.integrations._shares import Share, ShareCounts, ShareEmbedder
-    from portvec.integrations._to_folder import RunShares, embed_folder
+    from portvec.integrations._ray_cluster import run_on_cluster
+    from portvec.integrations._to_folder import embed_folder
 except ImportError as error:
     raise missing_extra("ray", "ray", error) from error
 
@@ -190,21 +188,6 @@ def embed_parquet(
     )
     model = shared_model(source, options)
     rows = open_source(input, format="parquet", field=field)
-    run = on_cluster(address, workers)
+    run = run_on_cluster(address, workers)
     with show_progress(rows, progress) as count:
         return embed_folder(model, rows, output, plan, run, count).rows
-
-
-def on_cluster(address: str | None = None, workers: int | None = None) -> RunShares:
-    """Return what has a cluster embed shares of Parquet files.
-
-    Raises:
-        OptionError: `workers` is not 1 or more.
-    """
-    check_number("workers", workers)
-
-    def run(work: ShareEmbedder, shares: list[Share]) -> Generator[ShareCounts, None, None]:
-        with cluster(address):
-            yield from run_tasks(work, shares, workers)
-
-    return run
