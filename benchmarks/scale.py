@@ -7,29 +7,37 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks import models, texts
-from portvec import StaticEmbedder
+from benchmarks.bulk_runs import ENGINES, FILES, IN_MEMORY, PLAIN
 
 PAGE = models.ROOT / "docs" / "scale.md"
-_BEGIN, _END = "<!-- written by make bench-scale: begin -->", "<!-- written by make bench-scale: end -->"
 _ROWS_OF_A_FILE = 250_000
 _FEW = 1_000
 _FOLDER = models.FOLDER / "scale"
+_CORES = len(os.sched_getaffinity(0))
+_DIM = models.DIM
+# What is predicted: rows, and the cores of a machine and its network, in bytes a second (10 Gbit/s).
+_BILLION = 10**9
+_NODE_CORES = 8
+_NODE_NETWORK = 10e9 / 8
 
 
 def main() -> None:
@@ -38,51 +46,129 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5_000_000, help="rows for files")
     parser.add_argument("--engine-rows", type=int, default=1_000_000, help="rows for engines")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--run", nargs=3, metavar=("NAME", "INPUT", "OUTPUT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.run:
-        name, source, output = arguments.run
-        RUNS[name](Path(source), Path(output))
-        return
-    lines = list(_measure(arguments.rows, arguments.engine_rows, arguments.rounds))
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(_BEGIN)
-    _, after = rest.split(_END)
-    PAGE.write_text(before + "\n".join([_BEGIN, *lines, _END]) + after, encoding="utf-8")
+    results = _measure(arguments.rows, arguments.engine_rows, arguments.rounds)
+    _write("measured", [_describe_machine(arguments.rounds), "", *_tabulate(results)])
+    _write("prediction", _predict(results))
 
 
-def _measure(rows: int, engine_rows: int, rounds: int) -> Iterator[str]:
-    yield "| what | rows | rows/s, with start | start | rows/s after it | memory | bytes written a row |"
-    yield "|---|--:|--:|--:|--:|--:|--:|"
-    few = _make_rows(_FEW)
+class _Result(NamedTuple):
+    """A run with many rows, as medians.
+
+    Attributes:
+        name: what was run.
+        rows: the number of rows.
+        start: seconds of the same run with few rows.
+        seconds: seconds of the run.
+        memory: bytes that it took.
+        read: bytes of a row in the input.
+        written: bytes of a row in the output.
+    """
+
+    name: str
+    rows: int
+    start: float
+    seconds: float
+    memory: float
+    read: float
+    written: float
+
+    @property
+    def pace(self) -> float:
+        """Rows a second after the start."""
+        return (self.rows - _FEW) / max(self.seconds - self.start, 1e-9)
+
+
+def _measure(rows: int, engine_rows: int, rounds: int) -> list[_Result]:
+    """Run everything in turn, again and again, so that all meet the same disturbances."""
+    few = _make_rows(_FEW, _FEW // _CORES)  # a file for each worker, so that all start
     plans = [
-        *((name, count) for name in _FILES for count in (rows // 5, rows)),
-        *((name, engine_rows) for name in _ENGINES),
+        *((name, count) for count in (rows // 5, rows) for name in FILES),
+        *((name, engine_rows) for name in ENGINES),
     ]
-    for name, count in plans:
-        source = _make_rows(count)
-        starts, times, memory, size = [], [], [], 0
-        for _ in range(rounds):
-            starts.append(_time(name, few)[0])
-            seconds, taken, size = _time(name, source)
-            times.append(seconds)
-            memory.append(taken)
-        start, seconds = median(starts), median(times)
+    found: dict[tuple[str, int], list[tuple[float, ...]]] = {plan: [] for plan in plans}
+    for number in range(rounds):
+        for name, count in plans:
+            source = _make_rows(count)
+            start, *_ = _time(name, few)
+            seconds, memory, written = _time(name, source)
+            read = sum(path.stat().st_size for path in source.iterdir())
+            found[name, count].append((start, seconds, memory, read / count, written / count))
+            print(f"{number + 1}/{rounds} {name}, {count:,}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    return [_Result(*plan, *map(median, zip(*runs, strict=True))) for plan, runs in found.items()]
+
+
+def _tabulate(results: list[_Result]) -> Iterator[str]:
+    yield (
+        "| what | rows | start, s | rows/s for each core | of `portvec embed` | memory, MB | bytes a row |"
+    )
+    yield "|---|--:|--:|--:|--:|--:|--:|"
+    plain = {result.rows: result.pace for result in results if result.name == PLAIN}
+    for result in results:
         cells = [
-            name,
-            f"{count:,}",
-            f"{count / seconds:,.0f}",
-            f"{start:.1f} s",
-            f"{(count - _FEW) / max(seconds - start, 1e-9):,.0f}",
-            f"{max(memory) / 1e6:,.0f} MB",
-            f"{size / count:,.0f}",
+            result.name,
+            f"{result.rows:,}",
+            f"{result.start:.1f}",
+            f"{result.pace / _CORES:,.0f}",
+            f"{result.pace / plain[result.rows]:.0%}",
+            f"{result.memory / 1e6:,.0f}",
+            f"{result.written:,.0f}",
         ]
-        line = f"| {' | '.join(cells)} |"
-        print(line, file=sys.stderr, flush=True)
-        yield line
+        yield f"| {' | '.join(cells)} |"
 
 
-def _make_rows(count: int) -> Path:
+def _describe_machine(rounds: int) -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    processor = next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("pyarrow", "ray", "pyspark", "daft", "duckdb", "polars")
+    )
+    return (
+        f"Medians of {rounds} runs on {_CORES} cores of a virtual machine ({processor}), Python "
+        f"{platform.python_version()}, {versions}."
+    )
+
+
+def _predict(results: list[_Result]) -> Iterator[str]:
+    """Yield what the measured figures say about a billion rows."""
+    plain = max((result for result in results if result.name == PLAIN), key=lambda result: result.rows)
+    pace = plain.pace / _CORES
+    columns = plain.written - 4 * _DIM
+    yield (
+        f"Read: {plain.read:.0f} bytes a row. Written: {columns:.0f} bytes a row, and the vector. Embedded: "
+        f"{pace:,.0f} rows/s for each core."
+    )
+    yield ""
+    nodes = (1, 4, 16)
+    heads = [f"{count} machine{'s' if count > 1 else ''}" for count in nodes]
+    yield f"| vectors | written | {' | '.join(heads)} |"
+    yield f"|---|--:|{'--:|' * len(heads)}"
+    for dim, dtype, size in (
+        (256, "float32", 4),
+        (256, "float16", 2),
+        (64, "float32", 4),
+        (64, "float16", 2),
+    ):
+        written = _BILLION * (columns + size * dim)
+        cells = []
+        for count in nodes:
+            cores = _BILLION / (pace * count * _NODE_CORES)
+            network = max(written, _BILLION * plain.read) / (count * _NODE_NETWORK)
+            slower = "cores" if cores > network else "network"
+            cells.append(f"{max(cores, network) / 60:,.1f} min ({slower})")
+        yield f"| {dim} x {dtype} | {written / 1e12:.2f} TB | {' | '.join(cells)} |"
+
+
+def _write(name: str, lines: Iterable[str]) -> None:
+    """Write lines to their place in the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    begin, end = (f"<!-- {name}, written by make bench-scale: {edge} -->" for edge in ("begin", "end"))
+    before, rest = page.split(begin)
+    _, after = rest.split(end)
+    PAGE.write_text(before + "\n".join([begin, *lines, end]) + after, encoding="utf-8")
+
+
+def _make_rows(count: int, in_a_file: int = _ROWS_OF_A_FILE) -> Path:
     """Return a folder of Parquet files with ids and English texts of 12 words."""
     folder = _FOLDER / str(count)
     if not folder.exists():
@@ -90,26 +176,36 @@ def _make_rows(count: int) -> Path:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         found = texts.many(count)
-        for first in range(0, count, _ROWS_OF_A_FILE):
-            part = list(islice(found, _ROWS_OF_A_FILE))
+        for first in range(0, count, in_a_file):
+            part = list(islice(found, in_a_file))
             table = pa.table({"id": range(first, first + len(part)), "text": part})
-            pq.write_table(table, work / f"part-{first // _ROWS_OF_A_FILE:04}.parquet")
+            pq.write_table(table, work / f"part-{first // in_a_file:04}.parquet")
         work.rename(folder)
     return folder
 
 
 def _time(name: str, source: Path) -> tuple[float, int, int]:
-    """Return the seconds of a run, the bytes of memory that it took, and the bytes that it wrote."""
+    """Return the seconds of a run, the bytes of memory that it took, and the bytes that it wrote.
+
+    Memory is what the process had, or what the system had less than before, if other processes took more.
+    """
     output = _FOLDER / "output"
     _remove(output)
-    command = [sys.executable, "-m", "benchmarks.scale", "--run", name, str(source), str(output)]
+    command = [sys.executable, "-m", "benchmarks.bulk_runs", name, str(source), str(output)]
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYSPARK_PYTHON": sys.executable}
     with _Memory() as memory:
         began = time.perf_counter()
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - began
-    if done.returncode:
-        raise SystemExit(f"{name}: {done.stderr[-2000:]}")
+        with tempfile.TemporaryFile("w+") as messages:
+            process = subprocess.Popen(command, env=environment, stdout=messages, stderr=messages)
+            memory.process = process.pid
+            process.wait()
+            seconds = time.perf_counter() - began
+            messages.seek(0)
+            said = messages.read()
+            if process.returncode:
+                raise SystemExit(f"{name}: {said[-2000:]}")
+    if name == IN_MEMORY:
+        seconds = float(said)  # without reading
     files = output.rglob("*") if output.is_dir() else [output] if output.exists() else []
     size = sum(path.stat().st_size for path in files if path.is_file())
     _remove(output)
@@ -124,12 +220,18 @@ def _remove(output: Path) -> None:
 
 
 class _Memory:
-    """Watches how much memory the system has less than before, whichever processes take it."""
+    """Watches how much memory a process has, and how much less the system has than before.
 
+    Attributes:
+        process: id of the process.
+        taken: the most bytes of either.
+    """
+
+    process = 0
     taken = 0
 
     def __enter__(self) -> _Memory:
-        self._before = _available()
+        self._before = _read("/proc/meminfo", "MemAvailable")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
@@ -141,121 +243,17 @@ class _Memory:
 
     def _watch(self) -> None:
         while not self._ended.wait(0.05):
-            self.taken = max(self.taken, self._before - _available())
+            resident = _read(f"/proc/{self.process}/status", "VmHWM") if self.process else 0
+            self.taken = max(self.taken, resident, self._before - _read("/proc/meminfo", "MemAvailable"))
 
 
-def _available() -> int:
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    (line,) = (line for line in lines if line.startswith("MemAvailable"))
-    return int(line.split()[1]) * 1024
-
-
-def _in_memory(source: Path, _: Path) -> None:
-    found = pq.read_table(source, columns=["text"])["text"].to_pylist()
-    StaticEmbedder.load(_model()).encode(found)
-
-
-def _embed(dtype: str) -> Callable[[Path, Path], None]:
-    def run(source: Path, output: Path) -> None:
-        from portvec._cli.main import run as run_command
-
-        target = output.with_suffix(".parquet")
-        target.unlink(missing_ok=True)
-        arguments = ["embed", _model(), "-i", str(source), "-o", str(target), "--dtype", dtype, "-q"]
-        assert run_command(arguments) == 0
-        target.rename(output)
-
-    return run
-
-
-def _ray_files(source: Path, output: Path) -> None:
-    from portvec.integrations.ray import embed_parquet
-
-    embed_parquet(_model(), source, output)
-
-
-def _ray_data(source: Path, output: Path) -> None:
-    import logging
-
-    import ray
-
-    from portvec.integrations.ray import embed
-
-    ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.CRITICAL)
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    embed(ray.data.read_parquet(str(source), partitioning=None), _model()).write_parquet(str(output))
-
-
-def _spark_files(source: Path, output: Path) -> None:
-    from portvec.integrations.spark import embed_parquet
-
-    with _spark() as session:
-        embed_parquet(session, _model(), source, output)
-
-
-def _spark_frame(source: Path, output: Path) -> None:
-    from portvec.integrations.spark import embed
-
-    with _spark() as session:
-        embed(session.read.parquet(str(source)), _model()).write.parquet(str(output))
-
-
-@contextmanager
-def _spark() -> Iterator[Any]:
-    from pyspark.sql import SparkSession
-
-    builder: Any = SparkSession.builder
-    session = builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
-    yield session
-    session.stop()
-
-
-def _daft(source: Path, output: Path) -> None:
-    import daft
-
-    from portvec.integrations.daft import embed
-
-    embed(daft.read_parquet(f"{source}/*.parquet"), _model()).write_parquet(str(output))
-
-
-def _duckdb(source: Path, output: Path) -> None:
-    import duckdb
-
-    from portvec.integrations.duckdb import register
-
-    connection = duckdb.connect()
-    register(connection, _model())
-    query = f"SELECT *, portvec(text) AS embedding FROM '{source}/*.parquet'"
-    connection.execute(f"COPY ({query}) TO '{output}' (FORMAT parquet)")
-
-
-def _polars(source: Path, output: Path) -> None:
-    import polars as pl
-
-    from portvec.integrations.polars import embed
-
-    embed(pl.scan_parquet(f"{source}/*.parquet"), _model()).sink_parquet(output)
-
-
-def _model() -> str:
-    return str(models.artifact("wordpiece"))
-
-
-_FILES = {
-    "in memory: read, then `encode`": _in_memory,
-    "`portvec embed`, float32": _embed("float32"),
-    "`portvec embed`, float16": _embed("float16"),
-}
-_ENGINES = {
-    "Ray, `embed_parquet`": _ray_files,
-    "Ray Data, `embed`, its reader and writer": _ray_data,
-    "Spark, `embed_parquet`": _spark_files,
-    "Spark, `embed`, its reader and writer": _spark_frame,
-    "Daft": _daft,
-    "DuckDB": _duckdb,
-    "polars": _polars,
-}
-RUNS = {**_FILES, **_ENGINES}
+def _read(path: str, name: str) -> int:
+    """Return a number of bytes that the kernel tells; 0 if the process has ended."""
+    with suppress(OSError):
+        for line in Path(path).read_text(encoding="ascii").splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 if __name__ == "__main__":
