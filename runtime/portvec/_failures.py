@@ -22,8 +22,14 @@ def is_failure(error: BaseException) -> bool:
 
 
 @contextmanager
-def failures_become(describe: Callable[[str], PortvecError]) -> Iterator[None]:
+def failures_become(
+    describe: Callable[[str], PortvecError], read: Callable[[BaseException], str] = fold_lines
+) -> Iterator[None]:
     """Raise what `describe` returns for the message of a failure. portvec's own errors pass.
+
+    Args:
+        describe: returns the error for a message of one line.
+        read: returns the message of a failure.
 
     Raises:
         PortvecError: what `describe` returned.
@@ -35,4 +41,4 @@ def failures_become(describe: Callable[[str], PortvecError]) -> Iterator[None]:
     except BaseException as error:
         if not is_failure(error):
             raise
-        raise describe(fold_lines(error)) from error
+        raise describe(read(error)) from error

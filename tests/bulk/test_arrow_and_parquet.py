@@ -267,12 +267,34 @@ def test_two_columns_of_one_name(tmp_path: Path) -> None:
 )
 def test_files_of_another_kind(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    kind = "a Parquet file" if name == "a.parquet" else "an Arrow file"
+    kind = "Parquet" if name == "a.parquet" else "Arrow"
     with pytest.raises(
-        FileError, match=rf"{name}: not {kind} that is complete \(.*\); make it again$"
+        FileError, match=rf"{name}: cannot be read as {kind} \(.*\); make it again$"
     ) as caught:
         open_source(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def test_a_batch_that_says_it_is_larger_than_memory(tmp_path: Path) -> None:
+    path = write(tmp_path, pa.table({"text": ["abc" * 100] * 50}), "compressed")
+    content = path.read_bytes()
+    size = (15_000).to_bytes(8, "little")  # of the texts, which stands before the compressed ones
+    assert content.count(size) == 1
+    path.write_bytes(content.replace(size, (1 << 50).to_bytes(8, "little")))
+    with pytest.raises(FileError) as caught:
+        list(open_source(path).read(fail))
+    assert str(caught.value) == (
+        f"{path}: is damaged, or a part of it does not fit memory (malloc of size {1 << 50} failed); make it "
+        "again, in smaller parts"
+    )
+
+
+@pytest.mark.skipif(int(pa.__version__.partition(".")[0]) >= 26, reason="this pyarrow reads null vectors")
+def test_null_vectors_that_this_pyarrow_cannot_read(tmp_path: Path) -> None:
+    vectors = pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2))
+    path = write(tmp_path, pa.table({"text": ["a", "b"], "vector": vectors}), "parquet")
+    with pytest.raises(FileError, match=r"cannot be read as Parquet \(.*; upgrade pyarrow: 26 is the first"):
+        list(open_source(path).read(fail))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -19,7 +19,9 @@ import pytest
 from corpus import paragraphs
 from portvec import StaticEmbedder
 from portvec._bulk.arrow import embed_batch, to_vectors
-from portvec._bulk.milvus import MilvusCollection, parse_target, search_milvus
+from portvec._bulk.milvus.searching import search_milvus
+from portvec._bulk.milvus.target import parse_target
+from portvec._bulk.milvus.writing import MilvusCollection
 from portvec._bulk.search import search
 from portvec.errors import FileError, MissingExtraError, OptionError
 
@@ -518,9 +520,9 @@ def test_the_size_of_a_dictionary_is_not_that_of_each_row(
 def test_nulls_where_milvus_lite_has_no_field_for_them(
     lite: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from portvec._bulk import milvus_client
+    from portvec._bulk.milvus import client
 
-    monkeypatch.setattr(milvus_client, "version", lambda _: "2.5.1")
+    monkeypatch.setattr(client, "version", lambda _: "2.5.1")
     with pytest.raises(FileError, match=r"row 1: the column 'text' is null, which the field does not take; "):
         store(lite, name, batch_of(text=["a", None]))
 
@@ -658,6 +660,7 @@ def test_texts_of_another_field_and_none(lite: str, name: str) -> None:
     assert search_milvus(lite, name, query, 1, field="body", vector_field="embedding")[0].text == "b"
 
 
+@pytest.mark.usefixtures("client")  # imports pymilvus, which sets the level of its logger
 def test_loggers_of_milvus_are_left_as_they_were(lite: str, name: str) -> None:
     level = logging.getLogger("pymilvus").level
     open_collection(lite, name).close()

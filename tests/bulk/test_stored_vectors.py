@@ -20,10 +20,10 @@ import pytest
 from corpus import paragraphs
 from portvec import StaticEmbedder
 from portvec._bulk.arrow import embed_batch, to_vectors
-from portvec._bulk.columns import open_columns
 from portvec._bulk.provenance import Provenance
 from portvec._bulk.search import search
 from portvec._bulk.stored import search_stored
+from portvec._bulk.vector_columns import VectorColumns
 from portvec._bulk.vectors import NpyFile, VectorFile
 from portvec.errors import FileError, MissingExtraError, OptionError
 
@@ -221,7 +221,7 @@ def test_memory_is_that_of_a_block(embedder: StaticEmbedder, tmp_path: Path) -> 
     del table
     for path, limit in limits.items():
         before, most, count = pa.total_allocated_bytes(), 0, 0
-        for block in open_columns(path, None, None).vectors(256):
+        for block in VectorColumns(path).vectors(256):
             most, count = max(most, pa.total_allocated_bytes() - before), count + len(block)
         assert count == len(rows)
         assert most <= limit
@@ -294,6 +294,32 @@ def test_damaged_files(embedder: StaticEmbedder, texts: list[str], tmp_path: Pat
             damaged[place] = generator.integers(256)
         path.write_bytes(damaged)
         is_refused(embedder, path)
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.arrow"])
+def test_files_of_another_kind(embedder: StaticEmbedder, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"text\na\n")
+    kind = {".parquet": "Parquet", ".arrow": "Arrow"}[Path(name).suffix]
+    with pytest.raises(
+        FileError, match=rf"^{tmp_path / name}: cannot be read as {kind} \(.*\); make it again$"
+    ):
+        search_stored(embedder, tmp_path / name, QUERY, 1)
+
+
+@pytest.mark.parametrize("name", WITH_COLUMNS)
+def test_names_of_columns_that_are_not_utf8(embedder: StaticEmbedder, tmp_path: Path, name: str) -> None:
+    path = WRITERS[name](tmp_path, table_of(numbered(embedder), other=["a"]))
+    path.write_bytes(path.read_bytes().replace(b"other", b"\xffther"))
+    with pytest.raises(FileError, match=rf"^{path}: cannot be read as .* \('utf-8' codec can't decode "):
+        search_stored(embedder, path, QUERY, 1)
+
+
+@pytest.mark.parametrize("name", WITH_COLUMNS)
+def test_metadata_that_nests_too_deeply(embedder: StaticEmbedder, tmp_path: Path, name: str) -> None:
+    table = table_of(numbered(embedder)).replace_schema_metadata({"portvec": "[" * 200_000})
+    path = WRITERS[name](tmp_path, table)
+    with pytest.raises(FileError, match=rf"^{path}: cannot be read as .* \(.* while decoding a JSON array"):
+        search_stored(embedder, path, QUERY, 1)
 
 
 def is_refused(embedder: StaticEmbedder, path: Path) -> bool:
@@ -429,7 +455,7 @@ def test_columns_of_a_file_that_has_none(embedder: StaticEmbedder, tmp_path: Pat
 def test_only_npy_needs_no_pyarrow(
     embedder: StaticEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "portvec._bulk.columns")
+    monkeypatch.delitem(sys.modules, "portvec._bulk.vector_columns")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     np.save(tmp_path / "rows.npy", embedder.encode(["file", QUERY]))
     assert search_stored(embedder, tmp_path / "rows.npy", QUERY, 1)[0].position == 1
@@ -446,7 +472,7 @@ def test_both_kinds_of_file_have_one_interface(embedder: StaticEmbedder, tmp_pat
     table = embed(embedder, ["file", QUERY])
     files: list[VectorFile] = [
         NpyFile(write_npy(tmp_path, table)),
-        open_columns(write_parquet(tmp_path, table), None, None),
+        VectorColumns(write_parquet(tmp_path, table)),
     ]
     first, second = (np.concatenate(list(file.vectors(embedder.dim))) for file in files)
     np.testing.assert_array_equal(first, second)

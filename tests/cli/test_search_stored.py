@@ -14,7 +14,7 @@ import pytest
 from command_line import RunPortvec
 from portvec import StaticEmbedder
 from portvec._bulk.arrow import embed_batch
-from portvec._bulk.milvus import MilvusCollection
+from portvec._bulk.milvus.writing import MilvusCollection
 
 TEXTS = ["return value", "the file", "return the value of a function", "unrelated"]
 

@@ -94,7 +94,7 @@ def _open(
     if not is_folder and path.suffix.lower() not in _COLUMNS:
         raise FileError(f"{path}: unknown suffix for vectors, expected .npy, .parquet or .arrow, or a folder")
     try:
-        from portvec._bulk.columns import open_columns
+        from portvec._bulk.vector_columns import VectorColumns
     except ImportError as error:
         raise MissingExtraError(
             f"{path}: needs pyarrow, which cannot be imported ({error}); {install('bulk')}"
@@ -102,7 +102,7 @@ def _open(
     made: set[Provenance] = set()
     for part in _list(path) if is_folder else [path]:
         check_readable(part)
-        file = open_columns(part, field, vector_field)
+        file = VectorColumns(part, field, vector_field)
         if file.made is not None and file.made not in made:
             made.add(file.made)
             _check_model(embedder, part, file.made)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from portvec._bulk.journal import SUFFIX, open_journal
-from portvec._bulk.milvus import MilvusCollection, parse_target
-from portvec._bulk.milvus_client import is_file, show_target
+from portvec._bulk.milvus.target import is_file, parse_target, show_target
+from portvec._bulk.milvus.writing import MilvusCollection
 from portvec._bulk.parts import Part
 from portvec._bulk.provenance import Provenance
 from portvec._bulk.running import (

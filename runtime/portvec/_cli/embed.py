@@ -8,7 +8,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from portvec._bulk.milvus import METRICS, is_target
+from portvec._bulk.milvus.target import is_target
+from portvec._bulk.milvus.writing import METRICS
 from portvec._bulk.outputs.jsonl import format_lines
 from portvec._bulk.running import Counts, Plan, embed_each, read_parts, skipped_beside
 from portvec._bulk.sources import Source

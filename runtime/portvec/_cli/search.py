@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from portvec._bulk.milvus import parse_target, search_milvus
-from portvec._bulk.milvus_client import show_target
+from portvec._bulk.milvus.searching import search_milvus
+from portvec._bulk.milvus.target import parse_target, show_target
 from portvec._bulk.search import search as find_nearest
 from portvec._bulk.stored import search_stored
 from portvec._cli.options import (

@@ -1,149 +1,24 @@
-"""Parquet and Arrow: batches of columns. Import this module when pyarrow is known to be there."""
+"""Parquet and Arrow: rows in blocks. Import this module when pyarrow is known to be there."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.ipc as ipc
-import pyarrow.parquet as pq
 import pyarrow.types as types
 
 from portvec._bulk.arrow import is_text
+from portvec._bulk.column_files import ColumnFile, open_column_file
 from portvec._bulk.sources.arrow_json import encode_rows
 from portvec._bulk.sources.columns import check_names, describe_difference
 from portvec._bulk.sources.source import MOST_CHARACTERS, MOST_ROWS, BadRow, Block, Report
 from portvec._messages import fold_lines
 from portvec.errors import FileError
-
-# Bytes of a row group that are decoded at a time.
-_BATCH: Final = 32 << 20
-
-
-class ColumnFile(ABC):
-    """A file of columns.
-
-    Attributes:
-        schema: its pyarrow.Schema.
-        names: the names of its columns.
-        rows: how many rows are read, if that is cheap to know.
-        first_row: which of its rows is the first of them.
-        kind: what it is called in messages.
-    """
-
-    kind: str
-    schema: Any
-    rows: int | None = None
-    first_row = 0
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with path.open("rb") as file:
-                self._magic = file.read(8)
-                self.size = path.stat().st_size
-        except OSError as error:
-            raise FileError(f"{path}: cannot be read ({error.strerror or error})") from error
-        with self.reading():
-            self._open()
-            self.names: list[str] = self.schema.names  # decodes them
-
-    @abstractmethod
-    def _open(self) -> None:
-        """Set `schema` and `rows`."""
-
-    @abstractmethod
-    def batches(self) -> Iterator[tuple[Any, int]]:
-        """Yield record batches, each with the bytes of the file up to its end."""
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Give an error of pyarrow the name of the file."""
-        try:
-            yield
-        except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError) as error:
-            raise FileError(
-                f"{self.path}: not {self.kind} that is complete ({fold_lines(error)}); make it again"
-            ) from error
-
-
-class _ParquetFile(ColumnFile):
-    kind = "a Parquet file"
-
-    def __init__(self, path: Path, only: range | None = None) -> None:
-        """Open a file. `only` are the rows to read, if not all."""
-        self._only = only
-        super().__init__(path)
-
-    def _open(self) -> None:
-        with pq.ParquetFile(self.path) as file:
-            self.schema = file.schema_arrow
-            rows = range(file.metadata.num_rows) if self._only is None else self._only
-            self.first_row, self._stop, self.rows = rows.start, rows.stop, len(rows)
-
-    def batches(self) -> Iterator[tuple[Any, int]]:
-        # Pages are read one after the other, and not the whole row group.
-        with pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False) as file:
-            stop = done = 0
-            for group in range(file.num_row_groups):
-                facts = file.metadata.row_group(group)
-                at, stop = stop, stop + facts.num_rows
-                size = facts.num_rows * _BATCH // max(facts.total_byte_size, 1)
-                if stop <= self.first_row or at >= self._stop:
-                    continue
-                for batch in file.iter_batches(
-                    max(1, min(size, MOST_ROWS)), row_groups=[group], use_threads=False
-                ):
-                    first, last = max(self.first_row - at, 0), min(self._stop - at, batch.num_rows)
-                    at += batch.num_rows
-                    if first < last:
-                        done += last - first
-                        yield (
-                            batch.slice(first, last - first),
-                            self.size * done // (self._stop - self.first_row),
-                        )
-                    if at >= self._stop:
-                        break
-
-
-class _ArrowFile(ColumnFile):
-    """The file or the stream format, mapped: batches that are not compressed stay where they are."""
-
-    kind = "an Arrow file"
-
-    def _open(self) -> None:
-        with pa.memory_map(str(self.path)) as file:
-            self._is_stream = not self._magic.startswith(b"ARROW1")
-            if self._is_stream:
-                self.schema = ipc.open_stream(file).schema
-            else:
-                self.schema = ipc.open_file(file).schema
-                self.rows = _count_rows(file, self.schema)
-
-    def batches(self) -> Iterator[tuple[Any, int]]:
-        with pa.memory_map(str(self.path)) as file:
-            if self._is_stream:
-                for batch in ipc.open_stream(file):
-                    yield batch, file.tell()
-            else:
-                reader = ipc.open_file(file)
-                for index in range(reader.num_record_batches):
-                    yield reader.get_batch(index), self.size * (index + 1) // reader.num_record_batches
-
-
-def _count_rows(file: Any, schema: Any) -> int:
-    """Return the rows of an Arrow file. Of compressed columns, only a narrow one is decompressed."""
-    narrow = [i for i, field in enumerate(schema) if types.is_primitive(field.type)]
-    options = ipc.IpcReadOptions(included_fields=narrow[:1])
-    reader = ipc.open_file(file, options=options)
-    return sum(reader.get_batch(index).num_rows for index in range(reader.num_record_batches))
 
 
 class ArrowTables:
@@ -152,21 +27,21 @@ class ArrowTables:
     def __init__(
         self, name: str, paths: Sequence[Path], text: str, format: str, only: range | None = None
     ) -> None:
-        """Open files. `only` are the rows to read of a single Parquet file, if not all."""
+        """Open files. `only` are the rows to read of a single one, if not all."""
         self.name = name
         self.files = tuple(paths)
         self.format = format
         self.text = text
-        self._files: list[ColumnFile]
-        if format == "parquet":
-            self._files = [_ParquetFile(path, only) for path in paths]
-        else:
-            self._files = [_ArrowFile(path) for path in paths]
+        self._files = [open_column_file(path, format) for path in paths]
         self._schema = self._files[0].schema
         for file in self._files:
             self._check(file)
-        known = [file.rows for file in self._files if file.rows is not None]
-        self.rows = sum(known) if len(known) == len(paths) else None
+        counts = [file.count_rows() for file in self._files]
+        known = [count for count in counts if count is not None]
+        self.rows = sum(known) if len(known) == len(counts) else None
+        self._only = only
+        if only is not None:
+            self.rows = len(only)
         self.size = sum(file.size for file in self._files)
         self.bytes_read = 0
 
@@ -189,15 +64,17 @@ class ArrowTables:
         """Yield the rows in blocks."""
         before = self.bytes_read = 0
         for file in self._files:
-            batches = file.batches()
-            row = file.first_row + 1
-            while True:
+            for first, batch, position in file.batches(MOST_ROWS, needed=self._only):
                 with file.reading():
-                    batch, position = next(batches, (None, file.size))
                     _validate(batch)
                 self.bytes_read = before + position
-                if batch is None:
-                    break
+                row = first + 1
+                if self._only is not None:
+                    if first >= self._only.stop:
+                        break
+                    start = max(self._only.start - first, 0)
+                    batch = batch.slice(start, max(self._only.stop - first - start, 0))
+                    row += start
                 for piece in _cut(file, batch, self.text):
                     block, bad = _read(file, piece, self.text)
                     for index, reason in bad:
@@ -206,6 +83,7 @@ class ArrowTables:
                     if len(block):
                         yield block
             before += file.size
+            self.bytes_read = before
 
 
 def _cut(file: ColumnFile, batch: Any, text: str) -> Iterator[Any]:
@@ -222,9 +100,9 @@ def _cut(file: ColumnFile, batch: Any, text: str) -> Iterator[Any]:
             begin = end
 
 
-def _validate(batch: Any | None) -> None:
+def _validate(batch: Any) -> None:
     """Check offsets and indices. pyarrow follows those of a damaged file wherever they lead."""
-    for column in batch.columns if batch is not None else ():
+    for column in batch.columns:
         _raw(column).validate(full=True)
 
 

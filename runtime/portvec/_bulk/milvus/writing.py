@@ -1,86 +1,23 @@
-"""Embeddings straight into a collection of Milvus, and searching in one."""
+"""Writing embeddings into a collection of Milvus."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from portvec._bulk.milvus_client import (
-    TIMEOUT,
-    connect,
-    find_vectors,
-    is_file,
-    requests,
-    retry,
-    show_target,
-    split_credentials,
-    takes_null,
-)
+from portvec._bulk.milvus.client import TIMEOUT, connect, requests, retry, takes_null
+from portvec._bulk.milvus.target import show_target
 from portvec._messages import describe_unknown, install
 from portvec.errors import FileError, MissingExtraError, OptionError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from portvec._bulk.milvus_fields import Field
-    from portvec._bulk.milvus_layout import Layout
+    from portvec._bulk.milvus.fields import Field
+    from portvec._bulk.milvus.layout import Layout
 
 METRICS: Final = ("COSINE", "IP", "L2")
-_PREFIX: Final = "milvus:"
-_COLLECTION: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
-_TEXT: Final = "text"
 # Bytes of rows in a request. A server refuses more than 64 MB.
 _REQUEST: Final = 16 << 20
-
-
-class MilvusHit(NamedTuple):
-    """A row that was found.
-
-    Attributes:
-        score: what the collection's metric gives: a cosine, a product, or a squared distance.
-        id: its primary key.
-        text: its text; None if the collection has no such field, or it is null.
-    """
-
-    score: float
-    id: int | str
-    text: str | None
-
-
-def is_target(output: str) -> bool:
-    """Return whether an output is a collection of Milvus rather than a file."""
-    return output.startswith(_PREFIX)
-
-
-def parse_target(target: str) -> tuple[str, str]:
-    """Return the URI and the collection of "milvus:URI/COLLECTION". The prefix may be missing.
-
-    The URI is the path of a Milvus Lite file, whose name ends with .db, or a server's
-    http(s)://[USER:PASSWORD@]HOST[:PORT][/DATABASE].
-
-    Raises:
-        OptionError: it is neither, or the collection cannot have that name.
-    """
-    target = target.removeprefix(_PREFIX)
-    uri, _, collection = target.rpartition("/")
-    name = split_credentials(target)[0]
-    is_server = re.match(r"https?://[^/]+/", name) is not None
-    if not is_server and (not is_file(uri) or not uri.endswith(".db")):
-        raise OptionError(
-            f"{name}: expected URI/COLLECTION, where the URI is a file of Milvus Lite, such as ./rows.db, or "
-            "http://HOST:PORT"
-        )
-    if not _COLLECTION.fullmatch(collection):
-        raise OptionError(
-            f"{name}: {name.rpartition('/')[2]!r} is no name of a collection, which has letters, digits and "
-            "_ only, and no digit first"
-        )
-    return uri, collection
 
 
 class MilvusCollection:
@@ -150,7 +87,7 @@ class MilvusCollection:
         if metric not in METRICS:
             raise OptionError(describe_unknown("metric", metric, METRICS))
         try:
-            from portvec._bulk.milvus_layout import check_fits, create, plan_layout
+            from portvec._bulk.milvus.layout import check_fits, create, plan_layout
         except ImportError as error:
             raise MissingExtraError(
                 f"rows for Milvus need pyarrow, which cannot be imported ({error}); {install('bulk')}"
@@ -201,7 +138,7 @@ class MilvusCollection:
             FileError: a value does not fit its field, or two rows have the same key, in which case nothing
                 was sent; or Milvus refuses the rows or cannot be reached, and some may have been stored.
         """
-        from portvec._bulk.milvus_fields import decode_dictionaries
+        from portvec._bulk.milvus.fields import decode_dictionaries
 
         batch = decode_dictionaries(batch)
         rows = self._rows(batch, first_row)
@@ -227,7 +164,7 @@ class MilvusCollection:
 
     def _rows(self, batch: Any, first_row: int) -> list[dict[str, Any]]:
         """Return the rows as dictionaries, after a check of all."""
-        from portvec._bulk.milvus_fields import read_values, read_vectors
+        from portvec._bulk.milvus.fields import read_values, read_vectors
 
         values: dict[str, list[Any]] = {
             column.name: read_values(
@@ -252,89 +189,6 @@ class MilvusCollection:
                     f"{self._name}, row {row}: the primary key {self._layout.key.name!r} is {key!r}, as in "
                     f"row {seen[key]}; give another id_field=..., or leave out one of the rows"
                 )
-
-
-def search_milvus(
-    uri: str,
-    collection: str,
-    query: npt.NDArray[np.float32],
-    k: int,
-    *,
-    field: str | None = None,
-    vector_field: str | None = None,
-    token: str | None = None,
-) -> list[MilvusHit]:
-    """Return the `k` rows of a collection that Milvus finds nearest to a query, the nearest first.
-
-    Args:
-        uri: as for `MilvusCollection.open`.
-        collection: its name.
-        query: an embedding, float32 (dim,).
-        k: how many rows to return.
-        field: the field of texts; "text" by default, if there is one.
-        vector_field: the field of vectors; by default the only one.
-        token: as for `MilvusCollection.open`.
-
-    Raises:
-        FileError: there is no such collection or field, its vectors have another dimension, or Milvus cannot
-            be reached.
-        MissingExtraError: pymilvus or milvus-lite is not installed.
-    """
-    name = show_target(uri, collection)
-    if is_file(uri) and not Path(uri).exists():  # it would be created
-        raise FileError(f"{uri}: no such file of Milvus Lite; give the one that the rows were written to")
-    with closing(connect(uri, token)) as client, requests(name):
-        if not client.has_collection(collection, timeout=TIMEOUT):
-            known = ", ".join(client.list_collections(timeout=TIMEOUT)) or "none"
-            raise FileError(f"{name}: no such collection, has {known}; give one of them")
-        fields = client.describe_collection(collection, timeout=TIMEOUT)["fields"]
-        names = [each["name"] for each in fields]
-        if field is not None and field not in names:
-            raise FileError(f"{name}: no field {field!r}, has {', '.join(names)}; give another field=...")
-        text = field or (_TEXT if _TEXT in names else None)
-        (key,) = (each["name"] for each in fields if each.get("is_primary"))
-        chosen = _choose_vector(name, fields, vector_field, len(query))
-        client.load_collection(collection, timeout=TIMEOUT)
-        (found,) = client.search(
-            collection,
-            data=[query],
-            limit=k,
-            anns_field=chosen,
-            output_fields=[] if text is None else [text],
-            consistency_level="Strong",  # rows that were sent a moment ago are found
-            timeout=TIMEOUT,
-        )
-        # Older versions of pymilvus call every primary key "id".
-        return [
-            MilvusHit(
-                hit["distance"],
-                hit[key] if key in hit else hit["id"],
-                None if text is None else hit["entity"].get(text),
-            )
-            for hit in found
-        ]
-
-
-def _choose_vector(name: str, fields: list[Any], chosen: str | None, dim: int) -> str:
-    vectors = find_vectors(fields)
-    known = ", ".join(vectors) or "none"
-    if chosen is None and len(vectors) == 1:
-        (chosen,) = vectors
-    if chosen is None:
-        raise FileError(
-            f"{name}: expected one field of float vectors, has {known}; give vector_field=..., or another "
-            "collection"
-        )
-    if chosen not in vectors:
-        raise FileError(
-            f"{name}: no field of float vectors {chosen!r}, has {known}; give another vector_field=..."
-        )
-    if vectors[chosen] != dim:
-        raise FileError(
-            f"{name}: holds vectors of dimension {vectors[chosen]}, and the model's have {dim}; give the "
-            "model that made them"
-        )
-    return chosen
 
 
 def _split(batch: Any, start: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""A connection to Milvus: credentials that are never shown, errors on one line, and requests sent again.
+"""A connection to Milvus: errors on one line, and requests that are sent again.
 
 pymilvus is imported where it is needed, because that takes a second.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from typing import Any, Final, TypeVar
-from urllib.parse import unquote
 
-from portvec._failures import is_failure
+from portvec._bulk.milvus.target import is_file, split_credentials
+from portvec._failures import failures_become
 from portvec._messages import fold_lines, install
-from portvec.errors import FileError, MissingExtraError, PortvecError
+from portvec.errors import FileError, MissingExtraError
 
 T = TypeVar("T")
 
@@ -27,26 +27,9 @@ _TRANSIENT: Final = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "
 _RATE_LIMIT: Final = 8  # a code of Milvus
 
 
-def is_file(uri: str) -> bool:
-    """Return whether a URI is the path of a Milvus Lite file."""
-    return "://" not in uri
-
-
 def takes_null(uri: str) -> bool:
     """Return whether fields may be null. Before version 3, a file of Milvus Lite has no such fields."""
     return not is_file(uri) or int(version("milvus-lite").partition(".")[0]) >= 3
-
-
-def split_credentials(uri: str) -> tuple[str, str | None]:
-    """Return a URI without its credentials, and these as a token of Milvus."""
-    scheme, separator, rest = uri.partition("://")
-    credentials, at, address = rest.rpartition("@")
-    return (f"{scheme}://{address}", unquote(credentials)) if separator and at else (uri, None)
-
-
-def show_target(uri: str, collection: str) -> str:
-    """Return what messages call a collection: its URI without credentials, and its name."""
-    return f"{split_credentials(uri)[0]}/{collection}"
 
 
 def connect(uri: str, token: str | None) -> Any:
@@ -66,32 +49,21 @@ def connect(uri: str, token: str | None) -> Any:
             f"Milvus needs {error.name}, which cannot be imported ({error}); {install('milvus')}"
         ) from error
     address, found = split_credentials(uri)
-    with _silence():
-        try:
-            return MilvusClient(address, token=token or found or "")
-        except Exception as error:
-            remedy = "check the address and the credentials"
-            if is_file(uri):
-                remedy = "is its folder there, and has no other process opened it?"
-            raise FileError(f"{address}: cannot be opened ({_reason(error)}); {remedy}") from error
+    remedy = "check the address and the credentials"
+    if is_file(uri):
+        remedy = "is its folder there, and has no other process opened it?"
+
+    with _reports_become(lambda reason: FileError(f"{address}: cannot be opened ({reason}); {remedy}")):
+        return MilvusClient(address, token=token or found or "")
 
 
-@contextmanager
-def requests(name: str) -> Iterator[None]:
+def requests(name: str) -> AbstractContextManager[None]:
     """Raise what Milvus reports about the collection `name` as an error of portvec.
 
     Raises:
         FileError: a request failed.
     """
-    with _silence():
-        try:
-            yield
-        except PortvecError:
-            raise
-        except BaseException as error:
-            if not is_failure(error):
-                raise
-            raise FileError(f"{name}: Milvus reports an error ({_reason(error)})") from error
+    return _reports_become(lambda reason: FileError(f"{name}: Milvus reports an error ({reason})"))
 
 
 def retry(call: Callable[[], T], sleep: Callable[[float], object] = time.sleep) -> T:
@@ -123,27 +95,28 @@ def _is_transient(error: Exception) -> bool:
     return is_retriable or code == _RATE_LIMIT or getattr(code, "name", None) in _TRANSIENT
 
 
-def _reason(error: BaseException) -> str:
-    """Return what an error says, on one line."""
-    message = _read(error, "message") or _read(error, "details")
-    return " ".join(str(message).split()) if message else fold_lines(error) or type(error).__name__
-
-
 def _read(error: BaseException, name: str) -> Any:
     """Return an attribute, which is a method in the errors of gRPC and none in those of pymilvus."""
     value = getattr(error, name, None)
     return value() if callable(value) else value
 
 
+def _reason(error: BaseException) -> str:
+    """Return what an error says, on one line."""
+    message = _read(error, "message") or _read(error, "details")
+    return " ".join(str(message).split()) if message else fold_lines(error) or type(error).__name__
+
+
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Keep Milvus's packages from printing tracebacks of errors that they raise too."""
+def _reports_become(describe: Callable[[str], FileError]) -> Iterator[None]:
+    """Raise an error for what Milvus's packages raise, and keep them from printing its traceback too."""
     loggers = [logging.getLogger(name) for name in ("pymilvus", "milvus_lite")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with failures_become(describe, _reason):
+            yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

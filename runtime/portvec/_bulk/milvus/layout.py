@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from portvec._bulk.milvus_client import TIMEOUT, find_vectors
-from portvec._bulk.milvus_fields import MAX_TEXT, Column, Field, describe_column, parse_fields
+from portvec._bulk.milvus.client import TIMEOUT, find_vectors
+from portvec._bulk.milvus.fields import MAX_TEXT, Column, Field, describe_column, parse_fields
 from portvec.errors import FileError, OptionError
 
 _ROW_NUMBER: Final = "id"  # the field of row numbers, where no column is the primary key

@@ -1,0 +1,1 @@
+"""Rows in Milvus: writing them into a collection, and searching in one."""
