@@ -31,6 +31,8 @@ R = TypeVar("R")
 
 # How often a task is started again after its machine was lost, or its process died.
 _RETRIES: Final = 10
+# How many tasks Ray knows of at a time. More would make it slower to find the next one that is done.
+_TASKS: Final = 4096
 # Bytes of the store of objects that Ray needs at least. What goes through it here is small.
 _STORE: Final = 80 << 20
 
@@ -97,7 +99,7 @@ def run_tasks(work: Callable[[T], R], items: Iterable[T], most: int | None = Non
     call: Any = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call).options(name="portvec")
     sent = ray.put(work)
     waiting = (call.remote(sent, item) for item in items)
-    running = list(islice(waiting, most))
+    running = list(islice(waiting, most or _TASKS))
     try:
         while running:
             (done,), running = ray.wait(running)
