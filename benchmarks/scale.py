@@ -34,10 +34,10 @@ _FEW = 1_000
 _FOLDER = models.FOLDER / "scale"
 _CORES = len(os.sched_getaffinity(0))
 _DIM = models.DIM
-# What is predicted: rows, and the cores of a machine and its network, in bytes a second (10 Gbit/s).
+# What is predicted: rows, and the cores of a machine and its network, in bytes a second (2.5 Gbit/s).
 _BILLION = 10**9
 _NODE_CORES = 8
-_NODE_NETWORK = 10e9 / 8
+_NODE_NETWORK = 2.5e9 / 8
 
 
 def main() -> None:
@@ -140,7 +140,7 @@ def _predict(results: list[_Result]) -> Iterator[str]:
     )
     yield ""
     nodes = (1, 4, 16)
-    heads = [f"{count} machine{'s' if count > 1 else ''}" for count in nodes]
+    heads = [f"{count} machine{'s' if count > 1 else ''}, min" for count in nodes]
     yield f"| vectors | written | {' | '.join(heads)} |"
     yield f"|---|--:|{'--:|' * len(heads)}"
     for dim, dtype, size in (
@@ -154,8 +154,7 @@ def _predict(results: list[_Result]) -> Iterator[str]:
         for count in nodes:
             cores = _BILLION / (pace * count * _NODE_CORES)
             network = max(written, _BILLION * plain.read) / (count * _NODE_NETWORK)
-            slower = "cores" if cores > network else "network"
-            cells.append(f"{max(cores, network) / 60:,.1f} min ({slower})")
+            cells.append(f"{cores / 60:,.1f}; {network / 60:,.1f}")
         yield f"| {dim} x {dtype} | {written / 1e12:.2f} TB | {' | '.join(cells)} |"
 
 

@@ -77,6 +77,7 @@ _NAVIGATION = {
         "publishing",
         "frameworks",
         "engines",
+        "scale",
         "consumers",
         "faq",
     ],

@@ -93,7 +93,9 @@ def test_neighbours_are_exact_and_a_repeated_run_changes_nothing(
                 collection.upsert(embed_batch(embedder, batch.slice(start, part)), start)
         assert count(client, name) == len(texts)
         hits.append(search_milvus(lite, name, embedder.encode("return the current thread"), 10))
-    assert hits[0] == hits[1]
+    assert [(hit.id, hit.text) for hit in hits[0]] == [(hit.id, hit.text) for hit in hits[1]]
+    # A vector of another batch may differ in its last bit.
+    np.testing.assert_allclose([hit.score for hit in hits[0]], [hit.score for hit in hits[1]], atol=1e-6)
     expected = search(embedder, texts, "return the current thread", 10)
     np.testing.assert_allclose([hit.score for hit in hits[0]], [hit.score for hit in expected], atol=1e-5)
     assert {hit.id for hit in hits[0]} == {hit.position for hit in expected}

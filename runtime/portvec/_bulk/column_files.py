@@ -25,6 +25,7 @@ from portvec.errors import FileError
 
 _BUFFER: Final = 1 << 20  # bytes of Parquet read at a time
 _BATCH: Final = 32 << 20  # bytes of a row group decoded at a time
+_MAJOR: Final = int(pa.__version__.partition(".")[0])
 _MAGIC: Final = b"ARROW1"  # how an Arrow file begins; a stream has none
 
 
@@ -89,7 +90,7 @@ class ColumnFile(ABC):
 
         def describe(reason: str) -> FileError:
             remedy = "make it again"
-            if reason.startswith("Expected all lists to be of size"):
+            if reason.startswith("Expected all lists to be of size") and _MAJOR < 26:
                 remedy = "upgrade pyarrow: 26 is the first that reads null vectors of fixed size"
             return FileError(f"{self.path}: cannot be read as {self._format} ({reason}); {remedy}")
 
