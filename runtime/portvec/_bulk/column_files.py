@@ -25,7 +25,6 @@ from portvec.errors import FileError
 
 _BUFFER: Final = 1 << 20  # bytes of Parquet read at a time
 _BATCH: Final = 32 << 20  # bytes of a row group decoded at a time
-_MAJOR: Final = int(pa.__version__.partition(".")[0])
 _MAGIC: Final = b"ARROW1"  # how an Arrow file begins; a stream has none
 
 
@@ -90,7 +89,8 @@ class ColumnFile(ABC):
 
         def describe(reason: str) -> FileError:
             remedy = "make it again"
-            if reason.startswith("Expected all lists to be of size") and _MAJOR < 26:
+            is_old = int(pa.__version__.partition(".")[0]) < 26
+            if reason.startswith("Expected all lists to be of size") and is_old:
                 remedy = "upgrade pyarrow: 26 is the first that reads null vectors of fixed size"
             return FileError(f"{self.path}: cannot be read as {self._format} ({reason}); {remedy}")
 
