@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from portvec import StaticEmbedder
 from portvec._bulk.provenance import Provenance
 from portvec._bulk.running import Counts, Plan
 from portvec._bulk.sources import open_source
-from portvec.errors import FileError, SourceError
+from portvec.errors import FileError, OptionError, SourceError
 from portvec.integrations import _to_folder
 from portvec.integrations._engines import shared_model
 from portvec.integrations._shares import Share, ShareCounts, ShareEmbedder, cut_shares
@@ -140,12 +141,14 @@ def test_a_run_that_stops_goes_on_to_the_same_bytes(tiny: Path, rows: Path, tmp_
         with pytest.raises(FileError, match=r"^the machine is gone$"):
             embed(tiny, rows, tmp_path / "stopped" / "out", stop_after_two)
         assert names(tmp_path / "stopped") == ["out.partial"]
-        done = list((tmp_path / "stopped" / "out.partial" / "data").glob("*.done"))
+        done = list((tmp_path / "stopped").glob("out.partial/run-*/notes/*.done"))
         assert len(done) == 2 * (attempt + 1)
     # A file that is not as long as it was is embedded again, and so is one that nothing is known about.
-    parts = sorted((tmp_path / "stopped" / "out.partial" / "data").glob("*.parquet"))
+    (run,) = (tmp_path / "stopped").glob("out.partial/run-*")
+    parts = sorted((run / "data").iterdir())
     parts[0].write_bytes(parts[0].read_bytes()[:-1])
-    parts[1].with_suffix(".done").write_bytes(b"[")
+    (run / "notes" / parts[1].with_suffix(".done").name).write_bytes(b"[")
+    (run / "left by a worker.tmp").touch()
     left = pq.read_metadata(parts[2]).num_rows + pq.read_metadata(parts[3]).num_rows
     left += pq.read_metadata(parts[4]).num_rows + pq.read_metadata(parts[5]).num_rows
     assert embed(tiny, rows, tmp_path / "stopped" / "out") == Counts(96, 4, left)
@@ -233,8 +236,8 @@ def test_another_input_or_other_settings_are_refused(tiny: Path, rows: Path, tmp
 
     assert refusal() == "the machine is gone"
     assert refusal(dtype="float16") == (
-        "out.partial: holds 0 rows of a run with another dtype (float32, now float16); repeat that run to go "
-        "on with it, or pass overwrite=True to begin again"
+        "out.partial: holds a run with another dtype (float32, now float16); repeat that run to go on with "
+        "it, or pass overwrite=True to begin again"
     )
     os.utime(rows / "b.parquet", (1, 1))
     assert f"another input ({rows / 'b.parquet'})".replace(str(tmp_path) + os.sep, "") in refusal()
@@ -267,21 +270,29 @@ def test_a_worker_with_another_model_or_without_the_files(
         return str(caught.value)
 
     def with_other_model(work: ShareEmbedder) -> ShareEmbedder:
-        return ShareEmbedder(
-            shared_model(bundled, {}), work.manifest_sha256, work.field, work.plan, work.folder
-        )
+        return replace(work, model=shared_model(bundled, {}))
+
+    def with_other_version(work: ShareEmbedder) -> ShareEmbedder:
+        return replace(work, versions={**work.versions, "numpy": "1.0"})
 
     monkeypatch.setattr(socket, "gethostname", lambda: "worker-7")
     message = fail(with_other_model, SourceError)
     assert message.startswith(f"{bundled}: another model than where the run was started (SHA-256 of the ")
     assert message.endswith("); give all machines the same one")
     assert fail(lambda work: work, FileError, path="/elsewhere.parquet") == (
-        "/elsewhere.parquet: not there on the machine worker-7; all machines must see input and output under "
-        "the same paths"
+        "/elsewhere.parquet: cannot be reached on the machine worker-7 (No such file or directory); all "
+        "machines must see input and output under the same paths, and as the same user"
+    )
+    message = fail(with_other_version, FileError)
+    assert message.endswith(
+        f": numpy is {np.__version__} on the machine worker-7, and 1.0 where the run was started; install "
+        "the same on all machines"
     )
 
 
-def test_an_output_that_exists(tiny: Path, rows: Path, tmp_path: Path) -> None:
+def test_an_output_that_exists(
+    tiny: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "work" / "out"
     out.parent.mkdir()
 
@@ -303,6 +314,15 @@ def test_an_output_that_exists(tiny: Path, rows: Path, tmp_path: Path) -> None:
         "output"
     )
     (out / "letter.txt").unlink()
+    (out / "folder.parquet").mkdir()
+    assert message(overwrite=True).startswith("out: holds folder.parquet, which is not Parquet,")
+    (out / "folder.parquet").rmdir()
+    monkeypatch.chdir(out)
+    assert message(overwrite=True) == (
+        "out: is the current folder, holds it or is a mount point, and cannot be replaced; choose a folder "
+        "in it"
+    )
+    monkeypatch.chdir(tmp_path)
     assert embed(tiny, rows, out).rows == 96  # the folder was empty
     (out.parent / "out.skipped.jsonl").unlink()
     assert message() == taken
@@ -310,6 +330,97 @@ def test_an_output_that_exists(tiny: Path, rows: Path, tmp_path: Path) -> None:
     embed(tiny, rows, out, overwrite=True)
     assert "_SUCCESS" not in names(out)
     assert names(out.parent) == ["out", "out.skipped.jsonl"]
+
+
+def test_an_output_that_holds_the_input(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    before = read(rows)
+    with pytest.raises(FileError) as caught:
+        embed(tiny, rows / "a.parquet", rows, overwrite=True)
+    assert str(caught.value) == (
+        f"{rows}: holds the input {rows / 'a.parquet'}, and is replaced; choose another output"
+    )
+    assert read(rows) == before
+
+
+def test_a_folder_of_the_name_of_an_incomplete_output(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "out.partial" / "letters" / "letter.txt"
+    precious.parent.mkdir(parents=True)
+    precious.touch()
+    with pytest.raises(FileError) as caught:
+        embed(tiny, rows, tmp_path / "out", overwrite=True)
+    assert str(caught.value) == (
+        f"{tmp_path / 'out.partial'}: holds letters, which is not portvec's, and portvec would write there "
+        "until the output is complete; move the folder, or choose another output"
+    )
+    assert names(tmp_path / "out.partial") == ["letters"]
+    assert precious.exists()
+
+
+def test_workers_that_outlive_their_run(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    """They must not write into the next run, which is about another input and has other vectors."""
+    left: list[tuple[ShareEmbedder, list[Share]]] = []
+
+    def stop(work: ShareEmbedder, shares: list[Share]) -> Shares:
+        left.append((work, shares))
+        yield work(shares[0])
+        raise KeyboardInterrupt
+
+    def disturbed(work: ShareEmbedder, shares: list[Share]) -> Shares:
+        yield from map(work, shares)
+        (old, all_of_them) = left[0]
+        for share in all_of_them:
+            with pytest.raises(FileError, match=r"cannot be reached on the machine .* \(No such file or dir"):
+                old(share)
+
+    with pytest.raises(KeyboardInterrupt):
+        embed(tiny, rows, tmp_path / "out", stop)
+    counts = embed(tiny, rows / "a.parquet", tmp_path / "out", disturbed, dtype="float16", overwrite=True)
+    assert counts == Counts(19, 1, 0)
+    written = pads.dataset(tmp_path / "out").to_table()
+    assert written["id"].to_pylist() == [number for number in range(20) if number != 3]
+    assert written.schema.field("embedding").type.value_type == pa.float16()
+
+
+def test_a_file_that_is_lost_before_the_folder_is_at_its_place(
+    tiny: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*arguments: object) -> None:
+        raise OSError("the machine stops")
+
+    monkeypatch.setattr(_to_folder, "_publish", die)
+    with pytest.raises(FileError, match=r"the machine stops"):
+        embed(tiny, rows, tmp_path / "out")
+    monkeypatch.undo()
+    (run,) = tmp_path.glob("out.partial/run-*")
+    lost = min((run / "data").iterdir())
+    content = lost.read_bytes()
+    lost.unlink()
+    with pytest.raises(FileError) as caught:
+        embed(tiny, rows, tmp_path / "out")
+    assert str(caught.value) == (
+        f"{run / 'data'}: its files are not those that were written; remove {tmp_path / 'out.partial'} to "
+        "embed the rows again"
+    )
+    lost.write_bytes(content)
+    plan = Plan(on_error="skip")
+    counts = embed_folder(shared_model(tiny, {}), open_source(rows), tmp_path / "out", plan, here)
+    assert counts == Counts(96, 4, 96)
+    assert pads.dataset(tmp_path / "out").count_rows() == 96
+
+
+def test_a_pattern_that_covers_the_output_goes_on(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    def stop(work: ShareEmbedder, shares: list[Share]) -> Shares:
+        yield work(shares[0])
+        raise FileError("the machine is gone")
+
+    with pytest.raises(FileError, match=r"^the machine is gone$"):
+        embed(tiny, rows / "**" / "*.parquet", rows / "out", stop)
+    assert embed(tiny, rows / "**" / "*.parquet", rows / "out").rows == 96
+
+
+def test_an_unknown_way_to_treat_errors(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"^on_error 'raise' is unknown, expected one of fail, skip$"):
+        embed(tiny, rows, tmp_path / "out", on_error="raise")
 
 
 def test_columns_that_do_not_fit(tiny: Path, rows: Path, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_every_row_is_there_once_after_a_machine_is_lost(
     def lose_a_machine() -> None:
         """Wait until one of them embeds and some rows are written, then kill its processes."""
         while not done.wait(0.02):
-            written = len(list(tmp_path.glob("out.partial/data/*.done")))
+            written = len(list(tmp_path.glob("out.partial/run-*/notes/*.done")))
             for node in list(cluster.worker_nodes):
                 raylet = node.all_processes["raylet"][0].process.pid
                 if written and (workers := workers_of(raylet)):
@@ -164,7 +164,7 @@ def test_without_an_address_processes_start_and_end(bundled: Path, tmp_path: Pat
     assert embed_parquet(bundled, tmp_path / "texts.parquet", tmp_path / "out", overwrite=True) == 1000
     assert not ray.is_initialized()
     assert_embedded(read(tmp_path / "out"), table, bundled)
-    assert names(tmp_path / "out") == ["part-000000.parquet"]
+    assert names(tmp_path / "out") == ["part-000000000.parquet"]
     assert [name for name in names(tmp_path) if name != "portvec-cache"] == ["out", "texts.parquet"]
 
 
@@ -206,6 +206,8 @@ def test_errors_of_workers(local: None, bundled: Path, tmp_path: Path) -> None:
     def die(number: int) -> int:
         os._exit(9)
 
+    with pytest.raises(OptionError, match=r"^address is 'auto', and Ray is connected to a cluster already; "):
+        embed_parquet(bundled, tmp_path / "texts", tmp_path / "out", address="auto")
     with pytest.raises(FileError, match=r"^Ray could not embed the rows \(.*by 7\)$"):
         list(run_tasks(fail, [7]))
     with pytest.raises(FileError, match=r"^Ray could not embed the rows \(The worker died unexpectedly"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ if not ALL and shutil.which("java") is None and "JAVA_HOME" not in os.environ:
 
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
 from pyspark.sql.types import ArrayType, FloatType
 
@@ -77,13 +80,51 @@ def test_files_that_workers_write(spark: SparkSession, bundled: Path, tmp_path: 
         embed_parquet(spark, bundled, folder, tmp_path / "out")
 
 
-def test_an_error_that_is_not_one_of_portvec(spark: SparkSession) -> None:
+def test_errors_that_are_not_those_of_portvec(spark: SparkSession) -> None:
     def fail(share: Share) -> ShareCounts:
         raise ZeroDivisionError(share.path)
 
-    work: Any = fail
-    with pytest.raises(FileError, match=r"^Spark could not embed the rows \(.*\)$"):
-        list(_on(spark)(work, [Share(0, "here", 0, 1)]))
+    def die(share: Share) -> ShareCounts:
+        os._exit(9)
+
+    def embed_with(work: Any) -> str:
+        with pytest.raises(FileError) as caught:
+            list(_on(spark)(work, [Share(0, "here", 0, 1)]))
+        return str(caught.value)
+
+    assert embed_with(fail) == "Spark could not embed the rows (ZeroDivisionError: here)"
+    assert embed_with(die).startswith("Spark could not embed the rows (")
+    assert "\n" not in embed_with(die)
+
+
+def test_an_interruption_ends_the_job(
+    spark: SparkSession, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another call takes the output over at once, and nothing of the first one is in it."""
+    folder = write_files(rows(20_000, null=False), tmp_path / "texts", files=20)
+    done = threading.Event()
+
+    def interrupt() -> None:
+        while not done.wait(0.02):
+            if list(tmp_path.glob("out.partial/run-*/notes/*.done")):
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            embed_parquet(spark, bundled, folder, tmp_path / "out")
+    finally:
+        done.set()
+        thread.join()
+    assert not (tmp_path / "out").exists()
+    last = folder / "part-19.parquet"
+    count = embed_parquet(spark, bundled, last, tmp_path / "out", dtype="float16", overwrite=True)
+    assert count == 1000
+    (file,) = (tmp_path / "out").iterdir()
+    assert pq.read_schema(file).field("embedding").type.value_type == pa.float16()
+    assert not spark.sparkContext.statusTracker().getActiveJobsIds()
 
 
 def test_each_worker_loads_the_model_once(spark: SparkSession, bundled: Path, tmp_path: Path) -> None:

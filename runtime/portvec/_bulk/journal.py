@@ -17,6 +17,9 @@ SUFFIX: Final = ".partial"
 _JOURNAL = "journal"
 _LOCK = "lock"
 _FINISHED = "finished"
+# What else those who write an output may put into the folder: names, and how they may begin.
+OWN_NAMES: Final = ("data", "skipped", "replaced")
+OWN_PREFIX: Final = "run-"
 
 
 class Entry(NamedTuple):
@@ -99,15 +102,16 @@ def open_journal(
 
     folder = output.with_name(output.name + SUFFIX)
     folder.mkdir(mode=0o700, exist_ok=True)
+    _check_ours(folder)
     try:
         with FileLock(folder / _LOCK, timeout=0):
             header, entries, is_finished = _read(folder) if resume else (None, [], False)
             if header is not None and header != settings:
                 if not overwrite:
+                    rows = f"{entries[-1].rows:,} rows of " if entries else ""
                     raise FileError(
-                        f"{folder}: holds {entries[-1].rows if entries else 0:,} rows of a run with another "
-                        f"{_find_difference(header, settings)}; repeat that run to go on with it, or pass "
-                        "overwrite=True to begin again"
+                        f"{folder}: holds {rows}a run with another {_find_difference(header, settings)}; "
+                        "repeat that run to go on with it, or pass overwrite=True to begin again"
                     )
                 header = None
             if header is None:
@@ -145,6 +149,27 @@ def _read(folder: Path) -> tuple[dict[str, Any] | None, list[Entry], bool]:
     except (ValueError, TypeError) as error:
         raise FileError(f"{path}: damaged ({error}); remove {folder} and begin again") from error
     return lines[0] if lines else None, entries, is_finished
+
+
+def is_journal(folder: Path) -> bool:
+    """Return whether a folder holds an output that is not complete."""
+    return folder.name.endswith(SUFFIX) and (folder / _JOURNAL).exists()
+
+
+def _check_ours(folder: Path) -> None:
+    """Check that a folder is the one of a journal, because its content may be deleted.
+
+    Raises:
+        FileError: it holds something, and no journal.
+    """
+    # A process that died while it removed the folder has left one without a journal.
+    names = {path.name for path in folder.iterdir()}
+    others = sorted(name for name in names - {_LOCK, *OWN_NAMES} if not name.startswith(OWN_PREFIX))
+    if others and _JOURNAL not in names:
+        raise FileError(
+            f"{folder}: holds {others[0]}, which is not portvec's, and portvec would write there until the "
+            "output is complete; move the folder, or choose another output"
+        )
 
 
 def _clear(folder: Path) -> None:

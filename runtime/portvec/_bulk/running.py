@@ -17,8 +17,9 @@ from portvec._bulk.journal import Entry, Journal, flush
 from portvec._bulk.parts import Part, cut_parts, rows_per_part
 from portvec._bulk.sources.source import BadRow, Source
 from portvec._embedder import StaticEmbedder
+from portvec._messages import describe_unknown
 from portvec._version import __version__
-from portvec.errors import FileError
+from portvec.errors import FileError, OptionError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 # The list of rows that were skipped: its name in the folder of a journal, and what is added to an output's.
 SKIPPED: Final = "skipped"
 SKIPPED_SUFFIX: Final = ".skipped.jsonl"
+
+_ON_ERROR: Final = ("fail", "skip")
 
 # Writes a part and its embeddings. Returns the sizes of the files, and the note for the journal.
 WritePart = Callable[[Part, "npt.NDArray[np.float32]"], tuple[dict[str, int], Any]]
@@ -67,6 +70,15 @@ class Plan:
     on_error: Literal["fail", "skip"] = "fail"
     overwrite: bool = False
     part_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check what would have no effect if it were misspelt.
+
+        Raises:
+            OptionError: `on_error` is unknown.
+        """
+        if self.on_error not in _ON_ERROR:
+            raise OptionError(describe_unknown("on_error", self.on_error, _ON_ERROR))
 
 
 def read_parts(embedder: StaticEmbedder, source: Source, plan: Plan) -> Iterator[Part]:
@@ -199,7 +211,8 @@ def describe_settings(embedder: StaticEmbedder, source: Source, plan: Plan) -> d
         "dtype": plan.dtype,
         "type_of_vectors": "fixed-size list" if plan.fixed_size else "list",
         "number_of_rows_per_part": plan.part_rows or rows_per_part(embedder.dim),
-        "set_of_versions": _list_versions(),
+        "set_of_versions": list_versions(),
+        "kind_of_output": "file",
     }
 
 
@@ -220,7 +233,7 @@ def check_input(source: Source, settings: dict[str, Any]) -> None:
             raise FileError(f"{before[0]}: changed while it was read; pass overwrite=True to begin again")
 
 
-def _list_versions() -> dict[str, str]:
+def list_versions() -> dict[str, str]:
     """Return the versions of what computes and writes embeddings."""
     from importlib.metadata import PackageNotFoundError, version
 

@@ -162,7 +162,7 @@ def _check_options(texts: tuple[str, ...], path: Path | None, output: str | None
     to_milvus = output is not None and is_target(output)
     suffix = Path(output or "").suffix.lower()
     if texts:
-        _refuse("rows of files, and there are texts as arguments", "format", "field")
+        _refuse("rows of files, and there are texts as arguments", "format", "field", "on_error")
     if engine is None:
         _refuse("--engine; leave it out, or give --engine ray", "address")
     else:

@@ -26,6 +26,7 @@ try:
 except ImportError as error:
     raise missing_extra("ray", "ray", error) from error
 
+_LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -57,9 +58,14 @@ def cluster(address: str | None) -> Iterator[None]:
     """Connect to a cluster, or start one that ends with the block. A connection that exists is used.
 
     Raises:
-        OptionError: no cluster answers at the address.
+        OptionError: no cluster answers at the address, or one is connected already.
     """
     if ray.is_initialized():
+        if address is not None:
+            raise OptionError(
+                f"address is {address!r}, and Ray is connected to a cluster already; leave it out, or call "
+                "ray.shutdown() before"
+            )
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -77,6 +83,8 @@ def cluster(address: str | None) -> Iterator[None]:
         except (OSError, RuntimeError, ValueError) as error:
             problem = f"address is {address!r}, where no Ray cluster answers ({fold_lines(error)})"
             raise OptionError(problem) from error
+        if not ray.cluster_resources().get("CPU"):  # machines may join
+            _LOG.warning("the Ray cluster has no CPU, and nothing is embedded until it has one")
         yield
     finally:
         ray.shutdown()

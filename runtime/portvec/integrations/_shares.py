@@ -20,12 +20,15 @@ import pyarrow.parquet as pq
 from portvec._bulk.journal import flush, sync_folder
 from portvec._bulk.outputs.opening import find_writer
 from portvec._bulk.provenance import Provenance
-from portvec._bulk.running import Plan, describe_skipped
+from portvec._bulk.running import Plan, describe_skipped, list_versions
 from portvec._bulk.sources.arrow_tables import ArrowTables
 from portvec._bulk.to_file import naming, write_once
 from portvec.errors import FileError, SourceError
 from portvec.integrations._common import LazyEmbedder
 
+# Rooms in the folder of a run: the files, and the notes about them.
+DATA: Final = "data"
+NOTES: Final = "notes"
 # Rows of a share at most: 128 MiB of float32 vectors with 256 numbers.
 _MOST_ROWS: Final = 1 << 17
 
@@ -47,25 +50,32 @@ class Share(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Name of the file that the share is embedded into."""
-        return f"part-{self.number:06}.parquet"
+        """Name of the file that the share is embedded into. Names sort as numbers do."""
+        return f"part-{self.number:09}.parquet"
 
     @property
     def skipped(self) -> str:
         """Name of the list of its rows that were skipped."""
-        return f"part-{self.number:06}.skipped"
+        return f"part-{self.number:09}.skipped"
 
     @property
     def done(self) -> str:
-        """Name of the note that it is embedded, with the size of its file and its counts. It comes last."""
-        return f"part-{self.number:06}.done"
+        """Name of the note that it is embedded, with its counts. It is written last."""
+        return f"part-{self.number:09}.done"
 
 
 class ShareCounts(NamedTuple):
-    """The number of rows that were embedded, and of those that were skipped."""
+    """What came of a share.
+
+    Attributes:
+        rows: the number of rows that were embedded.
+        skipped: the number of those that were skipped.
+        size: bytes of the file.
+    """
 
     rows: int
     skipped: int
+    size: int
 
 
 def cut_shares(paths: Sequence[Path], most_rows: int = _MOST_ROWS) -> list[Share]:
@@ -105,14 +115,15 @@ class ShareEmbedder:
     Attributes:
         model: the model.
         manifest_sha256: SHA-256 (hex) of the manifest that its artifact must have.
+        versions: the versions of libraries that the machine must have.
         field: the column of texts.
         plan: how to write embeddings.
-        folder: the folder for the files, which all machines see. The one above it has room for what is
-            incomplete.
+        folder: the folder of the run, which all machines see. It has rooms for files and notes.
     """
 
     model: LazyEmbedder
     manifest_sha256: str
+    versions: dict[str, str]
     field: str
     plan: Plan
     folder: str
@@ -126,21 +137,16 @@ class ShareEmbedder:
             SourceError: the model on this machine is another one, or cannot be loaded.
             ArtifactError: its artifact is damaged.
         """
+        self._check_machine(share)
         embedder = self.model.embedder
         if embedder.manifest_sha256 != self.manifest_sha256:
             raise SourceError(
                 f"{self.model.source}: another model than where the run was started (SHA-256 of the manifest "
                 f"{embedder.manifest_sha256}, there {self.manifest_sha256}); give all machines the same one"
             )
-        for path in (share.path, self.folder):
-            if not os.path.exists(path):  # noqa: PTH110
-                raise FileError(
-                    f"{path}: not there on the machine {socket.gethostname()}; all machines must see input "
-                    "and output under the same paths"
-                )
         rows = range(share.start, share.stop)
         source = ArrowTables(share.path, [Path(share.path)], self.field, "parquet", rows)
-        target = Path(self.folder, share.file)
+        target = Path(self.folder, DATA, share.file)
         open_writer = find_writer(
             target,
             source,
@@ -150,33 +156,62 @@ class ShareEmbedder:
             fixed_size=self.plan.fixed_size,
         )
         # Another worker may embed the same share, if the engine believes that this one is lost.
-        work = target.parent.with_name(f"{uuid.uuid4().hex}.tmp")
+        work = Path(self.folder, f"{uuid.uuid4().hex}.tmp")
         with naming(target):
             try:
                 with work.open("w+b") as file:
                     count, skipped = write_once(embedder, source, file, open_writer, self.plan)
-                    size = flush(file)
+                    counts = ShareCounts(count, len(skipped), flush(file))
                 work.replace(target)
-                counts = ShareCounts(count, len(skipped))
-                _write(target.with_name(share.skipped), b"".join(map(describe_skipped, skipped)), work)
-                _write(target.with_name(share.done), json.dumps([size, *counts]).encode(), work)
+                notes = Path(self.folder, NOTES)
+                _write(notes / share.skipped, b"".join(map(describe_skipped, skipped)), work)
+                _write(notes / share.done, json.dumps(counts).encode(), work)
             finally:
                 work.unlink(missing_ok=True)
             sync_folder(target.parent)
         return counts
 
+    def _check_machine(self, share: Share) -> None:
+        """Check that this machine is as the one where the run was started, as far as it matters.
 
-def read_counts(folder: Path, shares: Sequence[Share]) -> dict[int, ShareCounts]:
-    """Return the counts of the shares that are embedded, by their numbers.
+        Raises:
+            FileError: files cannot be reached, or libraries have other versions.
+        """
+        machine = socket.gethostname()
+        for path in (share.path, self.folder):
+            try:
+                os.stat(path)  # noqa: PTH116
+            except OSError as error:
+                raise FileError(
+                    f"{path}: cannot be reached on the machine {machine} ({error.strerror}); all machines "
+                    "must see input and output under the same paths, and as the same user"
+                ) from error
+        versions = list_versions()
+        for name in {**self.versions, **versions}:
+            here, there = versions.get(name, "none"), self.versions.get(name, "none")
+            if here != there:
+                raise FileError(
+                    f"{self.folder}: {name} is {here} on the machine {machine}, and {there} where the run "
+                    "was started; install the same on all machines"
+                )
+
+
+def read_counts(folder: Path, shares: Sequence[Share]) -> dict[Share, ShareCounts]:
+    """Return the counts of the shares that are embedded.
 
     A share with a file that is damaged or gone, which a disk may do, does not count.
+
+    Args:
+        folder: the folder of the run.
+        shares: all shares.
     """
     found = {}
     for share in shares:
         with suppress(OSError, ValueError, TypeError):
-            size, *counts = json.loads((folder / share.done).read_bytes())
-            if (folder / share.file).stat().st_size == size and (folder / share.skipped).exists():
-                found[share.number] = ShareCounts(*counts)
+            counts = ShareCounts(*json.loads((folder / NOTES / share.done).read_bytes()))
+            size = (folder / DATA / share.file).stat().st_size
+            if size == counts.size and (folder / NOTES / share.skipped).exists():
+                found[share] = counts
     return found
 
 

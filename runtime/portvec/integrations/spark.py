@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Literal
 
@@ -17,7 +18,6 @@ from portvec.integrations._common import missing_extra
 
 try:
     import pyarrow as pa
-    from pyspark.errors import PySparkException
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import ArrayType, FloatType, StructField, StructType
@@ -157,26 +157,37 @@ def _on(session: SparkSession) -> RunShares:
         def embed_shares(batches: Iterator[Any]) -> Iterator[Any]:
             for batch in batches:
                 for index in batch.column("id").to_pylist():
-                    counts = work(shares[index])
+                    try:
+                        counts = work(shares[index])
+                    except PortvecError as error:  # of which Spark hands over the text
+                        raise type(error)(fold_lines(error)) from error
                     yield pa.RecordBatch.from_pylist([counts._asdict()])
 
         # A partition for each share.
         indices = session.range(0, len(shares), 1, len(shares))
+        tag = f"portvec-{uuid.uuid4().hex}"
+        session.addTag(tag)
         try:
-            found = indices.mapInArrow(embed_shares, "rows long, skipped long").collect()
-        except PySparkException as error:
+            found = indices.mapInArrow(embed_shares, "rows long, skipped long, size long").collect()
+        except Exception as error:  # of Spark, or of the bridge to Java
             raise _find_cause(error) from error
+        finally:
+            session.interruptTag(tag)  # a job that runs on would take the cores
+            session.removeTag(tag)
         for row in found:
-            yield ShareCounts(row.rows, row.skipped)
+            yield ShareCounts(row.rows, row.skipped, row.size)
 
     return run
 
 
 def _find_cause(error: Exception) -> PortvecError:
     """Return the error of portvec that a worker raised. Spark hands over the text of its traceback."""
-    found = re.findall(r"^portvec\.errors\.(\w+): (.+)$", str(error), flags=re.MULTILINE)
-    if not found:
-        return FileError(f"Spark could not embed the rows ({fold_lines(error)[-300:]})")
-    name, message = found[-1]
-    kind: type[PortvecError] = getattr(errors, name)
-    return kind(message)
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    for line in reversed(lines):
+        found = re.match(r"portvec\.errors\.(\w+): (.+)", line)
+        if found:
+            kind: type[PortvecError] = getattr(errors, found[1])
+            return kind(found[2])
+    raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Interrupt|Exit)\b", line)]
+    reason = (raised or lines or [type(error).__name__])[-1]
+    return FileError(f"Spark could not embed the rows ({' '.join(reason.split())[:300]})")

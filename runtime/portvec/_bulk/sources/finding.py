@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from portvec._bulk.journal import is_journal
 from portvec.errors import FileError
 
 SUFFIXES: Final = {
@@ -69,7 +70,9 @@ def find(name: str, format: str | None) -> list[Found]:
 
 
 def _match(pattern: str) -> list[str]:
-    return glob.glob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
+    """Return what a pattern matches, without the parts of an output that is not complete."""
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207  # Path.glob takes no absolute pattern
+    return [path for path in found if not any(map(is_journal, Path(path).parents))]
 
 
 @contextmanager
