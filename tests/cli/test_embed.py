@@ -205,6 +205,7 @@ def test_an_output_is_not_replaced(portvec: RunPortvec, tiny: Path, tmp_path: Pa
         ),
         (["x", "--format", "txt"], "--format is for rows of files, and there are texts as arguments"),
         (["x", "--field", "body"], "--field is for rows of files, and there are texts as arguments"),
+        (["x", "--on-error", "skip"], "--on-error is for rows of files, and there are texts as arguments"),
         (["x", "--overwrite"], "--overwrite is for an output; give one with -o"),
         (["x", "--part-rows", "5"], "--part-rows is for an output; give one with -o"),
         (["x", "-o", "a.npy", "--id", "n"], "--id is for rows in Milvus; give -o milvus:URI/COLLECTION"),

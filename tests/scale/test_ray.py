@@ -273,7 +273,7 @@ def test_errors_come_before_anything_starts(bundled: Path, tmp_path: Path) -> No
         return str(caught.value).replace(str(tmp_path) + os.sep, "")
 
     assert message(FileError, tmp_path / "none") == "none: cannot be read (No such file or directory)"
-    assert message(FileError, tmp_path / "lines.txt").startswith("lines.txt: not a Parquet file that is ")
+    assert message(FileError, tmp_path / "lines.txt").startswith("lines.txt: cannot be read as Parquet (")
     assert message(FileError, good, field="body") == (
         f"{Path('good', 'part-0.parquet')}: no column 'body', has id, text, kept; give another field=..."
     )

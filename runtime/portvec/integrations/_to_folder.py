@@ -195,7 +195,7 @@ def _check_free(target: Path, output: str | os.PathLike[str], source: Source, pl
     if not target.is_dir():
         raise FileError(f"{output}: is a file, expected a folder to create; choose another output")
     here = target.resolve()
-    if Path.cwd().is_relative_to(here) or target.is_mount():
+    if Path.cwd().is_relative_to(here) or os.path.ismount(target):
         raise FileError(
             f"{output}: is the current folder, holds it or is a mount point, and cannot be replaced; choose "
             "a folder in it"
