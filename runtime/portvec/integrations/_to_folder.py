@@ -104,7 +104,8 @@ def embed_folder(
 
 def _locate(output: str | os.PathLike[str]) -> Path:
     """Return the path of the output as workers see it. Only a link in its own place is followed."""
-    path = Path(os.path.abspath(output))  # noqa: PTH100  # it follows links that other machines may not have
+    # Path.resolve would follow links above it, which other machines may not have.
+    path = Path(os.path.abspath(output))  # noqa: PTH100
     return path.resolve() if path.is_symlink() else path
 
 
