@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from itertools import pairwise
@@ -19,6 +16,7 @@ import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 
+from dying import lives
 from folders import names
 from portvec import StaticEmbedder
 from portvec._bulk.provenance import Provenance
@@ -160,28 +158,12 @@ def test_killed_at_any_write(tiny: Path, rows: Path, tmp_path: Path) -> None:
     """A child is killed at its first write to a file, the next at its second, and so on."""
     embed(tiny, rows, tmp_path / "calm" / "out")
     folder = tmp_path / "killed"
-    script = textwrap.dedent(
-        f"""
-        import os, pathlib, sys
+    script = f"""
         from portvec._bulk.running import Plan
         from portvec._bulk.sources import open_source
         from portvec.integrations import _to_folder
         from portvec.integrations._engines import shared_model
 
-        left = int(sys.argv[1])
-
-        def count(step):
-            def counted(*arguments, **options):
-                global left
-                left -= 1
-                if left == 0:
-                    os._exit(9)
-                return step(*arguments, **options)
-            return counted
-
-        os.fsync = count(os.fsync)
-        for name in ("replace", "rename", "unlink"):
-            setattr(pathlib.Path, name, count(getattr(pathlib.Path, name)))
         cut = _to_folder.cut_shares
         _to_folder.cut_shares = lambda paths: cut(paths, 16)
 
@@ -192,13 +174,8 @@ def test_killed_at_any_write(tiny: Path, rows: Path, tmp_path: Path) -> None:
         plan = Plan(on_error="skip")
         _to_folder.embed_folder(shared_model({str(tiny)!r}, {{}}), source, {str(folder / "out")!r}, plan, run)
         """
-    )
-    for step in range(1, 200):
-        child = subprocess.run([sys.executable, "-c", script, str(step)], capture_output=True, text=True)
-        assert child.returncode in (0, 9), child.stderr
-        if child.returncode == 0:
-            break
-    assert step > 4
+    moments = next(moment for moment in range(1, 200) if lives(script, moment))
+    assert moments > 4
     assert read(folder) == read(tmp_path / "calm")
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dying import lives
 from folders import names
 from portvec import StaticEmbedder
 from portvec._bulk import journal
@@ -67,41 +65,22 @@ def test_killed_at_any_write(tiny: Path, embedder: StaticEmbedder, rows: Path, o
     expected = undisturbed(embedder, rows, output)
     folder = rows.parent / "killed"
     folder.mkdir()
-    script = textwrap.dedent(
-        f"""
-        import io, os, pathlib, sys
-        from portvec._bulk import journal, to_file, running
+    script = f"""
+        from portvec._bulk import to_file, running
         from portvec._bulk.sources import open_source
         from portvec import StaticEmbedder
 
         embedder = StaticEmbedder.load({str(tiny)!r}, threads=1)
-        left = int(sys.argv[1])
-
-        def count(step):
-            def counted(*arguments, **options):
-                global left
-                left -= 1
-                if left == 0:
-                    os._exit(9)
-                return step(*arguments, **options)
-            return counted
-
-        os.fsync = count(os.fsync)
-        os.replace = os.rename = count(os.replace)
-        pathlib.Path.replace = count(pathlib.Path.replace)
-        pathlib.Path.unlink = count(pathlib.Path.unlink)
         plan = running.Plan(part_rows=4, on_error="skip")
         to_file.embed_file(embedder, open_source({str(rows)!r}), pathlib.Path({str(folder / output)!r}), plan)
         """
-    )
-    for step in range(1, 40):
-        child = subprocess.run([sys.executable, "-c", script, str(step)], capture_output=True, text=True)
-        assert child.returncode in (0, 9), child.stderr
+    for moment in range(1, 40):
+        ended = lives(script, moment)
         if (folder / output).exists():
             assert (folder / output).read_bytes() == expected[output]
-        if child.returncode == 0:
+        if ended:
             break
-    assert step > 2
+    assert moment > 2
     assert read(folder) == expected
 
 

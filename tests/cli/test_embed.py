@@ -201,11 +201,20 @@ def test_an_output_is_not_replaced(portvec: RunPortvec, tiny: Path, tmp_path: Pa
         (["--engine", "ray", "-i", "a", "-o", "milvus:a.db/docs"], "--engine embeds Parquet files into a"),
         (
             ["--engine", "ray", "-i", "a", "-o", "b", "--format", "csv"],
-            "--format is for files of other formats, and --engine reads Parquet",
+            "--format is for files of other formats, and --engine reads Parquet; leave it out",
         ),
-        (["x", "--format", "txt"], "--format is for rows of files, and there are texts as arguments"),
-        (["x", "--field", "body"], "--field is for rows of files, and there are texts as arguments"),
-        (["x", "--on-error", "skip"], "--on-error is for rows of files, and there are texts as arguments"),
+        (
+            ["x", "--format", "txt"],
+            "--format is for rows of files, not for texts as arguments",
+        ),
+        (
+            ["x", "--field", "body"],
+            "--field is for rows of files, not for texts as arguments",
+        ),
+        (
+            ["x", "--on-error", "skip"],
+            "--on-error is for rows of files, not for texts as arguments",
+        ),
         (["x", "--overwrite"], "--overwrite is for an output; give one with -o"),
         (["x", "--part-rows", "5"], "--part-rows is for an output; give one with -o"),
         (["x", "-o", "a.npy", "--id", "n"], "--id is for rows in Milvus; give -o milvus:URI/COLLECTION"),

@@ -55,7 +55,11 @@ from command_line import RunPortvec
             1,
             "nowhere: no such folder; expected an existing model folder or a Hub id",
         ),
-        (["embed", "ARTIFACT", "x", "-i", "f"], 2, "give texts as arguments or with -i, not both; see"),
+        (
+            ["embed", "ARTIFACT", "x", "-i", "f"],
+            2,
+            "give texts as arguments or with -i, not both, and a pattern",
+        ),
         (["search", "ARTIFACT", "-k", "0", "q"], 2, "0 is not in the range x>=1"),
         (["frobnicate"], 2, "No such command 'frobnicate'; see 'portvec --help'"),
     ],

@@ -17,9 +17,12 @@ SUFFIX: Final = ".partial"
 _JOURNAL = "journal"
 _LOCK = "lock"
 _FINISHED = "finished"
-# What else those who write an output may put into the folder: names, and how they may begin.
-OWN_NAMES: Final = ("data", "skipped", "replaced")
-OWN_PREFIX: Final = "run-"
+# What else those who write an output may put into the folder: the output, the list of rows that were skipped,
+# and what the output replaces; or folders of runs, whose names begin alike.
+DATA: Final = "data"
+SKIPPED: Final = "skipped"
+REPLACED: Final = "replaced"
+RUN_PREFIX: Final = "run-"
 
 
 class Entry(NamedTuple):
@@ -164,7 +167,9 @@ def _check_ours(folder: Path) -> None:
     """
     # A process that died while it removed the folder has left one without a journal.
     names = {path.name for path in folder.iterdir()}
-    others = sorted(name for name in names - {_LOCK, *OWN_NAMES} if not name.startswith(OWN_PREFIX))
+    others = sorted(
+        name for name in names - {_LOCK, DATA, SKIPPED, REPLACED} if not name.startswith(RUN_PREFIX)
+    )
     if others and _JOURNAL not in names:
         raise FileError(
             f"{folder}: holds {others[0]}, which is not portvec's, and portvec would write there until the "

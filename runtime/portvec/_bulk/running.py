@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
-from portvec._bulk.journal import Entry, Journal, flush
+from portvec._bulk.journal import SKIPPED, Entry, Journal, flush
 from portvec._bulk.parts import Part, cut_parts, rows_per_part
 from portvec._bulk.sources.source import BadRow, Source
 from portvec._embedder import StaticEmbedder
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
     from portvec._bulk.arrow import VectorType
 
-# The list of rows that were skipped: its name in the folder of a journal, and what is added to an output's.
-SKIPPED: Final = "skipped"
+# What is added to the name of an output, for the list of rows that were skipped.
 SKIPPED_SUFFIX: Final = ".skipped.jsonl"
 
 _ON_ERROR: Final = ("fail", "skip")

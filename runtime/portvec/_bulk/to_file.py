@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import UnsupportedOperation
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from portvec._artifact.staging import copy_permissions, staged_file
-from portvec._bulk.journal import Journal, flush, open_journal, sync_folder
+from portvec._bulk.journal import DATA, Journal, flush, open_journal, sync_folder
 from portvec._bulk.outputs.opening import check_suffix, find_writer
 from portvec._bulk.outputs.writer import OpenWriter
 from portvec._bulk.parts import Part
@@ -38,8 +38,6 @@ from portvec.errors import FileError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-_DATA: Final = "data"
 
 
 def can_resume(source: Source, output: Path) -> bool:
@@ -92,7 +90,7 @@ def embed_file(
                 _write(embedder, source, plan, journal, open_writer, progress)
                 check_input(source, settings)
                 journal.finish()
-            elif not (journal.folder / _DATA).exists() and not target.exists():
+            elif not (journal.folder / DATA).exists() and not target.exists():
                 raise FileError(
                     f"{output}: was complete, and is gone; remove {journal.folder} to embed the rows again"
                 )
@@ -191,12 +189,12 @@ def _write(
     progress: Progress,
 ) -> None:
     """Write what a journal lacks of an output into its folder."""
-    with open_at(journal.folder / _DATA, journal.last.sizes.get(_DATA, 0)) as data:
+    with open_at(journal.folder / DATA, journal.last.sizes.get(DATA, 0)) as data:
         writer = open_writer(data, [entry.note for entry in journal.entries])
 
         def write(part: Part, rows: npt.NDArray[np.float32]) -> tuple[dict[str, int], Any]:
             note = writer.write(part, rows)
-            return {_DATA: flush(data)}, note
+            return {DATA: flush(data)}, note
 
         embed_journaled(embedder, source, plan, journal, write, progress)
         writer.finish()
@@ -205,7 +203,7 @@ def _write(
 
 def _publish(journal: Journal, target: Path, output: Path, plan: Plan) -> None:
     """Move a complete output to its place."""
-    data = journal.folder / _DATA
+    data = journal.folder / DATA
     if data.exists():  # not if a crash came after this
         _check_free(output, plan)  # another file may have taken the place meanwhile
     publish_skipped(journal, target)

@@ -156,17 +156,19 @@ def embed(
 def _check_options(texts: tuple[str, ...], path: Path | None, output: str | None, engine: str | None) -> None:
     """Check that options go together, so that none is without effect."""
     if texts and path is not None:
-        raise click.UsageError("give texts as arguments or with -i, not both")
+        raise click.UsageError(
+            "give texts as arguments or with -i, not both, and a pattern such as '*.parquet' in quotes"
+        )
     if engine is not None and (path is None or output is None or is_target(output)):
         raise click.UsageError("--engine embeds Parquet files into a folder; give both with -i and -o")
     to_milvus = output is not None and is_target(output)
     suffix = Path(output or "").suffix.lower()
     if texts:
-        _refuse("rows of files, and there are texts as arguments", "format", "field", "on_error")
+        _refuse("rows of files, not for texts as arguments; leave it out", "format", "field", "on_error")
     if engine is None:
         _refuse("--engine; leave it out, or give --engine ray", "address")
     else:
-        _refuse("files of other formats, and --engine reads Parquet", "format")
+        _refuse("files of other formats, and --engine reads Parquet; leave it out", "format")
     if output is None:
         _refuse("an output; give one with -o", "overwrite", "part_rows")
     if not to_milvus:

@@ -8,11 +8,18 @@ import uuid
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Final
 
-from portvec._bulk.journal import OWN_PREFIX, Entry, Journal, flush, open_journal, sync_folder
-from portvec._bulk.running import (
+from portvec._bulk.journal import (
+    REPLACED,
+    RUN_PREFIX,
     SKIPPED,
+    Entry,
+    Journal,
+    flush,
+    open_journal,
+    sync_folder,
+)
+from portvec._bulk.running import (
     Counts,
     Plan,
     Progress,
@@ -37,8 +44,6 @@ from portvec.integrations._shares import (
 
 # Has workers embed shares, and yields the counts of each when it is embedded, in any order.
 RunShares = Callable[[ShareEmbedder, list[Share]], Generator[ShareCounts, None, None]]
-
-_REPLACED: Final = "replaced"
 
 
 def embed_folder(
@@ -97,7 +102,7 @@ def embed_folder(
                 _check_complete(folder, journal)
                 _check_free(target, output, source, plan)  # something may have taken the place meanwhile
             publish_skipped(journal, target)
-            _publish(folder / DATA, target, journal.folder / _REPLACED)
+            _publish(folder / DATA, target, journal.folder / REPLACED)
             journal.remove()
     return Counts(journal.last.rows, journal.last.skipped, resumed)
 
@@ -114,8 +119,8 @@ def _find_run(journal: Journal) -> Path:
 
     Each run has another name for it, so that workers which outlive a run cannot write into the next one.
     """
-    found = list(journal.folder.glob(f"{OWN_PREFIX}*"))
-    return found[0] if found else journal.folder / f"{OWN_PREFIX}{uuid.uuid4().hex}"
+    found = list(journal.folder.glob(f"{RUN_PREFIX}*"))
+    return found[0] if found else journal.folder / f"{RUN_PREFIX}{uuid.uuid4().hex}"
 
 
 def _prepare(folder: Path) -> None:
