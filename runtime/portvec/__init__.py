@@ -1,7 +1,7 @@
 """Run Model2Vec embeddings anywhere.
 
-Use `Model2VecEmbeddingFunction` with Milvus, and `StaticEmbedder` with everything else. Errors are in
-`portvec.errors`. The exporter is the package `portvec_export`.
+Use `Model2VecEmbeddingFunction` with Milvus, and `StaticEmbedder` with everything else. `known_models` lists
+models to choose from. Errors are in `portvec.errors`. The exporter is the package `portvec_export`.
 """
 
 from importlib import import_module
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from portvec._classifier import StaticClassifier
     from portvec._embedder import StaticEmbedder
     from portvec._inference.verify import Verification, verify
+    from portvec._known_models import KnownModel, known_models
     from portvec._vocabulary.token_ids import TokenIds
     from portvec.integrations.milvus import Model2VecEmbeddingFunction
 
 __all__ = [
+    "KnownModel",
     "Manifest",
     "Model2VecEmbeddingFunction",
     "PortvecError",
@@ -26,18 +28,21 @@ __all__ = [
     "StaticEmbedder",
     "TokenIds",
     "Verification",
+    "known_models",
     "verify",
 ]
 
 # Imported when a name is first used. So the command line, which imports this package before anything else,
 # handles signals before it loads numpy and onnxruntime.
 _MODULES = {
+    "KnownModel": "portvec._known_models",
     "Manifest": "portvec._artifact.manifest",
     "Model2VecEmbeddingFunction": "portvec.integrations.milvus",
     "StaticClassifier": "portvec._classifier",
     "StaticEmbedder": "portvec._embedder",
     "TokenIds": "portvec._vocabulary.token_ids",
     "Verification": "portvec._inference.verify",
+    "known_models": "portvec._known_models",
     "verify": "portvec._inference.verify",
 }
 

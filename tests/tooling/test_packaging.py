@@ -47,6 +47,11 @@ def test_onnxruntime_waits_for_the_first_batch(tiny: Path) -> None:
     assert "onnxruntime" in loaded_after(f"{load}; embedder.encode(['x', 'y'])")
 
 
+def test_the_catalogue_needs_no_other_package() -> None:
+    loaded = loaded_after("import portvec; portvec.known_models()")
+    assert loaded.isdisjoint([*HEAVY, *SLOW, "numpy", "onnxruntime", "tokenizers"])
+
+
 @pytest.mark.parametrize("name", ["StaticEmbedder", "verify", "errors", "integrations.milvus", "__version__"])
 def test_a_name_works_without_an_import_of_its_own(name: str) -> None:
     """Modules are imported when a name is first used."""
@@ -68,6 +73,7 @@ def test_exporting_loads_no_torch(tiny_model: Path, tmp_path: Path) -> None:
 
 def test_public_names() -> None:
     assert portvec.__all__ == [
+        "KnownModel",
         "Manifest",
         "Model2VecEmbeddingFunction",
         "PortvecError",
@@ -75,6 +81,7 @@ def test_public_names() -> None:
         "StaticEmbedder",
         "TokenIds",
         "Verification",
+        "known_models",
         "verify",
     ]
     assert portvec_export.__all__ == ["export_model"]

@@ -15,6 +15,7 @@ from portvec._cli.bench.command import bench
 from portvec._cli.embed import embed
 from portvec._cli.export import export
 from portvec._cli.info import info
+from portvec._cli.models import models
 from portvec._cli.output import MessageHandler, cannot_print, print_error
 from portvec._cli.pull import pull
 from portvec._cli.push import push
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (export, embed, search, verify, info, bench, push, pull):
+for command in (export, embed, search, verify, info, models, bench, push, pull):
     command.short_help = (command.help or "").split("\n\n")[0]  # click's own is cut where the line ends
     cli.add_command(command)
 
