@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from engines import ENGINES
-from frameworks import FRAMEWORKS, Framework
+from frameworks import FRAMEWORKS, MTEB, Framework
 from portvec.integrations._common import LazyEmbedder
 from portvec_export import export_model
 from project import ROOT
@@ -37,7 +37,7 @@ except MissingExtraError as error:
 """
 
 
-@pytest.mark.parametrize("framework", [*FRAMEWORKS, *ENGINES], ids=lambda framework: framework.title)
+@pytest.mark.parametrize("framework", [*FRAMEWORKS, MTEB, *ENGINES], ids=lambda framework: framework.title)
 def test_a_missing_framework_names_the_command(framework: Framework) -> None:
     command = [sys.executable, "-c", WITHOUT, framework.imported, framework.module]
     result = subprocess.run(command, capture_output=True, check=True, encoding="utf-8")
@@ -83,10 +83,10 @@ def test_a_framework_that_lacks_what_is_needed_names_the_command_too(tmp_path: P
 def test_each_extra_brings_its_framework_and_nothing_else() -> None:
     modules = {path.stem for path in (ROOT / "runtime/portvec/integrations").glob("[a-z]*.py")}
     # Milvus's class needs nothing of pymilvus, and its extra brings Milvus Lite too.
-    adapters = {adapter.module for adapter in (*FRAMEWORKS, *ENGINES)}
+    adapters = {adapter.module for adapter in (*FRAMEWORKS, MTEB, *ENGINES)}
     assert modules - {"arrow", "milvus"} == adapters
     stated = [Requirement(line) for line in requires("portvec") or []]
-    for framework in FRAMEWORKS:
+    for framework in (*FRAMEWORKS, MTEB):
         extra = framework.module.replace("_", "-")
         brought = [
             entry for entry in stated if entry.marker is not None and entry.marker.evaluate({"extra": extra})

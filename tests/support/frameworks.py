@@ -51,6 +51,8 @@ FRAMEWORKS = [
     Framework("LanceDB", "lancedb", "lancedb", "lancedb"),
     Framework("Qdrant", "qdrant", "qdrant-client", "qdrant_client"),
 ]
+# Not a store of embeddings, and installed apart, because it brings PyTorch: docs/quality.md.
+MTEB = Framework("mteb", "mteb", "mteb", "mteb")
 
 ANSWERS = {
     "Where was Alan Turing born?": "Born in Maida Vale, London, Turing was raised in southern England.",
@@ -66,12 +68,12 @@ OTHERS = [text for text in paragraphs(300) if text not in NO_WORDS]
 DOCUMENTS = [NO_WORDS[0], *ANSWERS.values(), NO_WORDS[1], *OTHERS]
 
 
-def need(framework: str) -> None:
-    """Skip the tests of a module whose framework is missing, except where all must run."""
-    if os.environ.get("PORTVEC_ALL_INTEGRATIONS"):
+def need(framework: str, tier: str = "integrations") -> None:
+    """Skip the tests of a module whose framework is missing, except in the tier where all must run."""
+    if os.environ.get(f"PORTVEC_ALL_{tier.upper()}"):
         importlib.import_module(framework)
     else:
-        pytest.importorskip(framework, reason=f"{framework} is not installed; make test-integrations")
+        pytest.importorskip(framework, reason=f"{framework} is not installed; make test-{tier}")
 
 
 def cosine(artifact: Path, question: str, document: str) -> float:
