@@ -82,7 +82,7 @@ test-scale: .venv-scale/ready  ## Run the engines for many rows, on one machine 
 
 # CONSUMERS=--allow-missing forgives consumers that cannot run here. CONSUMERS="--write docs/consumers.md" writes the
 # table to that page.
-test-consumers: setup  ## Run other runtimes, and mteb, on an artifact (3 GB; Python 3.11, Node.js 20): docs/consumers.md.
+test-consumers: setup  ## Run other runtimes, and mteb, on an artifact (3.6 GB; Python 3.11, Node.js 20): docs/consumers.md.
 	$(MAKE) --no-print-directory -j4 $(patsubst %,$(CONSUMERS_IN)/%/ready,light torch node-3 node-4)
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/run_consumers.py $(CONSUMERS)
 	PORTVEC_ALL_CONSUMERS=1 PORTVEC_TEST_ARTIFACTS=$(CURDIR)/$(CONSUMERS_IN)/alone HF_HUB_OFFLINE=1 \

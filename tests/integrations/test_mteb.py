@@ -28,8 +28,14 @@ from mteb.models import EncoderProtocol
 
 from portvec.integrations.mteb import PortvecEncoder
 
-# Halves of a paragraph belong together. Some are found among 300, some are not.
-HALVES = [(text[: len(text) // 2], text[len(text) // 2 :]) for text in OTHERS if len(text) > 60]
+# Halves of a paragraph belong together. Some are found, some are not. Each second half is there once, because
+# mteb ranks equal documents in any order.
+HALVES = [
+    (first, second)
+    for second, first in {
+        text[len(text) // 2 :].strip(): text[: len(text) // 2] for text in OTHERS if len(text) > 60
+    }.items()
+]
 # Each half beside its other half, beside one near it, and beside one far away.
 PAIRS = [
     (first, HALVES[(n + step) % len(HALVES)][1], score)
@@ -38,7 +44,7 @@ PAIRS = [
 ]
 
 
-def metadata(kind: str, main_score: str) -> TaskMetadata:
+def metadata(kind: Any, main_score: str) -> TaskMetadata:
     return TaskMetadata(
         name=f"Local{kind}",
         description="Made in the test.",
@@ -52,7 +58,7 @@ def metadata(kind: str, main_score: str) -> TaskMetadata:
 class LocalSTS(AbsTaskSTS):
     metadata = metadata("STS", "cosine_spearman")
 
-    def load_data(self, **options: Any) -> None:
+    def load_data(self, num_proc: int | None = None, **options: Any) -> None:
         columns = dict(
             zip(("sentence1", "sentence2", "score"), map(list, zip(*PAIRS, strict=True)), strict=True)
         )
@@ -63,9 +69,9 @@ class LocalSTS(AbsTaskSTS):
 class LocalRetrieval(AbsTaskRetrieval):
     metadata = metadata("Retrieval", "ndcg_at_10")
 
-    def load_data(self, **options: Any) -> None:
+    def load_data(self, num_proc: int | None = None, **options: Any) -> None:
         first, second = zip(*HALVES, strict=True)
-        test = {
+        test: Any = {
             "queries": Dataset.from_list([{"id": f"q{n}", "text": text} for n, text in enumerate(first)]),
             "corpus": Dataset.from_list([{"id": f"d{n}", "text": text} for n, text in enumerate(second)]),
             "relevant_docs": {f"q{n}": {f"d{n}": 1} for n in range(len(HALVES))},

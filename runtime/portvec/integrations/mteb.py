@@ -35,6 +35,8 @@ class PortvecEncoder(AbsEncoder):
         mteb_model_meta: what mteb stores with the results.
     """
 
+    mteb_model_meta: ModelMeta
+
     def __init__(self, source: str | os.PathLike[str], **options: Any) -> None:
         """Load the model.
 
