@@ -36,15 +36,7 @@ SOURCES = (
 
 @dataclass(frozen=True)
 class Score:
-    """A published score of a model. Compare only scores of the same benchmark.
-
-    Attributes:
-        benchmark: "MTEB" (mean over English tasks), "MTEB retrieval" (its retrieval part), "MTEB (2024)" (the
-            edition of 2024), "MMTEB" (mean over tasks in many languages), "NanoBEIR" (English retrieval) or
-            "code search".
-        value: from 0 to 100 for MTEB and MMTEB; NDCG@10, from 0 to 1, for NanoBEIR and code search.
-        source: the document that has it.
-    """
+    """A published score of a model, and the document that has it."""
 
     benchmark: str
     value: float
@@ -59,6 +51,10 @@ class Score:
 class KnownModel:
     """What public documents say of a model on the Hub. None of it was verified by running the model.
 
+    Compare only scores of the same benchmark. "MTEB" is the mean over English tasks, "MTEB retrieval" its
+    retrieval part, "MTEB (2024)" another edition, and "MMTEB" the mean over tasks in many languages, all from
+    0 to 100. "NanoBEIR" (English retrieval) and "code search" are NDCG@10, from 0 to 1.
+
     Attributes:
         id: the Hub id, for `portvec export` and `StaticEmbedder.load`.
         dim: length of an embedding.
@@ -68,7 +64,7 @@ class KnownModel:
         languages: such as "English" or "101 languages"; None if they were not verified.
         license: the model's own, as an SPDX identifier.
         description: what to expect, in a few words.
-        scores: empty if none was found.
+        scores: published scores, each with `benchmark`, `value` and `source`; empty if none was found.
         restrictions: what the model's training data may forbid; None if nothing is known.
         sources: the documents that state a fact, by the name of its attribute.
     """

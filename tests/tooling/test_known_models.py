@@ -10,7 +10,7 @@ import pytest
 import known_models_page
 from portvec import KnownModel, known_models
 from portvec._hub.ids import parse_hub_id
-from portvec._known_models import SOURCES, Score
+from portvec._known_models import SOURCES
 
 MODELS = known_models()
 PAGE = known_models_page.PAGE.read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ def test_facts_agree_and_have_sources(model: KnownModel) -> None:
 def test_scores_are_of_benchmarks_that_the_documentation_explains() -> None:
     scores = [score for model in MODELS for score in model.scores]
     for score in scores:
-        assert f'"{score.benchmark}"' in (Score.__doc__ or "")
+        assert f'"{score.benchmark}"' in (KnownModel.__doc__ or "")
         assert (score.value > 1) == ("MTEB" in score.benchmark)
     # Every source is cited, or it would not have a number on the page.
     cited = {score.source for score in scores} | {

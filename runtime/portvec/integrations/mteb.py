@@ -89,8 +89,8 @@ class PortvecEncoder(AbsEncoder):
             OptionError: `precision` is not "float32". Export with another dtype instead.
             InputError: a text is not a str.
         """
-        precision = kwargs.get("precision", "float32")
-        if precision != "float32":
+        precision = kwargs.get("precision")
+        if precision not in (None, "float32"):
             raise OptionError(
                 f"precision is {precision!r}, expected 'float32', which embeddings always are; export "
                 "with dtype='int8' to measure a smaller table"
