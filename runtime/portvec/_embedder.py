@@ -38,8 +38,9 @@ class StaticEmbedder(LoadedModel):
         head = artifact.manifest.head
         if head is not None and head.activation == "identity" and options.semantics is None:
             raise SourceError(
-                f"{source}: a projector or regressor, whose outputs StaticClassifier.load(...) predicts; "
-                "pass semantics='model2vec' for the embedding before its head, as in model2vec's StaticModel"
+                f"{source}: a projector or regressor; pass semantics='projector' for the output of its head, "
+                "which StaticClassifier.load(...) predicts too, or semantics='model2vec' for the embedding "
+                "before the head, as in model2vec's StaticModel"
             )
         embedder = cls.__new__(cls)
         embedder._start(artifact, options, source, output=fmt.SENTENCE_EMBEDDING, width=artifact.manifest.dim)

@@ -123,8 +123,9 @@ def test_embedding_model_is_no_classifier(tiny: Path) -> None:
 
 
 PROJECTOR = (
-    "a projector or regressor, whose outputs StaticClassifier.load(...) predicts; pass "
-    "semantics='model2vec' for the embedding before its head, as in model2vec's StaticModel"
+    "a projector or regressor; pass semantics='projector' for the output of its head, which "
+    "StaticClassifier.load(...) predicts too, or semantics='model2vec' for the embedding before the head, as "
+    "in model2vec's StaticModel"
 )
 
 
@@ -155,7 +156,8 @@ class TestProjectors:
         for command in (("embed", folder, "a text"), ("search", folder, "text", "-i", "texts.txt")):
             refused = portvec(*command)
             assert refused.returncode == 1
-            assert "pass --semantics 'model2vec' for the embedding before its head" in refused.stderr
+            assert "pass --semantics 'projector' for the output of its head" in refused.stderr
+            assert "or --semantics 'model2vec' for the embedding before the head" in refused.stderr
             assert portvec(*command, "--semantics", "model2vec").returncode == 0
 
     def test_card_shows_how_to_predict(self, tmp_path: Path) -> None:

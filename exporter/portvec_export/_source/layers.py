@@ -120,7 +120,7 @@ def _sigmoid(values: _Array) -> _Array:
 def _gelu(values: _Array) -> _Array:
     """Return values times the normal distribution function of them, as PyTorch's GELU() does."""
     errors = [math.erf(value) for value in (values.ravel() / np.float32(math.sqrt(2))).tolist()]
-    return values * np.float32(0.5) * (1 + np.array(errors, np.float32).reshape(values.shape))
+    return np.asarray(values * np.float32(0.5) * (1 + np.array(errors, np.float32).reshape(values.shape)))
 
 
 _ACTIVATIONS: dict[str, Callable[[_Array], _Array]] = {

@@ -28,9 +28,9 @@ _MAX_COLUMNS = 1 << 13
 
 
 def check_work(
-    graph: Message, arrays: Mapping[str, npt.NDArray[Any]], tables: Container[str], dim: int
+    graph: Message, arrays: Mapping[str, npt.NDArray[Any]], tables: Container[str], columns: int
 ) -> None:
-    """Check that a graph does not do much more than the exporter's graphs for vectors of this length.
+    """Check that a graph does not do much more than the exporter's graphs for vectors of that many `columns`.
 
     `arrays` are its tensors by name, and `tables` the names of those of which single rows are looked up.
 
@@ -38,12 +38,12 @@ def check_work(
         UnknownContentError: results whose size is out of proportion, or an input that no graph has.
     """
     stored = sum(array.size for name, array in arrays.items() if name not in tables)
-    columns = min(dim, _MAX_COLUMNS)
+    columns = min(columns, _MAX_COLUMNS)
     for batch in _BATCHES:
         work = Sizes(arrays, *batch).of_model(graph)
         # Seven times what the exporter's graphs need for a token, or more. Squares are for int4, which
-        # multiplies the weights of all blocks of a vector by all of its values; what is stored, for the
-        # layers of a head.
+        # multiplies the weights of all blocks of a vector by all of its values; what is stored, for dense
+        # layers and those of a head.
         elements = math.prod(batch) * ((1 << 12) + 64 * columns + columns**2 // 16) + 8 * stored
         products = math.prod(batch) * (columns**2 + stored)
         if work.elements > elements or work.products > products:
