@@ -86,7 +86,7 @@ def test_a_dense_layer_is_an_activation_of_a_linear_map(activation: str, residua
 
 def test_unit_length_divides_by_the_norm_or_by_the_least() -> None:
     rows = np.array([[3, 4], [0, 0], [3e-13, 4e-13], [3e18, 4e18]], np.float32)
-    expected = [[0.6, 0.8], [0, 0], [0.3, 0.4], [0.6, 0.8]]
+    expected = np.array([[0.6, 0.8], [0, 0], [0.3, 0.4], [0.6, 0.8]])
     np.testing.assert_allclose(apply_layers([UnitLength(1e-12)], rows), expected, rtol=1e-6)
 
 
