@@ -61,7 +61,7 @@ class StaticEmbedder(LoadedModel):
 
         Returns:
             float32 (dim,) for a str, (n, dim) for n texts, in input order. A text that is empty or has only
-            unknown tokens gets the zero vector.
+            unknown tokens gets the zero vector, or what the model's layers make of it if it has any.
 
         Raises:
             InputError: `texts` has no order or is a table, an element is missing or not a str, or has a lone

@@ -71,10 +71,13 @@ def tolerance_after(layers: Sequence[dict[str, Any]]) -> float:
     return fmt.DENSE_TOLERANCE if any(layer["type"] == "dense" for layer in layers) else fmt.TOLERANCE
 
 
-def widest(manifest: Manifest) -> int:
-    """Return the largest number of values that a text has before, between or after the layers."""
-    outputs: list[int] = [layer["outputs"] for layer in manifest.layers if layer["type"] == "dense"]
-    return max([manifest.table_dim, *outputs])
+def values_after(manifest: Manifest) -> int:
+    """Return how many values the layers compute for a text, all together."""
+    width, total = manifest.table_dim, 0
+    for layer in manifest.layers:
+        width = layer["outputs"] if layer["type"] == "dense" else width
+        total += width
+    return total
 
 
 def has_unit_length(manifest: Manifest) -> bool:
