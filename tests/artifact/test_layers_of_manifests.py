@@ -62,7 +62,7 @@ def read(tiny: Path) -> Callable[..., Manifest]:
         ([{**UNIT, "least": "1"}], LEAD + "0: field least has type str, expected float"),
         (
             [{**DENSE, "outputs": 5}],
-            "^here: dim is 24, expected 5, the width of the last of the layers; export again$",
+            "^here: dim is 24, expected 5, what the layers make of table_dim; export again$",
         ),
     ],
 )
@@ -74,7 +74,7 @@ def test_layers_that_no_artifact_has(read: Callable[..., Manifest], layers: Any,
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"table_dim": 25}, r"^here: dim is 24, expected 25, the width of the table \(table_dim\); export"),
+        ({"table_dim": 25}, r"^here: dim is 24, expected 25, that of the table \(table_dim\); export again$"),
         ({"table_dim": 0}, "^here: table_dim is 0, expected 1 to 2147483647; export again$"),
         ({"table_dim": "24"}, "^here: field table_dim has type str, expected int"),
         ({"table_dim": 7, "layers": [DENSE]}, LEAD + "0: inputs is 24, expected 7, the width before it; exp"),

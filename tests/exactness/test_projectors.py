@@ -21,6 +21,7 @@ from damage import edit, replace_file
 from portvec import Model2VecEmbeddingFunction, StaticClassifier, StaticEmbedder, verify
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec.errors import ArtifactError, OptionError, SourceError
+from portvec.integrations._common import LazyEmbedder, encode_documents, encode_query
 from portvec_export import export_model
 from portvec_export._source.vectors import vectors_of, with_vectors
 from portvec_export._table.registry import codec_for
@@ -179,6 +180,11 @@ class TestWithoutAnExport:
         vectors = np.array(batch.column("embedding").to_pylist(), np.float32)
         check(vectors, predicted(projector))
 
+    def test_adapters(self, projector: Path) -> None:
+        embedder = LazyEmbedder(projector, {"semantics": "projector"}).embedder
+        check(encode_documents(embedder, TEXTS), predicted(projector))
+        check(encode_query(embedder, TEXTS[0])[None], predicted(projector)[:1])
+
     def test_the_dimension_is_that_of_the_embedding(self, projector: Path) -> None:
         assert StaticEmbedder.load(projector, semantics="projector", dim=OUTPUTS).dim == OUTPUTS
 
@@ -282,6 +288,14 @@ class TestDamage:
             ArtifactError, match=r"the embedding of recorded text \d+ differs by .* than 1e-05"
         ):
             verify(damaged)
+
+    @pytest.mark.parametrize("activation", ["tanh", "gelu"])
+    def test_another_activation_in_the_manifest(self, activation: str, damaged: Path) -> None:
+        """The graph computes, and the manifest only describes it."""
+        expected = StaticEmbedder.load(damaged).encode(TEXTS[:9])
+        edit(damaged, lambda m: m["layers"][0].update(activation=activation))
+        np.testing.assert_array_equal(StaticEmbedder.load(damaged).encode(TEXTS[:9]), expected)
+        assert verify(damaged).texts == 64
 
     def test_an_older_format_has_no_layers(self, damaged: Path) -> None:
         edit(damaged, lambda m: m.update(format_version=1))

@@ -90,10 +90,11 @@ def load_head(folder: Path, config: Mapping[str, Any], config_name: str, dim: in
     layers = _load_layers(path, count)
     outputs = dim
     for index, (weight, bias) in enumerate(layers):
-        if weight.ndim != 2 or weight.shape[1] != outputs or bias.shape != weight.shape[:1]:
+        fits = weight.ndim == 2 and weight.shape[1] == outputs and bias.shape == weight.shape[:1]
+        if not fits or not len(weight):
             raise SourceError(
                 f"{path}: layer {index} has weight {weight.shape} and bias {bias.shape}, expected "
-                f"(outputs, {outputs}) and (outputs,); save the pipeline again"
+                f"(outputs, {outputs}) and (outputs,), at least one; save the pipeline again"
             )
         outputs = len(weight)
     if (classes is None) != (activation == "identity") or (classes is not None and len(classes) != outputs):

@@ -29,10 +29,8 @@ def check_layers(layers: Sequence[Any], table_dim: int, dim: int, where: str) ->
             raise ArtifactError(f"{place} has type {type(layer).__name__}, expected dict; export again")
         width = _check_layer(JsonFields(layer, place), width)
     if width != dim:
-        raise ArtifactError(
-            f"{where}: dim is {dim}, expected {width}, the width of the "
-            f"{'last of the layers' if layers else 'table (table_dim)'}; export again"
-        )
+        made = "what the layers make of table_dim" if layers else "that of the table (table_dim)"
+        raise ArtifactError(f"{where}: dim is {dim}, expected {width}, {made}; export again")
 
 
 def _check_layer(fields: JsonFields, width: int) -> int:
