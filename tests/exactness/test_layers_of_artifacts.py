@@ -14,7 +14,7 @@ from consumer_inputs import consumer_inputs
 from corpus import paragraphs
 from portvec import StaticEmbedder, verify
 from portvec._inference.onnxruntime import onnxruntime as ort
-from portvec_export._source.layers import Dense, apply_layers
+from portvec_export._source.layers import apply_layers
 
 TEXTS = [*paragraphs(300), "", "[UNK]", "the value " * 900]
 
@@ -44,6 +44,5 @@ def test_many_values_are_in_proportion(
     """The bound for the work of a graph leaves room for wide layers and for many."""
     widths = [layered.DIM, *hidden, 16]
     layers = [layered.dense(outputs, "gelu", inputs) for inputs, outputs in pairwise(widths)]
-    scaled = [Dense(each.weight / np.float32(each.weight.shape[1]), each.bias, "gelu") for each in layers]
-    folder = layered.export(tmp_path, scaled, monkeypatch)
+    folder = layered.export(tmp_path, layers, monkeypatch)
     assert StaticEmbedder.load(folder).encode(TEXTS[:3]).shape == (3, 16)

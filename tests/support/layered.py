@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ def _numbers(*shape: int) -> Any:
 
 
 def dense(outputs: int, activation: str, inputs: int = DIM, *, residual: bool = False) -> Dense:
-    weight, bias = _numbers(outputs, inputs), _numbers(outputs)
-    return Dense(weight, bias, activation, weight[::-1].copy() if residual else None)
+    """Return a layer whose outputs are about as large as its inputs, as those of trained layers are."""
+    weight = _numbers(outputs, inputs) / np.float32(math.sqrt(inputs))
+    return Dense(weight, _numbers(outputs), activation, weight[::-1].copy() if residual else None)
 
 
 LAYERS: dict[str, Sequence[Layer]] = {
