@@ -9,6 +9,7 @@ from pathlib import Path
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact, sha256_of
+from portvec._artifact.layers import tolerance_after
 from portvec._artifact.manifest import FileRecord, Manifest, Quality, TokenizerFacts, Variant
 from portvec._artifact.staging import check_target, new_folder
 from portvec._inference.verify import check_results
@@ -77,6 +78,7 @@ def export_artifact(
 def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -> Manifest:
     """Write an artifact without its card into an empty folder."""
     recorder = Recorder(source)
+    tolerance = tolerance_after([layer.facts() for layer in source.rules.layers])
 
     def write_table(dtype: str, graph: str, conformance: str, *, for_runtime: bool = False) -> Variant:
         """Write a graph and its table, and record what model2vec computes from that table."""
@@ -85,7 +87,8 @@ def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -
         if for_runtime and data is not None:
             write_runtime_graph(folder, table, source.rules, source.head, data)
         recording = recorder.record(table)
-        (folder / conformance).write_text(recording.conformance.to_json(REFERENCE), encoding="utf-8")
+        recorded = recording.conformance.to_json(REFERENCE, tolerance)
+        (folder / conformance).write_text(recorded, encoding="utf-8")
         return Variant(graph, conformance, recording.quality)
 
     main = write_table(options.dtype, fmt.GRAPH, fmt.CONFORMANCE, for_runtime=True)
@@ -112,7 +115,8 @@ def _describe(
     return Manifest(
         source=source.origin,
         reference=REFERENCE,
-        dim=vectors.dim,
+        dim=source.dim,
+        table_dim=vectors.dim,
         dtype=dtype,
         vocabulary_size=vectors.vocabulary_size,
         normalize=rules.normalize,
@@ -122,6 +126,7 @@ def _describe(
         vocabulary_quantization=None if vectors.mapping is None else len(vectors.rows),
         tokenizer=tokenizer,
         head=source.head.facts if source.head else None,
+        layers=[layer.facts() for layer in rules.layers],
         quality=quality,
         variants=variants,
         files=files,

@@ -38,8 +38,9 @@ class StaticEmbedder(LoadedModel):
         head = artifact.manifest.head
         if head is not None and head.activation == "identity" and options.semantics is None:
             raise SourceError(
-                f"{source}: a projector or regressor, whose outputs StaticClassifier.load(...) predicts; "
-                "pass semantics='model2vec' for the embedding before its head, as in model2vec's StaticModel"
+                f"{source}: a projector or regressor; pass semantics='projector' for the output of its head, "
+                "which StaticClassifier.load(...) predicts too, or semantics='model2vec' for the embedding "
+                "before the head, as in model2vec's StaticModel"
             )
         embedder = cls.__new__(cls)
         embedder._start(artifact, options, source, output=fmt.SENTENCE_EMBEDDING, width=artifact.manifest.dim)
@@ -60,7 +61,7 @@ class StaticEmbedder(LoadedModel):
 
         Returns:
             float32 (dim,) for a str, (n, dim) for n texts, in input order. A text that is empty or has only
-            unknown tokens gets the zero vector.
+            unknown tokens gets the zero vector, or what the model's layers make of it if it has any.
 
         Raises:
             InputError: `texts` has no order or is a table, an element is missing or not a str, or has a lone

@@ -220,6 +220,14 @@ def _copy(artifact: Artifact, target: Path) -> Artifact:
 
 def _check_options(manifest: Manifest, options: ModelOptions, where: str) -> None:
     """Refuse options that an artifact can no longer follow."""
+    if manifest.layers and options.normalize is not None:
+        raise SourceError(f"{where}: an artifact with layers after the mean; leave out normalize=...")
+    has_layers = bool(manifest.layers)
+    if options.semantics is not None and has_layers != (options.semantics == "projector"):
+        raise SourceError(
+            f"{where}: an artifact exported with{'' if has_layers else 'out'} layers after the mean, but "
+            f"semantics={options.semantics!r} was asked for; export the Model2Vec model again with that"
+        )
     for each in options.conversion_fields():
         value, has = getattr(options, each.name), getattr(manifest, each.metadata["manifest"])
         if value not in (each.default, has):

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 _LARGEST = 2**31 - 1
 # More threads than any machine has cores are a mistake, and each holds texts.
 _MOST_THREADS = 4096
-_SEMANTICS = ("model2vec",)
+_SEMANTICS = ("model2vec", "projector")
 
 # The line of a docstring that stands for the fields of an options class.
 _PLACEHOLDER = "options: "
@@ -67,11 +67,12 @@ class ConversionOptions:
         manifest="max_length",
     )
 
-    semantics: Literal["model2vec"] | None = option(
+    semantics: Literal["model2vec", "projector"] | None = option(
         None,
-        "how to read a model that other libraries read differently: a projector, or a sentence-transformers "
+        "how to read a model that can be read in several ways: a projector, or a sentence-transformers "
         'folder with further modules or prompts. "model2vec" is what its `StaticModel` does, which ignores '
-        "them; such a model is refused if None",
+        'them; "projector" makes the output of a head without activation the embedding, as model2vec\'s '
+        "`StaticModelPipeline` predicts it; such a model is refused if None",
     )
 
     def __post_init__(self) -> None:

@@ -65,8 +65,8 @@ def test_folder_without_manifest(tiny: Path) -> None:
     ("change", "message"),
     [
         (
-            lambda m: m.update(format_version=2),
-            "artifact format version 2, but this portvec reads version 1; up",
+            lambda m: m.update(format_version=3),
+            "artifact format version 3, but this portvec reads versions 1 and 2; up",
         ),
         (lambda m: m.update(format="other"), 'not a portvec manifest, "format" is not "portvec"'),
         (lambda m: m.pop("dim"), "field dim is missing; export the model again"),

@@ -21,7 +21,7 @@ from portvec.errors import ArtifactError
 from portvec_export import export_model
 from project import FUZZ
 
-FIELDS = ["format", "format_version", "source", "files", "dim", "dtype", "head", "max_length"]
+FIELDS = ["format", "format_version", "source", "files", "dim", "dtype", "head", "max_length", "layers"]
 
 
 GRAPHS = ["portvec.graph", "onnx/model.onnx"]
@@ -174,8 +174,12 @@ class TestFuzz:
             with pytest.raises(ArtifactError, match=r"^fuzz: .*(field|dtype|dim|vocabulary|max_|file|head)"):
                 parse_manifest(json.dumps(headed), "fuzz")
 
-    def test_manifest_with_one_field_replaced(self, tiny: Path) -> None:
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_manifest_with_one_field_replaced(self, version: int, tiny: Path) -> None:
         manifest = json.loads((tiny / "portvec.json").read_text())
+        if version == 2:
+            layers = [{"type": "unit_length", "least": 1e-12}]
+            manifest = {**manifest, "format_version": 2, "table_dim": manifest["dim"], "layers": layers}
         scalars = st.none() | st.booleans() | st.integers() | st.text()
 
         @settings(max_examples=300 * FUZZ, deadline=None)

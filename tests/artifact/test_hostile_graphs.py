@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 import wire
-from damage import replace_file
+from damage import edit, replace_file
 from portvec import StaticEmbedder
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact
@@ -371,13 +371,31 @@ LARGE: dict[str, tuple[Sequence[onnx.NodeProto], str]] = {
 def test_what_takes_too_much_time_or_memory(
     name: str, graph: str, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    refuse_large(tiny, name, graph, monkeypatch)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+@pytest.mark.parametrize("name", [name for name, (_, message) in LARGE.items() if message == SIZE])
+def test_wide_layers_in_the_manifest_excuse_nothing(
+    name: str, graph: str, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph may do more if its vectors are long, but not as much as a manifest can claim."""
+    dense = {"type": "dense", "activation": "gelu", "residual": True}
+    wide = 2**31 - 1
+    layers = [{**dense, "inputs": 24, "outputs": wide}, {**dense, "inputs": wide, "outputs": 24}]
+    edit(tiny, lambda m: m.update(format_version=2, table_dim=24, layers=layers))
+    refuse_large(tiny, name, graph, monkeypatch)
+
+
+def refuse_large(folder: Path, name: str, graph: str, patch: pytest.MonkeyPatch) -> None:
+    """Check that a graph with the nodes LARGE[name] is refused."""
     nodes, message = LARGE[name]
-    model = read(tiny, graph)
+    model = read(folder, graph)
     add_nodes(*nodes, tensors=NUMBERS)(model)
     ids = model.graph.input[0].name
     for each in model.graph.node:
         each.input[:] = [ids if operand == IDS else operand for operand in each.input]
-    refuse(tiny, graph, model.SerializeToString(), message, monkeypatch)
+    refuse(folder, graph, model.SerializeToString(), message, patch)
 
 
 PAYLOADS: dict[str, Change] = {

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from model2vec.inference import StaticModelPipeline
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from classifiers import pipeline
 from command_line import RunPortvec
@@ -123,8 +123,9 @@ def test_embedding_model_is_no_classifier(tiny: Path) -> None:
 
 
 PROJECTOR = (
-    "a projector or regressor, whose outputs StaticClassifier.load(...) predicts; pass "
-    "semantics='model2vec' for the embedding before its head, as in model2vec's StaticModel"
+    "a projector or regressor; pass semantics='projector' for the output of its head, which "
+    "StaticClassifier.load(...) predicts too, or semantics='model2vec' for the embedding before the head, as "
+    "in model2vec's StaticModel"
 )
 
 
@@ -155,7 +156,8 @@ class TestProjectors:
         for command in (("embed", folder, "a text"), ("search", folder, "text", "-i", "texts.txt")):
             refused = portvec(*command)
             assert refused.returncode == 1
-            assert "pass --semantics 'model2vec' for the embedding before its head" in refused.stderr
+            assert "pass --semantics 'projector' for the output of its head" in refused.stderr
+            assert "or --semantics 'model2vec' for the embedding before the head" in refused.stderr
             assert portvec(*command, "--semantics", "model2vec").returncode == 0
 
     def test_card_shows_how_to_predict(self, tmp_path: Path) -> None:
@@ -198,6 +200,14 @@ def break_pipeline(folder: Path, fault: str) -> None:
             },
             folder / "head.safetensors",
         )
+    elif fault == "no outputs":
+        tensors = load_file(folder / "head.safetensors")
+        tensors["head.1.weight"], tensors["head.1.bias"] = (
+            np.ones((0, 16), np.float32),
+            np.ones(0, np.float32),
+        )
+        save_file(tensors, folder / "head.safetensors")
+        config["head_config"].update(activation="identity", classes=None)
     elif fault == "legacy":
         (folder / "head.safetensors").rename(folder / "pipeline.skops")
     (folder / "config.json").write_text(json.dumps(config))
@@ -218,6 +228,7 @@ def break_pipeline(folder: Path, fault: str) -> None:
             "shape",
             r"layer 0 has weight \(16, 5\) and bias \(16,\), expected \(outputs, 24\) and \(outputs,\)",
         ),
+        ("no outputs", r"layer 1 has weight \(0, 16\) and bias \(0,\), expected .*, at least one; save the"),
         ("layers as text", r"config\.json: n_layers is '2', expected a whole number of 0 or more"),
         ("classes as text", r"config\.json: classes is 'abc', expected a list or null"),
         ("legacy", r"pipeline\.skops: a head in the old scikit-learn format; convert it once with model2vec"),

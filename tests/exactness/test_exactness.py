@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from model2vec import StaticModel
 
 import texts
-from comparison import assert_same
+from comparison import Reference, assert_same
 from corpus import paragraphs
-from matrix import CASES, Case
+from matrix import CASES, PROJECTOR_CASES, Case
 from portvec import StaticEmbedder
 from portvec_export import export_model
 from portvec_export._sidecars.conformance_texts import list_conformance_texts
 from project import BATCH_ROUNDING, FUZZ, ROOT
 
-Pair = tuple[StaticEmbedder, StaticModel]
+Pair = tuple[StaticEmbedder, Reference]
 
 
 def test_the_reference_is_the_version_that_the_documentation_names() -> None:
@@ -42,7 +42,7 @@ def bundled_pair(request: pytest.FixtureRequest, bundled: Path, reference: Stati
 
 @pytest.fixture(
     scope="module",
-    params=[(case, tokenizer) for case in CASES for tokenizer in TOKENIZERS],
+    params=[(case, tokenizer) for case in [*CASES, *PROJECTOR_CASES] for tokenizer in TOKENIZERS],
     ids=lambda param: f"{param[0].name}-{param[1]}",
 )
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:

@@ -34,7 +34,7 @@ TEXTS = [*paragraphs(300), *texts.scripts(), *texts.ADVERSARIAL]
 
 def decoded_reference(case: Case, source: Path, dtype: str) -> StaticModel:
     """Return model2vec on the values that the artifact's table stands for."""
-    model = case.load_reference(source)
+    model = case.load_model(source)
     vectors = vectors_of(model)
     table = codec_for(dtype).encode(vectors, model.max_length)
     return with_vectors(model, replace(vectors, rows=table.dequantized))

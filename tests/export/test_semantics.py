@@ -147,7 +147,9 @@ def test_folders_of_model2vec_keep_to_their_own_configuration(tmp_path: Path) ->
 
 
 def test_unknown_semantics(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"^semantics 'clip' is unknown, expected one of model2vec$"):
+    with pytest.raises(
+        OptionError, match=r"^semantics 'clip' is unknown, expected one of model2vec, projector$"
+    ):
         export_model(tmp_path, tmp_path / "artifact", semantics="clip")  # type: ignore[arg-type]
 
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
-from model2vec import StaticModel
 
 from portvec import StaticEmbedder
 from portvec._inference.verify import relative_differences
+
+
+class Reference(Protocol):
+    """What comparisons need of a model2vec model."""
+
+    max_length: int | None
+
+    @property
+    def median_token_length(self) -> int: ...
+
+    def tokenize(self, sentences: list[str], /) -> list[list[int]]: ...
+
+    def encode(self, sentences: list[str], /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -30,14 +43,14 @@ class Comparison:
         return float(self.differences.max(initial=0.0))
 
 
-def reference_ids(model: StaticModel, texts: list[str]) -> list[list[int]]:
+def reference_ids(model: Reference, texts: list[str]) -> list[list[int]]:
     if model.max_length is None:
         return model.tokenize(texts)
     characters = model.max_length * model.median_token_length
     return model.tokenize([text[:characters] for text in texts])
 
 
-def compare(embedder: StaticEmbedder, model: StaticModel, texts: list[str]) -> Comparison:
+def compare(embedder: StaticEmbedder, model: Reference, texts: list[str]) -> Comparison:
     pairs = zip(embedder.tokenize(texts).lists(), reference_ids(model, texts), strict=True)
     embeddings = embedder.encode(texts)
     assert embeddings.dtype == np.float32
@@ -48,7 +61,7 @@ def compare(embedder: StaticEmbedder, model: StaticModel, texts: list[str]) -> C
     )
 
 
-def assert_same(embedder: StaticEmbedder, model: StaticModel, texts: list[str]) -> None:
+def assert_same(embedder: StaticEmbedder, model: Reference, texts: list[str]) -> None:
     found = compare(embedder, model, texts)
     assert not found.id_mismatches, [texts[index][:200] for index in found.id_mismatches[:3]]
     assert found.worst <= 1e-6, texts[int(found.differences.argmax())][:200]

@@ -17,6 +17,8 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 import tiny_models
+from classifiers import Projector, pipeline
+from comparison import Reference
 from corpus import paragraphs
 
 
@@ -36,11 +38,25 @@ class Case:
     export: dict[str, Any] = field(default_factory=dict)
     reference: dict[str, Any] = field(default_factory=dict)
 
-    def load_reference(self, source: Path) -> StaticModel:
+    def load_model(self, source: Path) -> StaticModel:
         folder = self.export.get("subfolder")
         return StaticModel.from_pretrained(
             source, subfolder=folder, quantize_to="float32", force_download=False, **self.reference
         )
+
+    def load_reference(self, source: Path) -> Reference:
+        """Return what computes the expected embeddings."""
+        return self.load_model(source)
+
+
+@dataclass(frozen=True)
+class ProjectorCase(Case):
+    """A projector to build, which model2vec's pipeline runs."""
+
+    export: dict[str, Any] = field(default_factory=lambda: {"semantics": "projector"})
+
+    def load_reference(self, source: Path) -> Reference:
+        return Projector(source, self.load_model(source))
 
 
 def wordpiece_cased() -> Tokenizer:
@@ -250,4 +266,24 @@ CASES = [
     ),
     Case("layout 0_StaticEmbedding", lambda f: tiny_models.save_sentence_transformers(f, nested=True)),
     Case("subfolder", _subfolder, {"subfolder": "inner"}),
+]
+
+
+def _projector(
+    *hidden: int, tokenizer: Callable[[], Tokenizer] = _uncased, **options: Any
+) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        built = pipeline("regressor", hidden, outputs=32, tokenizer=tokenizer(), **options)
+        built.save_pretrained(str(folder))
+        return folder
+
+    return write
+
+
+PROJECTOR_CASES = [
+    ProjectorCase("projector, one layer", _projector()),
+    ProjectorCase("projector, hidden layers", _projector(64, 48)),
+    ProjectorCase("projector, not normalized", _projector(64, normalize=False)),
+    ProjectorCase("projector, Unigram", _projector(64, tokenizer=unigram_xlmr)),
+    ProjectorCase("projector, max_length 3", _projector(64, max_length=3)),
 ]

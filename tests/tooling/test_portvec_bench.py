@@ -13,6 +13,7 @@ import click
 import numpy as np
 import pytest
 
+import classifiers
 import tiny_models
 from command_line import RunPortvec
 from portvec._cli.bench import memory, report, texts
@@ -83,6 +84,16 @@ class TestCommand:
         assert result.stderr == (
             f"portvec: error: {tiny}: peers need the Model2Vec model that it was made from, model, which is "
             "not in the current folder; give the Model2Vec folder itself as MODEL\n"
+        )
+
+    def test_peers_do_not_compute_layers(self, portvec: RunPortvec, tmp_path: Path) -> None:
+        classifiers.pipeline("regressor").save_pretrained(str(tmp_path / "model"))
+        arguments = ("--semantics", "projector", "--compare", "model2vec", *QUICK)
+        result = portvec("bench", "model", *arguments, cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == (
+            "portvec: error: model: has layers after the mean, which peers do not compute; leave out "
+            "--compare\n"
         )
 
     @pytest.mark.slow

@@ -23,7 +23,7 @@ from tqdm import tqdm
 import texts
 from comparison import compare
 from corpus import paragraphs
-from matrix import CASES, Case
+from matrix import CASES, PROJECTOR_CASES, Case
 from portvec import StaticEmbedder
 from portvec._artifact import format as fmt
 from portvec._itertools import batched
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     print(f"{len(everything):,} texts; Python {platform.python_version()}, {platform.machine()};", end=" ")
     print(", ".join(f"{name} {version(name)}" for name in PACKAGES))
     print("\n| model | tokenizer | texts | id mismatches | worst vector difference |\n|---|---|--:|--:|--:|")
-    cases = [Case("bundled, minilm-l6-v2-256", lambda _: BUNDLED), *CASES]
+    cases = [Case("bundled, minilm-l6-v2-256", lambda _: BUNDLED), *CASES, *PROJECTOR_CASES]
     failed = [case.name for case in cases if not _run(case, options.tokenizer, everything)]
     return 1 if failed else 0
 

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from hub_repository import TOKEN
 from hub_server import LocalHub
-from matrix import CASES
+from matrix import CASES, PROJECTOR_CASES
 from portvec_export import export_model
 
 
 def main(python: str) -> None:
     """Run every case; raises if one fails."""
+    cases = [*CASES, *PROJECTOR_CASES]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         hub = LocalHub()
@@ -39,7 +40,7 @@ def main(python: str) -> None:
                 command, env=environment, check=True, stdout=subprocess.PIPE, encoding="utf-8"
             ).stdout
 
-        for index, case in enumerate(CASES):
+        for index, case in enumerate(cases):
             source = case.build(folder / f"model{index}")
             artifact = export_model(source, folder / f"artifact{index}", **case.export)
             print(case.name, "|", portvec("verify", str(artifact)).split(": ", 1)[1], end="", flush=True)
@@ -50,7 +51,7 @@ def main(python: str) -> None:
         portvec("pull", "owner/pushed", "-o", str(folder / "pulled"))
         portvec("verify", str(folder / "pulled"))
         server.shutdown()
-    print(f"{len(CASES) + 2} passed, 0 failed")
+    print(f"{len(cases) + 2} passed, 0 failed")
 
 
 if __name__ == "__main__":

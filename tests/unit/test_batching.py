@@ -115,7 +115,7 @@ def test_a_single_text_is_padded_to_more_than_16_tokens(count: int) -> None:
     ],
 )
 def test_rows_of_a_tile_take_a_mebibyte(dim: int, dtype: str, tokens: int) -> None:
-    manifest: Any = SimpleNamespace(dim=dim, dtype=dtype, vocabulary_size=123)
+    manifest: Any = SimpleNamespace(table_dim=dim, dtype=dtype, vocabulary_size=123)
     assert Tiling.of(manifest) == Tiling(padding_id=123, tile_tokens=tokens)
 
 

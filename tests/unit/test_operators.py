@@ -12,6 +12,7 @@ import onnx
 import pytest
 
 import classifiers
+import layered
 import tiny_models
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import open_artifact
@@ -52,7 +53,15 @@ BATCHES = [(20, 3, 2), (33, 1, 5), (17, 8, 1)]
 def test_bounds_of_exported_graphs(kind: str, dtype: str, tmp_path: Path) -> None:
     """Every value of every graph is as large as it was bound to be, so no bound is too low."""
     MODELS[kind](tmp_path / "model")
-    folder = export_model(tmp_path / "model", tmp_path / "artifact", dtype=dtype)
+    check_bounds(export_model(tmp_path / "model", tmp_path / "artifact", dtype=dtype))
+
+
+@pytest.mark.parametrize("kind", layered.LAYERS)
+def test_bounds_of_layers(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_bounds(layered.export(tmp_path, layered.LAYERS[kind], monkeypatch))
+
+
+def check_bounds(folder: Path) -> None:
     artifact = open_artifact(folder)
     for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH):
         model = onnx.load(str(folder / name))

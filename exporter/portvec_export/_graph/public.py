@@ -2,7 +2,7 @@
 
     dropped = attention_mask == 0 or input_ids == unk      those tokens take the extra zero row
     mean    = sum of the rows / max(number of tokens not dropped, 1)
-    output  = mean / (norm of mean + 1e-32) if the model normalizes
+    output  = mean / (norm of mean + 1e-32) if the model normalizes, then the layers if there are any
     logits  = layers of a pipeline's head, with ReLU between them
 
 Dropping ids costs less than multiplying (batch, length, dim) by a mask, and adds exact zeros.
@@ -13,10 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from portvec._artifact import format as fmt
+from portvec_export._graph.layers import add_layers
 from portvec_export._graph.parts import add_logits, add_unit_length
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.head import HeadLayers
+from portvec_export._source.layers import width_after
 from portvec_export._source.rules import Rules
 from portvec_export._table.table import PaddedIds, Table
 
@@ -60,17 +62,19 @@ def build_public_graph(
     embedding = graph.div(total, graph.maximum(count, np.float32(1)))
     if rules.normalize:
         embedding = add_unit_length(graph, embedding)
+    embedding = add_layers(graph, rules.layers, embedding)
+    dim = width_after(rules.layers, table.dim)
 
     if head is None:
         hidden = _repeat(graph, embedding, input_ids)
-        graph.output(fmt.LAST_HIDDEN_STATE, hidden, np.float32, [*axes, table.dim])
+        graph.output(fmt.LAST_HIDDEN_STATE, hidden, np.float32, [*axes, dim])
     else:
         logits = add_logits(graph, head, embedding)
         operator, name = _ACTIVATIONS[head.facts.activation]
         columns: list[str | int] = ["batch_size", head.facts.outputs]
         graph.output(fmt.LOGITS, logits, np.float32, columns)
         graph.output(name, graph.node(operator, logits), np.float32, columns)
-    graph.output(fmt.SENTENCE_EMBEDDING, embedding, np.float32, ["batch_size", table.dim])
+    graph.output(fmt.SENTENCE_EMBEDDING, embedding, np.float32, ["batch_size", dim])
     return graph
 
 

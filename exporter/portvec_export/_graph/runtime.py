@@ -10,10 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from portvec._artifact import format as fmt
+from portvec_export._graph.layers import add_layers
 from portvec_export._graph.parts import add_logits, add_unit_length
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.head import HeadLayers
+from portvec_export._source.layers import width_after
 from portvec_export._source.rules import Rules
 from portvec_export._table.table import PaddedIds, Table
 
@@ -48,12 +50,14 @@ def _add_sum(graph: Graph, ids: Value, table: Table, rules: Rules) -> Value:
 
 
 def _finish(graph: Graph, total: Value, table: Table, rules: Rules, head: HeadLayers | None) -> None:
-    """Add the nodes after the sum: division or unit length, and the head."""
+    """Add the nodes after the sum: division or unit length, the layers, and the head."""
     if rules.normalize:
         embedding = add_unit_length(graph, total)
     else:
         embedding = graph.div(total, graph.input(fmt.TOKEN_COUNTS, np.float32, ["columns", 1]))
-    graph.output(fmt.SENTENCE_EMBEDDING, embedding, np.float32, ["columns", table.dim])
+    embedding = add_layers(graph, rules.layers, embedding)
+    dim = width_after(rules.layers, table.dim)
+    graph.output(fmt.SENTENCE_EMBEDDING, embedding, np.float32, ["columns", dim])
     if head is not None:
         logits = add_logits(graph, head, embedding)
         graph.output(fmt.LOGITS, logits, np.float32, ["columns", head.facts.outputs])

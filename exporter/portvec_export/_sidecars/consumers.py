@@ -48,7 +48,7 @@ def write_consumer_files(
         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
     ]
     pooling = {
-        "word_embedding_dimension": source.vectors.dim,
+        "word_embedding_dimension": source.dim,
         "pooling_mode_cls_token": False,
         "pooling_mode_mean_tokens": True,
     }
@@ -94,10 +94,10 @@ def _config(source: SourceModel, length: int, pad: _Token, external: Sequence[st
         # transformers has no class for static embeddings. The shapes fit a BERT without layers.
         "model_type": "bert",
         "architectures": ["BertModel"],
-        "hidden_size": source.vectors.dim,
+        "hidden_size": source.dim,
         "num_hidden_layers": 0,
         "num_attention_heads": 1,
-        "intermediate_size": source.vectors.dim,
+        "intermediate_size": source.dim,
         "vocab_size": source.vectors.vocabulary_size,
         "max_position_embeddings": length,
         "type_vocab_size": 1,

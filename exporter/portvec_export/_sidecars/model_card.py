@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from portvec._artifact import format as fmt
+from portvec._artifact.layers import describe_layers, has_unit_length
 from portvec._artifact.manifest import Manifest
 from portvec._inference.verify import Verification
 from portvec_export._sidecars import usage
@@ -58,7 +59,7 @@ def _introduction(manifest: Manifest) -> str:
 
 
 def _figures(manifest: Manifest, checked: Verification) -> str:
-    unit = "unit length" if manifest.normalize else "not normalized"
+    unit = "unit length" if has_unit_length(manifest) else "not normalized"
     limit = "no limit" if manifest.max_length is None else f"{manifest.max_length} tokens"
     quality, head = manifest.quality, manifest.head
     rows = {
@@ -67,6 +68,8 @@ def _figures(manifest: Manifest, checked: Verification) -> str:
         "table": manifest.dtype,
         "maximum length": limit,
     }
+    if manifest.layers:
+        rows["after the mean"] = describe_layers(manifest)
     if head is not None:
         labels = f"{head.outputs} outputs" if head.classes is None else ", ".join(map(str, head.classes))
         rows["head"] = f"{head.activation}: {labels}".replace("|", "\\|").replace("\n", " ")

@@ -17,9 +17,10 @@ from portvec._artifact.layouts import HEAD, LEGACY_HEAD
 from portvec._artifact.manifest import Head
 from portvec._messages import describe_unknown
 from portvec.errors import SourceError
+from portvec_export._source.layers import Dense
 
 # Weight (outputs, inputs) and bias (outputs,).
-Layer: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+Linear: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class HeadLayers:
     """
 
     facts: Head
-    layers: tuple[Layer, ...]
+    layers: tuple[Linear, ...]
 
     def reference(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the logits float32 (n, outputs) that model2vec computes from embeddings (n, dim)."""
@@ -41,6 +42,14 @@ class HeadLayers:
 
         layers = [mlp.Layer(weight, bias) for weight, bias in self.layers]
         return mlp.MLPHead(layers, mlp.Activation.IDENTITY).predict_regression(embeddings)
+
+    def as_layers(self) -> tuple[Dense, ...]:
+        """Return what gives the logits: the linear layers, with ReLU after all but the last."""
+        last = len(self.layers) - 1
+        return tuple(
+            Dense(weight, bias, "identity" if index == last else "relu")
+            for index, (weight, bias) in enumerate(self.layers)
+        )
 
 
 def load_head(folder: Path, config: Mapping[str, Any], config_name: str, dim: int) -> HeadLayers | None:
@@ -81,10 +90,11 @@ def load_head(folder: Path, config: Mapping[str, Any], config_name: str, dim: in
     layers = _load_layers(path, count)
     outputs = dim
     for index, (weight, bias) in enumerate(layers):
-        if weight.ndim != 2 or weight.shape[1] != outputs or bias.shape != weight.shape[:1]:
+        fits = weight.ndim == 2 and weight.shape[1] == outputs and bias.shape == weight.shape[:1]
+        if not fits or not len(weight):
             raise SourceError(
                 f"{path}: layer {index} has weight {weight.shape} and bias {bias.shape}, expected "
-                f"(outputs, {outputs}) and (outputs,); save the pipeline again"
+                f"(outputs, {outputs}) and (outputs,), at least one; save the pipeline again"
             )
         outputs = len(weight)
     if (classes is None) != (activation == "identity") or (classes is not None and len(classes) != outputs):
@@ -96,7 +106,7 @@ def load_head(folder: Path, config: Mapping[str, Any], config_name: str, dim: in
     return HeadLayers(Head(activation, classes, outputs), layers)
 
 
-def _load_layers(path: Path, count: int) -> tuple[Layer, ...]:
+def _load_layers(path: Path, count: int) -> tuple[Linear, ...]:
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from model2vec import StaticModel
 
 from portvec.errors import SourceError
-from portvec_export._source.head import HeadLayers
+from portvec_export._source.layers import DynamicTanh, Layer, UnitLength
 from portvec_export._source.rows import chunks
 from portvec_export._source.rules import Rules
 from portvec_export._source.vectors import Norms, TokenVectors
@@ -67,21 +68,41 @@ def check_vectors(model: StaticModel, vectors: TokenVectors, tensors: Path) -> N
         raise SourceError(f"{tensors}: {problem}; {_SCALE}")
 
 
-def check_head(head: HeadLayers, model: StaticModel, vectors: TokenVectors, path: Path) -> None:
-    """Check that float32 holds the outputs of all layers of a head; `path` names it in errors.
+def check_layers(layers: Sequence[Layer], model: StaticModel, vectors: TokenVectors, path: Path) -> None:
+    """Check that float32 holds what layers compute from the means; `path` names their file in errors.
 
     Raises:
-        SourceError: an output may be too large.
+        SourceError: a number may be too large.
     """
     size = 1.0 if model.normalize else float(vectors.norms.max())
-    for index, (weight, bias) in enumerate(head.layers):
-        outputs = np.linalg.norm(weight.astype(np.float64), axis=1) * size + np.abs(bias)
-        if outputs.max() > _LARGEST:
+    for index, layer in enumerate(layers):
+        largest, size = _sizes_after(layer, size)
+        if not largest <= _LARGEST:  # also true for NaN
             raise SourceError(
-                f"{path}: outputs of layer {index} may be as large as {outputs.max():.1e}, which float32 "
-                "cannot hold; repair the model"
+                f"{path}: outputs of layer {index} may be as large as {largest:.1e}, which float32 cannot "
+                "hold; repair the model"
             )
-        size = float(np.linalg.norm(outputs))
+
+
+def _sizes_after(layer: Layer, size: float) -> tuple[float, float]:
+    """Return bounds for what a layer does to vectors whose norm is at most `size`.
+
+    These are the largest number that it computes, and the norm of its outputs.
+    """
+    if isinstance(layer, UnitLength):
+        return size**2, 1.0
+    if isinstance(layer, DynamicTanh):
+        alpha, bias, weight = (
+            np.abs(each).astype(np.float64) for each in (layer.alpha, layer.bias, layer.weight)
+        )
+        return float((alpha * size + bias).max()), float(np.linalg.norm(weight))
+    sums = np.linalg.norm(layer.weight.astype(np.float64), axis=1) * size
+    if layer.bias is not None:
+        sums = sums + np.abs(layer.bias)
+    outputs = np.minimum(sums, 1.0) if layer.activation in ("tanh", "sigmoid") else sums
+    if layer.residual is not None:
+        outputs = outputs + np.linalg.norm(layer.residual.astype(np.float64), axis=1) * size
+    return float(max(sums.max(), outputs.max())), float(np.linalg.norm(outputs))
 
 
 def needs_means(vectors: TokenVectors, rules: Rules) -> bool:

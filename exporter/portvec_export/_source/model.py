@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import numpy.typing as npt
 from model2vec import StaticModel
 from model2vec.version import __version__ as model2vec_version
@@ -21,9 +22,11 @@ from portvec_export._source.card import read_front_matter
 from portvec_export._source.checks import check_model
 from portvec_export._source.files import SourceFiles, parse_object, read_files
 from portvec_export._source.head import HeadLayers, load_head
+from portvec_export._source.layers import Layer, apply_layers, width_after
 from portvec_export._source.location import find_model
-from portvec_export._source.magnitudes import check_head, check_vectors, needs_means
+from portvec_export._source.magnitudes import check_layers, check_vectors, needs_means
 from portvec_export._source.modules import check_modules
+from portvec_export._source.projector import projector_layers
 from portvec_export._source.rows import RowReader
 from portvec_export._source.rules import Rules
 from portvec_export._source.vectors import TokenVectors, vectors_of, with_vectors
@@ -39,7 +42,7 @@ class SourceModel:
     Attributes:
         vectors: the vectors to export.
         original: model2vec's model with the source's own vectors, cut to the exported dimensions.
-        rules: how texts are truncated, and whether their mean is normalized.
+        rules: how texts are truncated, and what happens to their mean.
         head: the head of a pipeline; None for an embedding model.
         tokenizer_json: tokenizer.json.
         tokenizer_path: where that is.
@@ -57,6 +60,11 @@ class SourceModel:
     origin: Source
     front_matter: dict[str, Any]
     is_clustered: bool
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        return width_after(self.rules.layers, self.vectors.dim)
 
     def read_tokenizer_json(self) -> dict[str, Any]:
         """Return tokenizer.json, parsed, which takes several times its size in memory.
@@ -82,11 +90,15 @@ class SourceModel:
     def embed(self, texts: list[str], model: StaticModel) -> npt.NDArray[Any]:
         """Return the embeddings (n, dim) that model2vec gives with `model`, which has this tokenizer.
 
+        If there are layers, these are what the layers make of them.
+
         Raises:
             SourceError: the tokenizer fails.
         """
         with _blame(self.tokenizer_path):
-            return model.encode(texts)
+            means = model.encode(texts)
+        layers = self.rules.layers
+        return apply_layers(layers, means.astype(np.float32)) if layers else means
 
 
 def load_source(source: str | os.PathLike[str], options: ExportOptions) -> SourceModel:
@@ -105,18 +117,22 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     with _blame(folder / layout.tokenizer):
         stored = _static_model(files, options)
     head = load_head(folder, files.config, layout.config, stored.dim)
-    _check_options(options, files, head, where=str(folder))
+    layers: tuple[Layer, ...] = ()
+    if options.semantics == "projector":
+        layers, head = projector_layers(head, folder), None
+    _check_options(options, files, head, layers, where=str(folder))
+    if layers:
+        options = replace(options, dim=None)  # it is that of the embeddings, and not of the table
     check_model(stored, folder / layout.embeddings, folder / layout.tokenizer)
     original = _vectors(stored, options.dim, folder / layout.embeddings)
     vectors = _cluster(stored, options, folder / layout.embeddings) or original
-    if head is not None:
-        check_head(head, stored, vectors, folder / HEAD)
+    check_layers(head.as_layers() if head else layers, stored, vectors, folder / HEAD)
     rules = _rules(stored)
     origin = location.origin()
     return SourceModel(
         vectors=vectors,
         original=with_vectors(stored, original),
-        rules=replace(rules, normalizes_means=rules.normalize and needs_means(vectors, rules)),
+        rules=replace(rules, normalizes_means=rules.normalize and needs_means(vectors, rules), layers=layers),
         head=head,
         tokenizer_json=files.tokenizer_json,
         tokenizer_path=folder / layout.tokenizer,
@@ -147,7 +163,13 @@ def _blame(tokenizer: Path) -> AbstractContextManager[None]:
     )
 
 
-def _check_options(options: ExportOptions, files: SourceFiles, head: HeadLayers | None, where: str) -> None:
+def _check_options(
+    options: ExportOptions,
+    files: SourceFiles,
+    head: HeadLayers | None,
+    layers: tuple[Layer, ...],
+    where: str,
+) -> None:
     """Refuse options that the model cannot follow.
 
     Raises:
@@ -159,7 +181,13 @@ def _check_options(options: ExportOptions, files: SourceFiles, head: HeadLayers 
             f"{where}: a pipeline, whose head was trained on the model's own embeddings; leave out dim=... "
             "and normalize=..."
         )
-    if dim is not None and dim > has:
+    if layers:
+        if dim not in (None, width_after(layers, has)) or options.normalize is not None:
+            raise OptionError(
+                f"{where}: has layers after the mean, which were trained on the model's own means; leave out "
+                "dim=... and normalize=..."
+            )
+    elif dim is not None and dim > has:
         raise OptionError(
             f"{where}: dim={dim} was asked for, but the model has {has} dimensions; choose at most {has}"
         )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from portvec_export._source.layers import Layer
+
 
 @dataclass(frozen=True)
 class Rules:
-    """How texts are truncated, and whether their mean is normalized.
+    """How texts are truncated, and what happens to their mean.
 
     Attributes:
-        normalize: whether embeddings get unit length.
+        normalize: whether means get unit length, before the layers if there are any.
         max_length: tokens kept of a text, counting UNK; None keeps all.
         max_characters: characters kept of a text before it is tokenized; None keeps all.
         unk_id: the token id that never contributes; None if the tokenizer has no unknown token.
         normalizes_means: whether sums must be divided by the number of tokens before they get unit length,
             because they are too large or too small for their squares.
+        layers: what means then pass through to become embeddings.
     """
 
     normalize: bool
@@ -23,3 +26,4 @@ class Rules:
     max_characters: int | None
     unk_id: int | None
     normalizes_means: bool = False
+    layers: tuple[Layer, ...] = ()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from portvec._artifact import format as fmt
 from portvec._artifact.files import Content, parse_json
 from portvec._artifact.manifest import Manifest
 from portvec.errors import ArtifactError
@@ -34,7 +33,7 @@ class Conformance:
     embeddings: npt.NDArray[np.float32]
     logits: npt.NDArray[np.float32] | None = None
 
-    def to_json(self, reference: str) -> str:
+    def to_json(self, reference: str, tolerance: float) -> str:
         """Return the text of conformance.json. Its numbers read back as the same float32."""
         lines = []
         for index, (text, ids) in enumerate(zip(self.texts, self.token_ids, strict=True)):
@@ -44,7 +43,7 @@ class Conformance:
             # str() of a float32 is the shortest number that reads back the same.
             parts = [f'"{name}": [{", ".join(map(str, rows[index]))}]' for name, rows in numbers.items()]
             lines.append(f'{{"text": {json.dumps(text)}, "token_ids": {ids}, {", ".join(parts)}}}')
-        head = f'{{"reference": {json.dumps(reference)}, "tolerance": {fmt.TOLERANCE}, "texts": [\n'
+        head = f'{{"reference": {json.dumps(reference)}, "tolerance": {tolerance}, "texts": [\n'
         return head + ",\n".join(lines) + "\n]}\n"
 
     @classmethod

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 FORMAT_NAME: Final = "portvec"
-FORMAT_VERSION: Final = 1
+# The newest version. An artifact has the lowest that describes it, so that older readers keep reading.
+FORMAT_VERSION: Final = 2
 
 MANIFEST: Final = "portvec.json"
 # The manifest does not list the model card, so people can edit it, for example on the Hub's web page.
@@ -42,12 +43,16 @@ PROBABILITIES: Final = "probabilities"
 PREDICTIONS: Final = "predictions"
 
 ACTIVATIONS: Final = ("softmax", "sigmoid", "identity")
+# Types of the layers after the mean, and the activations of those that are dense.
+LAYERS: Final = ("dense", "unit_length", "dynamic_tanh")
+LAYER_ACTIVATIONS: Final = ("identity", "relu", "tanh", "sigmoid", "gelu")
 
 # A component of an embedding may differ from the recorded one by this much of the norm. float32 rounding
 # alone gives a few 1e-7: a device may sum in another order or fuse multiplication and addition.
 TOLERANCE: Final = 1e-6
-# Logits may differ more: each device chooses the order in which a matrix multiplication sums.
-LOGITS_TOLERANCE: Final = 1e-5
+# Logits, and embeddings after dense layers, may differ more: each device chooses the order in which a matrix
+# multiplication sums.
+DENSE_TOLERANCE: Final = 1e-5
 
 
 def data_of(graph: str) -> str:

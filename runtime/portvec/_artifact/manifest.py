@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 
 from portvec._artifact import format as fmt
 
+# The fields that version 1 does not have.
+_SINCE_VERSION_2 = ("table_dim", "layers")
+
 
 class FileRecord(NamedTuple):
     """Size in bytes and SHA-256 (hex) of one file of an artifact."""
@@ -106,15 +109,17 @@ class Manifest:
         source: the model it was made from.
         reference: package and version whose ids and vectors the artifact reproduces.
         dim: length of an embedding.
+        table_dim: length of a token vector.
         dtype: element type of the stored table; embeddings are float32 whatever it is.
         vocabulary_size: token ids are 0 to vocabulary_size - 1.
-        normalize: whether embeddings have unit length.
+        normalize: whether means have unit length, which are the embeddings if there are no layers.
         max_length: tokens kept of a text, counting UNK; None keeps all.
         max_characters: characters (code points) kept before tokenization; None keeps all.
         unk_id: token id that never contributes; None if the tokenizer has no unknown token.
         vocabulary_quantization: number of vectors that the token ids share; None if each id has its own.
         tokenizer: facts about tokenizer.json.
         head: the classifier or regressor of a pipeline; None for an embedding model.
+        layers: what means pass through to become embeddings, in order; `describe_layers` puts it in words.
         quality: what the table's type costs; None if it holds the source's values exactly.
         variants: further graphs by the type of their table, for other runtimes.
         files: size and hash of each file except the manifest and the model card, by path in the folder.
@@ -123,6 +128,7 @@ class Manifest:
     source: Source
     reference: str
     dim: int
+    table_dim: int
     dtype: str
     vocabulary_size: int
     normalize: bool
@@ -132,10 +138,15 @@ class Manifest:
     vocabulary_quantization: int | None
     tokenizer: TokenizerFacts
     head: Head | None = None
+    layers: list[dict[str, Any]] = field(default_factory=list)
     quality: Quality | None = None
     variants: dict[str, Variant] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
-    format_version: int = fmt.FORMAT_VERSION
+
+    @property
+    def format_version(self) -> int:
+        """The lowest version whose readers do not misread the artifact: 2 with layers, else 1."""
+        return 2 if self.layers else 1
 
     @property
     def size(self) -> int:
@@ -144,8 +155,13 @@ class Manifest:
 
     def to_json(self) -> str:
         """Return the manifest as the text of portvec.json."""
-        values = {each.name: _to_json(getattr(self, each.name)) for each in fields(self)}
-        document = {"format": fmt.FORMAT_NAME, "format_version": values.pop("format_version"), **values}
+        version = self.format_version
+        values = {
+            each.name: _to_json(getattr(self, each.name))
+            for each in fields(self)
+            if version > 1 or each.name not in _SINCE_VERSION_2
+        }
+        document = {"format": fmt.FORMAT_NAME, "format_version": version, **values}
         return json.dumps(document, indent=2) + "\n"
 
 

@@ -8,6 +8,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.dtypes import DTYPES
 from portvec._artifact.files import parse_json
 from portvec._artifact.json_fields import JsonFields
+from portvec._artifact.layers import check_layers
 from portvec._artifact.manifest import (
     Cosine,
     FileRecord,
@@ -27,6 +28,7 @@ _MAX_INT32 = 2**31 - 1
 _MAX_JSON = 2**53 - 1
 _RANGES = {
     "dim": (1, _MAX_INT32),
+    "table_dim": (1, _MAX_INT32),
     "vocabulary_size": (1, _MAX_INT32),
     "vocabulary_quantization": (1, _MAX_INT32),
     "unk_id": (0, _MAX_INT32),
@@ -49,12 +51,16 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
     if not isinstance(document, dict) or document.get("format") != fmt.FORMAT_NAME:
         raise ArtifactError(f'{where}: not a portvec manifest, "format" is not "{fmt.FORMAT_NAME}"')
     version = document.get("format_version")
-    if version != fmt.FORMAT_VERSION:
+    if version not in (1, fmt.FORMAT_VERSION):
         raise ArtifactError(
-            f"{where}: artifact format version {version!r}, but this portvec reads version "
+            f"{where}: artifact format version {version!r}, but this portvec reads versions 1 and "
             f"{fmt.FORMAT_VERSION}; upgrade portvec, or export the model again"
         )
     manifest = _parse(JsonFields(document, where))
+    if version < manifest.format_version:
+        raise ArtifactError(
+            f"{where}: has layers, which format version {version} does not have; export the model again"
+        )
     _check(manifest, where)
     return manifest
 
@@ -66,6 +72,7 @@ def _parse(fields: JsonFields) -> Manifest:
     head = fields.nullable_object("head")
     variants = fields.object("variants", default={})
     files = fields.object("files")
+    dim = fields.get("dim", int)
     return Manifest(
         source=Source(
             id=source.get("id", str),
@@ -74,7 +81,8 @@ def _parse(fields: JsonFields) -> Manifest:
             sha256=source.get("sha256", dict),
         ),
         reference=fields.get("reference", str),
-        dim=fields.get("dim", int),
+        dim=dim,
+        table_dim=fields.get("table_dim", int, default=dim),
         dtype=fields.get("dtype", str),
         vocabulary_size=fields.get("vocabulary_size", int),
         normalize=fields.get("normalize", bool),
@@ -88,6 +96,7 @@ def _parse(fields: JsonFields) -> Manifest:
         ),
         quality=_parse_quality(quality) if quality else None,
         head=_parse_head(head) if head else None,
+        layers=fields.get("layers", list, default=[]),
         variants={
             _check_dtype(dtype, variants.where): _parse_variant(variants.object(dtype)) for dtype in variants
         },
@@ -145,6 +154,9 @@ def _check(manifest: Manifest, where: str) -> None:
         )
     if head and (head.outputs < 1 or (head.classes is not None and len(head.classes) != head.outputs)):
         raise ArtifactError(f"{where}: head: {head.outputs} outputs do not fit the classes; export again")
+    if head and manifest.layers:
+        raise ArtifactError(f"{where}: has a head and layers, expected at most one of them; export again")
+    check_layers(manifest.layers, manifest.table_dim, manifest.dim, where)
     for path in manifest.files:
         parts = PurePosixPath(path).parts
         if path.startswith("/") or "\\" in path or ":" in path or ".." in parts or not parts:

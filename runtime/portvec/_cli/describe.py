@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portvec._artifact.folder import Artifact
+from portvec._artifact.layers import describe_layers, has_unit_length
 from portvec._artifact.manifest import Head, Manifest, Quality
 from portvec._tokenization.selection import COMPILED, choose_tokenizer, why_not_compiled
 
@@ -28,7 +29,8 @@ def describe(artifact: Artifact) -> dict[str, str]:
         "model": " ".join(filter(None, [source.id, source.revision, source.subfolder])),
         "reference": manifest.reference,
         "embedding": f"{manifest.dim} x float32, "
-        + ("unit length" if manifest.normalize else "not normalized"),
+        + ("unit length" if has_unit_length(manifest) else "not normalized"),
+        "layers": describe_layers(manifest),
         "table": f"{manifest.dtype}, {_describe_vocabulary(manifest)}",
         "tokenizer": _describe_tokenizer(artifact),
         "truncation": limit,
@@ -45,7 +47,7 @@ def describe(artifact: Artifact) -> dict[str, str]:
 def _describe_table(manifest: Manifest) -> str:
     shared = manifest.vocabulary_quantization
     types = " + ".join([manifest.dtype, *manifest.variants])
-    size = f"{shared or manifest.vocabulary_size:,} x {manifest.dim} {types}"
+    size = f"{shared or manifest.vocabulary_size:,} x {manifest.table_dim} {types}"
     return size + (f" for {manifest.vocabulary_size:,} token ids" if shared else "")
 
 

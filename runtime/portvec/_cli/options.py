@@ -106,8 +106,9 @@ milvus_token_option = click.option(
 )
 semantics_option = click.option(
     "--semantics",
-    type=click.Choice(["model2vec"]),
-    help="Read a model as model2vec does where other libraries read it differently. [default: refuse it]",
+    type=click.Choice(["model2vec", "projector"]),
+    help="How to read a model that can be read in several ways: as model2vec does, or with the head of a "
+    "projector. [default: refuse it]",
 )
 quiet_option = click.option(
     "-q",

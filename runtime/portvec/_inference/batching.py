@@ -54,7 +54,7 @@ class Tiling(NamedTuple):
     @classmethod
     def of(cls, manifest: Manifest) -> Tiling:
         """Return the tiling for an artifact."""
-        row_bytes = manifest.dim * DTYPES[manifest.dtype].summed_bytes
+        row_bytes = manifest.table_dim * DTYPES[manifest.dtype].summed_bytes
         return cls(manifest.vocabulary_size, min(max(1, _TILE_BYTES // row_bytes), _MAX_TILE_TOKENS))
 
 

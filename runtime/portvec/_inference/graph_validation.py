@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from portvec._artifact.folder import Artifact
+from portvec._artifact.manifest import Manifest
 from portvec._inference.graph_tensors import EXTERNAL, TensorReader
 from portvec._inference.graph_work import check_work
 from portvec._inference.onnx_schema import BOOL, DTYPES, MODEL, attributes_of, new_name
@@ -93,7 +94,7 @@ def check_graph(artifact: Artifact, graph: str, data: str) -> CheckedGraph:
             raise ValueError(f"{len(content):,} bytes, and ONNX files have less than {_MAX_BYTES:,}")
         model = decode(content, MODEL)
         tensors = TensorReader(location, artifact.contents.get(data, b""))
-        return _check_model(model, tensors, artifact.manifest.dim, where)
+        return _check_model(model, tensors, artifact.manifest, where)
     except UnknownContentError as error:
         raise ArtifactError(
             f"{where}: holds {error}, which no portvec artifact has; do not use this artifact"
@@ -103,7 +104,7 @@ def check_graph(artifact: Artifact, graph: str, data: str) -> CheckedGraph:
         raise ArtifactError(f"{where}: not an ONNX graph ({reason}); export again") from error
 
 
-def _check_model(model: Message, tensors: TensorReader, dim: int, where: str) -> CheckedGraph:
+def _check_model(model: Message, tensors: TensorReader, manifest: Manifest, where: str) -> CheckedGraph:
     for opset in model["opset_import"]:
         _check_domain(opset)
     versions = (model.get("ir_version"), *(opset.get("version") for opset in model["opset_import"]))
@@ -116,7 +117,7 @@ def _check_model(model: Message, tensors: TensorReader, dim: int, where: str) ->
         arrays[name] = tensors.read(tensor, name)
     _check_nodes(graph, has_scan=True)
     tables = _find_tables(graph, arrays)
-    check_work(graph, arrays, tables, dim)
+    check_work(graph, arrays, tables, manifest)
     for tensor in graph["initializer"]:
         name = tensor["name"].decode()
         tensor.update(dims=list(arrays[name].shape), external_data=[], data_location=0)

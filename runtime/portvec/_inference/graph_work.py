@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from portvec._artifact import format as fmt
+from portvec._artifact.layers import values_after
+from portvec._artifact.manifest import Manifest
 from portvec._inference.onnx_schema import BOOL, DTYPES, attributes_of, new_name
 from portvec._inference.operators import OPERATORS, Node, Size
 from portvec._inference.protobuf import Message, UnknownContentError
@@ -23,12 +25,12 @@ _MAX_NUMBERS = 16
 # in proportion shows.
 _MANY = 1 << 40
 _BATCHES: Final = [(16, 2, 2), (_MANY, 2, 2), (16, _MANY, 2), (16, 2, _MANY)]
-# The longest vectors that count, because a graph may do more for longer ones.
+# The longest vectors, and the most values after the mean, that count: a graph may do more for them.
 _MAX_COLUMNS = 1 << 13
 
 
 def check_work(
-    graph: Message, arrays: Mapping[str, npt.NDArray[Any]], tables: Container[str], dim: int
+    graph: Message, arrays: Mapping[str, npt.NDArray[Any]], tables: Container[str], manifest: Manifest
 ) -> None:
     """Check that a graph does not do much more than the exporter's graphs for vectors of this length.
 
@@ -38,13 +40,15 @@ def check_work(
         UnknownContentError: results whose size is out of proportion, or an input that no graph has.
     """
     stored = sum(array.size for name, array in arrays.items() if name not in tables)
-    columns = min(dim, _MAX_COLUMNS)
+    columns = min(max(manifest.table_dim, manifest.dim), _MAX_COLUMNS)
+    after = min(values_after(manifest), _MAX_COLUMNS)
     for batch in _BATCHES:
         work = Sizes(arrays, *batch).of_model(graph)
         # Seven times what the exporter's graphs need for a token, or more. Squares are for int4, which
-        # multiplies the weights of all blocks of a vector by all of its values; what is stored, for the
-        # layers of a head.
+        # multiplies the weights of all blocks of a vector by all of its values; what is stored, for dense
+        # layers and those of a head.
         elements = math.prod(batch) * ((1 << 12) + 64 * columns + columns**2 // 16) + 8 * stored
+        elements += math.prod(batch[1:]) * 64 * after
         products = math.prod(batch) * (columns**2 + stored)
         if work.elements > elements or work.products > products:
             raise UnknownContentError("results whose size is out of proportion to the texts")

@@ -45,7 +45,7 @@ def choose_strategy(artifact: Artifact, target: Target) -> GraphStrategy:
 class GraphStrategy(ABC):
     """Computes the output for batches and for single texts. Threads may share one.
 
-    A single text is pooled without onnxruntime where the output is an embedding, computed on the CPU, and no
+    A single text is pooled without onnxruntime where the output is a mean, computed on the CPU, and no
     particular graph is asked for. So onnxruntime, which takes long to import, waits for the first batch.
     """
 
@@ -55,7 +55,8 @@ class GraphStrategy(ABC):
         graph.ports.check(inputs, target, graph.where)
         self._padding_id = artifact.manifest.vocabulary_size
         self._pooling: Pooling | None = None
-        if target.output == fmt.SENTENCE_EMBEDDING and target.graph is None and _is_on_cpu(target):
+        is_mean = target.output == fmt.SENTENCE_EMBEDDING and not artifact.manifest.layers
+        if is_mean and target.graph is None and _is_on_cpu(target):
             self._pooling = open_pooling(graph, artifact.manifest)
         self._sessions = _Sessions(graph, target, inputs)
         # Without the other way, find out now whether the graph works.

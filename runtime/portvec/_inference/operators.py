@@ -236,7 +236,7 @@ OPERATORS: Final[dict[str, Operator]] = {
         ("Add", "Sub", "Mul", "Div", "Min", "Max", "Equal", "Or", "Where"), Operator(_elementwise)
     ),
     "BitShift": Operator(_elementwise, _names("direction")),
-    **dict.fromkeys(("Not", "Sqrt", "Floor", "Relu", "Sigmoid", "Identity"), Operator(_same)),
+    **dict.fromkeys(("Not", "Sqrt", "Floor", "Relu", "Sigmoid", "Tanh", "Erf", "Identity"), Operator(_same)),
     "Cast": Operator(_same, _names("to")),
     "Softmax": Operator(_same, _names("axis")),
     "DequantizeLinear": Operator(_same, _names("axis")),

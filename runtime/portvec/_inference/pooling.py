@@ -99,7 +99,7 @@ class _Tables:
     """The tensors of a graph by which an embedding is computed."""
 
     def __init__(self, graph: CheckedGraph, manifest: Manifest) -> None:
-        self.dim = manifest.dim
+        self.dim = manifest.table_dim
         self._tensors = graph.tensors
         self._ids = manifest.vocabulary_size + 1
         self._rows = self._ids

@@ -26,6 +26,7 @@ def load_portvec(model: str, **options: Any) -> Loaded:
         "exact": manifest.quality is None,  # whether the table has the source's values
         **{name: getattr(manifest, name) for name in ("dtype", "vocabulary_size", "dim", "normalize")},
         "max_length": manifest.max_length,
+        "has_layers": bool(manifest.layers),
     }
     return embedder.encode, facts
 

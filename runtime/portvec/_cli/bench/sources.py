@@ -29,9 +29,13 @@ def peer_options(
     """Return the options of a peer's loader for the artifact that `facts` describe.
 
     Raises:
-        SourceError: the Model2Vec model is not here.
+        SourceError: the Model2Vec model is not here, or does more than peers compute.
         HubError: the model cannot be fetched from the Hub.
     """
+    if facts["has_layers"]:
+        raise SourceError(
+            f"{model}: has layers after the mean, which peers do not compute; leave out --compare"
+        )
     folder = str(source_folder(model, options, facts["source"]))
     if peer != "model2vec":
         return {"folder": folder}
