@@ -71,6 +71,7 @@ _NAVIGATION = {
         "howto-pandas",
         "howto-scikit-learn",
         "howto-classifiers",
+        "howto-tokens",
         "howto-large-files",
         "howto-offline",
         "edge",
