@@ -72,6 +72,7 @@ _NAVIGATION = {
         "howto-scikit-learn",
         "howto-classifiers",
         "howto-tokens",
+        "howto-asymmetric",
         "howto-large-files",
         "howto-offline",
         "edge",
