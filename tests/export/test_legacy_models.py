@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -60,6 +61,7 @@ class TestHeadsOfSkops:
             "topics",
         )
 
+    @pytest.mark.skipif(os.name == "nt", reason="the shell is that of Unix, and so are the names")
     def test_names_that_a_shell_would_read(self, tmp_path: Path) -> None:
         folder = legacy_head(tmp_path / 'it\'s $HOME `x` "y" \\z!')
         with pytest.raises(SourceError) as error:

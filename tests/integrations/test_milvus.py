@@ -195,7 +195,7 @@ class TestDocumentsOfAnotherModel:
             assert set(ef.encode_documents(["text"])[0]) == {number}
 
     def test_what_cannot_embed_documents(self, bundled: Path) -> None:
-        for documents in ("owner/model", bundled, 3):
+        for documents in ("owner/model", bundled, 3, Transformer):
             message = (
                 rf"documents is {re.escape(repr(documents))}, expected a loaded model with encode_documents, "
                 r"encode_document or encode, or a function that embeds a list of str$"

@@ -76,7 +76,7 @@ class DocumentEncoder:
 
 
 def _find_method(encoder: Any) -> Callable[[list[str]], Any]:
-    if not isinstance(encoder, (str, os.PathLike)):  # a str has a method `encode` too
+    if not isinstance(encoder, (str, os.PathLike, type)):  # they have a method `encode` too
         for name in _METHODS:
             method = getattr(encoder, name, None)
             if callable(method):
