@@ -72,6 +72,8 @@ _NAVIGATION = {
         "howto-pandas",
         "howto-scikit-learn",
         "howto-classifiers",
+        "howto-tokens",
+        "howto-asymmetric",
         "howto-large-files",
         "howto-offline",
         "edge",

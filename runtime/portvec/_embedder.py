@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
 from portvec._itertools import batched
 from portvec._model import LoadedModel
-from portvec._options import ModelOptions
+from portvec._options import ModelOptions, check_count
 from portvec._tokenization.texts import check_iterable
 from portvec._vocabulary.token_ids import TokenIds
 from portvec.errors import OptionError, SourceError
@@ -112,6 +112,63 @@ class StaticEmbedder(LoadedModel):
             ArtifactError: as `encode` does.
         """
         return self._pipeline.stream(lists)
+
+    @overload
+    def encode_tokens(  # type: ignore[overload-overlap]  # a str is an iterable of str too
+        self, texts: str, *, max_length: int | None = None
+    ) -> npt.NDArray[np.float32]: ...
+
+    @overload
+    def encode_tokens(
+        self, texts: Iterable[str], *, max_length: int | None = None
+    ) -> list[npt.NDArray[np.float32]]: ...
+
+    def encode_tokens(
+        self, texts: str | Iterable[str], *, max_length: int | None = None
+    ) -> npt.NDArray[np.float32] | list[npt.NDArray[np.float32]]:
+        """Return the vector of each token of a text, as model2vec's `encode_as_sequence` does.
+
+        These are the vectors whose mean `encode` takes, in the order of the text. They do not have unit
+        length, and unknown tokens have none. The model's own `max_length` does not apply.
+
+        Args:
+            texts: a str, or an iterable of str with an order, as for `encode`.
+            max_length: tokens kept of a text, counting unknown ones. Of its characters, as many are kept
+                first as this times the median length of the vocabulary's tokens. None keeps the whole text.
+
+        Returns:
+            float32 (tokens, dim) for a str, and a list of such arrays for other iterables. A text without
+            known tokens has the shape (0, dim).
+
+        Raises:
+            OptionError: `max_length` is not a number from 1, nor None.
+            InputError: as `encode` does.
+            ArtifactError: as `encode` does, or the graph's tensors are not those that the format describes.
+        """
+        check_count("max_length", max_length)
+        if isinstance(texts, str):
+            return self._pipeline.list_token_vectors(texts, max_length)
+        return list(self._pipeline.stream_token_vectors(texts, max_length))
+
+    def stream_tokens(
+        self, texts: Iterable[str], *, max_length: int | None = None
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Return the token vectors of any number of texts, one text after the other, in bounded memory.
+
+        Args:
+            texts: an iterable of str with an order, as for `encode`. It is read as needed.
+            max_length: as for `encode_tokens`.
+
+        Yields:
+            float32 (tokens, dim) for each text, as `encode_tokens` returns them.
+
+        Raises:
+            OptionError: as `encode_tokens` does.
+            InputError: as `encode` does, when it comes to the text.
+            ArtifactError: as `encode_tokens` does.
+        """
+        check_count("max_length", max_length)
+        return self._pipeline.stream_token_vectors(check_iterable(texts), max_length)
 
     def tokenize(self, texts: Iterable[str]) -> TokenIds:
         """Return the token ids that `encode` pools, truncated and without UNK.

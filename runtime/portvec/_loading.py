@@ -14,7 +14,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.dtypes import DTYPES
 from portvec._artifact.fingerprint import WHOLE, fingerprint
 from portvec._artifact.folder import Artifact, artifact_appears, check_hashes, open_artifact
-from portvec._artifact.layouts import expected_files, kind_of, known_files
+from portvec._artifact.layouts import check_legacy_folder, expected_files, kind_of, known_files
 from portvec._artifact.manifest import Manifest
 from portvec._artifact.paths import printable
 from portvec._hub.ids import HubId, locate
@@ -81,6 +81,7 @@ def _load_folder(folder: Path, options: ModelOptions, convert: bool, damage: str
     if kind is None and not model.is_dir():
         raise SourceError(no_such_folder(model, "model folder"))
     if kind is None:
+        check_legacy_folder(model)
         raise SourceError(
             f"{model}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "
             f"({fmt.MANIFEST}); check the path"

@@ -83,10 +83,10 @@ class ConversionOptions:
         check_types(self, bool, "normalize", optional=True)
         if self.subfolder is not None:
             object.__setattr__(self, "subfolder", self.subfolder.strip("/") or None)
-        _check_count("dim", self.dim)
-        _check_count("vocabulary_size", self.vocabulary_size)
+        check_count("dim", self.dim)
+        check_count("vocabulary_size", self.vocabulary_size)
         if self.max_length != "model":
-            _check_count("max_length", self.max_length)
+            check_count("max_length", self.max_length)
 
 
 def check_types(options: object, kind: type | tuple[type, ...], *names: str, optional: bool = False) -> None:
@@ -125,7 +125,12 @@ def check_path(name: str, value: object) -> None:
         raise OptionError(f"{name} is {value!r}, expected the path of a folder, or a Hub id owner/name")
 
 
-def _check_count(name: str, value: object, most: int = _LARGEST, *, least: int = 1) -> None:
+def check_count(name: str, value: object, most: int = _LARGEST, *, least: int = 1) -> None:
+    """Check that an option is None or a whole number from `least` to `most`.
+
+    Raises:
+        OptionError: it is not.
+    """
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -162,8 +167,8 @@ class ModelOptions(ConversionOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_count("threads", self.threads, _MOST_THREADS)
-        _check_count("tokenizer_cache", self.tokenizer_cache, least=0)
+        check_count("threads", self.threads, _MOST_THREADS)
+        check_count("tokenizer_cache", self.tokenizer_cache, least=0)
         check_types(self, bool, "force_download")
         check_types(self, str, "tokenizer")
         check_types(self, str, "dtype", optional=True)

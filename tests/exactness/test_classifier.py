@@ -208,8 +208,6 @@ def break_pipeline(folder: Path, fault: str) -> None:
         )
         save_file(tensors, folder / "head.safetensors")
         config["head_config"].update(activation="identity", classes=None)
-    elif fault == "legacy":
-        (folder / "head.safetensors").rename(folder / "pipeline.skops")
     (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -223,7 +221,7 @@ def break_pipeline(folder: Path, fault: str) -> None:
             r"expected tensors head\.2\.weight and head\.2\.bias for 3 layers, has head\.0\.bias, head",
         ),
         ("config", r"config\.json: no head_config, but head\.safetensors exists"),
-        ("corrupt", r"head\.safetensors: not a safetensors file \("),
+        ("corrupt", r"head\.safetensors: not a complete safetensors file \("),
         (
             "shape",
             r"layer 0 has weight \(16, 5\) and bias \(16,\), expected \(outputs, 24\) and \(outputs,\)",
@@ -231,7 +229,6 @@ def break_pipeline(folder: Path, fault: str) -> None:
         ("no outputs", r"layer 1 has weight \(0, 16\) and bias \(0,\), expected .*, at least one; save the"),
         ("layers as text", r"config\.json: n_layers is '2', expected a whole number of 0 or more"),
         ("classes as text", r"config\.json: classes is 'abc', expected a list or null"),
-        ("legacy", r"pipeline\.skops: a head in the old scikit-learn format; convert it once with model2vec"),
     ],
 )
 def test_faulty_heads(fault: str, message: str, tmp_path: Path) -> None:

@@ -240,7 +240,7 @@ def test_fault(name: str, tmp_path: Path) -> None:
 def test_table_larger_than_memory(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tiny_model / "model.safetensors"
     size = path.stat().st_size
-    monkeypatch.setattr("portvec_export._source.files._total_memory", lambda: size - 1)
+    monkeypatch.setattr("portvec_export._source.tensors._total_memory", lambda: size - 1)
     message = (
         rf"model\.safetensors: {size:,} bytes, but this machine has {size - 1:,} bytes of memory; export on"
     )
@@ -252,7 +252,7 @@ def test_memory_that_runs_out(tiny_model: Path, tmp_path: Path, monkeypatch: pyt
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("portvec_export._source.files.safe_open", fail)
+    monkeypatch.setattr("portvec_export._source.tensors.safe_open", fail)
     with pytest.raises(
         SourceError, match=r"model\.safetensors: [\d,]+ bytes, which do not fit in memory; export"
     ):

@@ -17,7 +17,7 @@ from command_line import RunPortvec
 from folders import contents, names
 from portvec import StaticEmbedder, verify
 from portvec._artifact.dtypes import DTYPES, Dtype
-from portvec._inference import pooling
+from portvec._inference import table
 from portvec.errors import ArtifactError, ExportError, SourceError
 from portvec_export import _export, export_model
 
@@ -228,7 +228,7 @@ def test_file(tiny_model: Path, tmp_path: Path) -> None:
 
 def add_lying_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DTYPES, "lying", Dtype(codec="faulty_codecs:LyingCodec", summed_bytes=4))
-    monkeypatch.setitem(pooling._SUMS, "lying", pooling._SUMS["float32"])
+    monkeypatch.setitem(table._VALUES, "lying", table._VALUES["float32"])
 
 
 def test_stays_as_it_was_if_the_check_fails(

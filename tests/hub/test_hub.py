@@ -252,12 +252,12 @@ class TestErrors:
         )
 
     def test_neither_kind(self, run: RunPortvec, hub: LocalHub) -> None:
-        hub.repositories["owner/other"] = Repository({"pytorch_model.bin": b"", "README.md": b""})
+        hub.repositories["owner/other"] = Repository({"weights.bin": b"", "README.md": b""})
         check_error(
             run("embed", "owner/other", "x"),
             "owner/other: neither a Model2Vec model (model.safetensors, config.json, tokenizer.json, or "
             "sentence-transformers' StaticEmbedding layout of them) nor a portvec artifact (portvec.json); "
-            "has README.md, pytorch_model.bin",
+            "has README.md, weights.bin",
         )
 
     def test_offline_with_a_cold_cache(self, run: RunPortvec, hub: LocalHub, tiny_model: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,123 @@ def test_example_prints_the_right_documents(
     assert output[0] == "Dim: 256 (256,)"
     assert "founded -> Artificial intelligence was founded as an academic discipline in 1956. (" in output[1]
     assert "born? -> Born in Maida Vale, London, Turing was raised in southern England. (" in output[2]
+
+
+class Transformer:
+    """What the methods of a model in PyTorch look like, which returns what it is told to."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+    def encode(self, texts: list[str]) -> Any:
+        assert type(texts) is list
+        return self.result
+
+
+class TestDocumentsOfAnotherModel:
+    def test_a_static_model_finds_the_documents_of_another_in_milvus(
+        self, bundled: Path, tiny: Path, reference: StaticModel, tmp_path: Path
+    ) -> None:
+        from pymilvus import MilvusClient
+
+        texts = [text for text in paragraphs(3000) if len(text.split()) > 15][:200]
+        ef = Model2VecEmbeddingFunction(bundled, documents=Model2VecEmbeddingFunction(bundled, threads=1))
+        assert ef.dim == 256
+        vectors = ef.encode_documents(texts)
+        rows = [{"id": index, "vector": vector} for index, vector in enumerate(vectors)]
+        queries = ef.encode_queries([" ".join(text.split()[:12]) for text in texts])
+        with closing(MilvusClient(str(tmp_path / "milvus.db"))) as client:
+            client.create_collection("docs", dimension=ef.dim, metric_type="COSINE")
+            client.insert("docs", rows)
+            found = client.search("docs", data=queries, limit=1)
+        ids = [hit["id"] for (hit,) in found]
+        assert ids == (np.array(queries) @ np.array(vectors).T).argmax(axis=1).tolist()
+        assert np.mean(np.array(ids) == np.arange(len(texts))) > 0.8
+
+    def test_each_method_embeds_with_its_own_model(self, bundled: Path, reference: StaticModel) -> None:
+        rng = np.random.default_rng(3)
+        expected = rng.standard_normal((3, 256))
+        results = [expected, expected.astype(np.float16), list(expected), expected.tolist()]
+        for result in results:
+            ef = Model2VecEmbeddingFunction(bundled, documents=Transformer(result))
+            got = ef.encode_documents(iter(["a", "b", "c"]))
+            assert [(vector.shape, vector.dtype) for vector in got] == [((256,), np.dtype(np.float32))] * 3
+            np.testing.assert_allclose(got, expected, rtol=1e-3)
+            np.testing.assert_allclose(ef.encode_queries(["a"]), reference.encode(["a"]), rtol=0, atol=1e-6)
+            assert ef.encode_documents([]) == []
+
+    def test_the_method_that_knows_about_documents_comes_first(self, bundled: Path) -> None:
+        class Both(Transformer):
+            def encode_document(self, texts: list[str]) -> Any:
+                return np.full((len(texts), 256), 2.0)
+
+        class All(Both):
+            def encode_documents(self, texts: list[str]) -> Any:
+                return np.full((len(texts), 256), 3.0)
+
+        def function(texts: list[str]) -> Any:
+            return np.full((len(texts), 256), 4.0)
+
+        ones = np.ones((1, 256))
+        for number, documents in enumerate((Transformer(ones), Both(ones), All(ones), function), 1):
+            ef = Model2VecEmbeddingFunction(bundled, documents=documents)
+            assert set(ef.encode_documents(["text"])[0]) == {number}
+
+    def test_what_cannot_embed_documents(self, bundled: Path) -> None:
+        for documents in ("owner/model", bundled, 3, Transformer):
+            message = (
+                rf"documents is {re.escape(repr(documents))}, expected a loaded model with encode_documents, "
+                r"encode_document or encode, or a function that embeds a list of str$"
+            )
+            with pytest.raises(OptionError, match=message):
+                Model2VecEmbeddingFunction(bundled, documents=documents)
+
+    def test_other_dimensions(self, bundled: Path, tiny: Path) -> None:
+        def message(name: str, dim: int) -> str:
+            return (
+                rf"^documents: {name} embeds in {dim} dimensions, but {re.escape(str(bundled))}, which "
+                "embeds the queries, in 256; use two models of the same vector space$"
+            )
+
+        with pytest.raises(OptionError, match=message("StaticEmbedder", 24)):
+            Model2VecEmbeddingFunction(bundled, documents=StaticEmbedder.load(tiny))
+        ef = Model2VecEmbeddingFunction(bundled, documents=Transformer(np.ones((2, 384))))
+        with pytest.raises(OptionError, match=message("Transformer", 384)):
+            ef.encode_documents(["a", "b"])
+
+    @pytest.mark.parametrize(
+        ("result", "message"),
+        [
+            (np.ones((3, 256)), r"returns the shape \(3, 256\) for 2 texts, expected \(2, 256\)$"),
+            (np.ones(256), r"returns the shape \(256,\) for 2 texts, expected \(2, 256\)$"),
+            (None, r"returns the shape \(\) for 2 texts, expected \(2, 256\)$"),
+            ([[1.0], [1.0, 2.0]], r"returns list, expected an array of numbers \(2, 256\) or a list of vec"),
+            ({"dense": 1}, r"returns dict, expected an array of numbers \(2, 256\) or a list of vectors$"),
+            (
+                np.array([np.ones(256), np.full(256, np.nan)]),
+                r"returns NaN or infinity for documents\[1\], which cannot be searched; leave it out$",
+            ),
+        ],
+    )
+    def test_results_that_are_not_a_vector_for_each_text(
+        self, result: Any, message: str, bundled: Path
+    ) -> None:
+        ef = Model2VecEmbeddingFunction(bundled, documents=Transformer(result))
+        with pytest.raises(OptionError, match=rf"^documents: Transformer {message}"):
+            ef.encode_documents(["a", "b"])
+
+    def test_texts_are_checked_before_the_other_model_gets_them(self, bundled: Path) -> None:
+        ef = Model2VecEmbeddingFunction(bundled, documents=Transformer(np.ones((2, 256))))
+        with pytest.raises(InputError, match=r"^documents is a str, expected a list of str; wrap it as"):
+            ef.encode_documents("text")
+        with pytest.raises(InputError, match=r"^texts\[1\] is None, a missing value"):
+            ef.encode_documents(["a", None])  # type: ignore[list-item]
+
+    def test_a_text_that_may_be_either(self, bundled: Path) -> None:
+        ef = Model2VecEmbeddingFunction(bundled, documents=Transformer(np.ones((1, 256))))
+        message = (
+            rf"^{re.escape(str(bundled))}: embeds queries only, and documents=Transformer embeds documents; "
+            "call encode_queries or encode_documents$"
+        )
+        with pytest.raises(OptionError, match=message):
+            ef(["a text"])

@@ -19,7 +19,8 @@ from portvec._artifact.folder import Artifact, open_artifact
 from portvec._inference.batching import Tiling, lay_out, lay_out_one
 from portvec._inference.graph_validation import check_graph
 from portvec._inference.graphs import choose_strategy
-from portvec._inference.pooling import Pooling, open_pooling
+from portvec._inference.pooling import Pooling
+from portvec._inference.table import Table, open_table
 from portvec._inference.target import Target
 from portvec._vocabulary.token_ids import flatten
 from portvec.errors import ArtifactError
@@ -75,19 +76,29 @@ FACTORS = {
 }
 
 
+def table_of(artifact: Artifact, name: str = fmt.RUNTIME_GRAPH) -> Table:
+    table = open_table(check_graph(artifact, name, fmt.data_of(fmt.GRAPH)), artifact.manifest)
+    assert table is not None
+    return table
+
+
 def pooling_of(artifact: Artifact, name: str = fmt.RUNTIME_GRAPH) -> Pooling:
-    pooling = open_pooling(check_graph(artifact, name, fmt.data_of(fmt.GRAPH)), artifact.manifest)
-    assert pooling is not None
-    return pooling
+    return Pooling(table_of(artifact, name), normalize=artifact.manifest.normalize)
 
 
-def exact(model: StaticModel, dtype: str, normalize: bool) -> list[np.ndarray]:
-    """Return the embeddings of the texts, computed in float64 from the values that the table stands for."""
+def exact_vectors(model: StaticModel, dtype: str) -> np.ndarray:
+    """Return the vector of each token id in float64, from the values that the table stands for."""
     vectors = vectors_of(model)
     rows = np.asarray(encode_table(dtype, vectors, model.max_length).dequantized[:], dtype=np.float64)
     mapping = np.arange(SIZE) if vectors.mapping is None else vectors.mapping
     weights = np.ones(SIZE) if vectors.weights is None else vectors.weights.astype(np.float64)
-    means = [(rows[mapping[ids]] * weights[ids, None]).mean(axis=0) for ids in TEXTS]
+    return np.asarray(rows[mapping] * weights[:, None])
+
+
+def exact(model: StaticModel, dtype: str, normalize: bool) -> list[np.ndarray]:
+    """Return the embeddings of the texts, computed in float64 from the values that the table stands for."""
+    vectors = exact_vectors(model, dtype)
+    means = [vectors[ids].mean(axis=0) for ids in TEXTS]
     return [mean / np.linalg.norm(mean) if normalize else mean for mean in means]
 
 
@@ -119,6 +130,27 @@ def test_embeddings_are_those_of_the_graph(
         np.testing.assert_array_equal(pooling.embed_batch(batch), got[np.newaxis])
     assert not pooling.embed(np.array([], np.int64)).any()
     np.testing.assert_array_equal(pooling_of(artifact, fmt.GRAPH).embed(TEXTS[5]), pooling.embed(TEXTS[5]))
+
+
+@pytest.mark.parametrize(("kind", "dtype", "dim"), [*product(MODELS, DTYPES, [40]), ("plain", "int4", 64)])
+def test_vectors_are_the_values_that_the_table_stands_for(
+    kind: str, dtype: str, dim: int, tmp_path: Path
+) -> None:
+    folder = tiny_models.save(tmp_path / "model", normalize=True, **MODELS[kind](dim))
+    expected = exact_vectors(StaticModel.from_pretrained(folder), dtype)
+    artifact = open_artifact(export_model(folder, tmp_path / "artifact", dtype=dtype))
+    for name in (fmt.RUNTIME_GRAPH, fmt.GRAPH):
+        table = table_of(artifact, name)
+        for ids in TEXTS:
+            got = table.gather(ids)
+            assert got.dtype == np.float32
+            np.testing.assert_allclose(got, expected[ids], rtol=5e-7, atol=1e-12)
+    assert table.gather(np.array([], np.int64)).shape == (0, dim)
+    assert not table.gather(np.array([SIZE])).any()  # the zero row
+    with pytest.raises(ArtifactError, match=r"model\.onnx: has no vector for a token id \(.*; run 'portvec"):
+        table.gather(np.array([3, SIZE + 1]))
+    got[:] = 0  # the caller's own
+    np.testing.assert_allclose(table.gather(ids), expected[ids], rtol=5e-7, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -161,11 +193,12 @@ def test_a_mapping_beyond_the_table(artifact: Artifact) -> None:
     mapping = graph.tensors[fmt.MAPPING].copy()
     mapping[5] = 51
     changed = replace(graph, tensors={**graph.tensors, fmt.MAPPING: mapping})
-    pooling = open_pooling(changed, artifact.manifest)
-    assert pooling is not None
-    assert pooling.embed(np.array([4])).any()
-    with pytest.raises(ArtifactError, match="has no vector for a token id"):
-        pooling.embed(np.array([4, 5]))
+    table = open_table(changed, artifact.manifest)
+    assert table is not None
+    assert table.add(np.array([4])).any()
+    for method in (table.add, table.gather):
+        with pytest.raises(ArtifactError, match="has no vector for a token id"):
+            method(np.array([4, 5]))
 
 
 ZEROS = np.zeros
@@ -190,10 +223,10 @@ MISFITS: dict[str, dict[str, Any]] = {
 def test_tables_that_are_not_what_the_format_says(misfit: str, artifact: Artifact) -> None:
     """They are left to the graph, which may know them."""
     graph = check_graph(artifact, fmt.RUNTIME_GRAPH, fmt.data_of(fmt.GRAPH))
-    assert open_pooling(graph, artifact.manifest) is not None
+    assert open_table(graph, artifact.manifest) is not None
     changed = {**graph.tensors, **MISFITS[misfit]}
     tensors = {name: array for name, array in changed.items() if array is not None}
-    assert open_pooling(replace(graph, tensors=tensors), artifact.manifest) is None
+    assert open_table(replace(graph, tensors=tensors), artifact.manifest) is None
 
 
 def test_threads_share_a_pooling(artifact: Artifact) -> None:

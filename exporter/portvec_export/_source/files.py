@@ -5,8 +5,6 @@ model2vec's own loader is not used: its imports take longer than the rest of an 
 
 from __future__ import annotations
 
-import json
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Any
 
 import numpy.typing as npt
 from model2vec.model import DEFAULT_MAX_LENGTH
-from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from portvec._artifact.files import parse_json, read_file
@@ -22,9 +19,8 @@ from portvec._artifact.layouts import Layout
 from portvec._failures import failures_become
 from portvec.errors import SourceError
 from portvec_export._source.checks import check_tokenizer
-from portvec_export._source.rows import RowReader, rows_of_file
-
-_AGAIN = "fetch the model again, as a download may have been cut short"
+from portvec_export._source.rows import RowReader
+from portvec_export._source.tensors import AGAIN, open_tensors
 
 
 class CopiedTokenizer:
@@ -114,71 +110,34 @@ def _check_config(config: dict[str, Any], path: Path) -> None:
 
 
 def _read_tensors(path: Path, expected: str) -> dict[str, Any]:
-    memory, size = _total_memory(), path.stat().st_size
-    if memory is not None and size > memory:
-        raise SourceError(
-            f"{path}: {size:,} bytes, but this machine has {memory:,} bytes of memory; export on a larger one"
-        )
-    try:
-        path.open("rb").close()  # safetensors would say of a file that it may not read that there is none
-    except OSError as error:
-        raise SourceError(
-            f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
-        ) from error
-    try:
-        with safe_open(path, framework="numpy") as file:
-            names = set(file.keys())
-            tensors: dict[str, Any] = {
-                name: file.get_tensor(name) if name in names else None for name in ("weights", "mapping")
-            }
-            if expected in names:
-                return {"table": _read_table(path, expected, file.get_slice(expected)), **tensors}
-    except MemoryError as error:
-        raise SourceError(
-            f"{path}: {size:,} bytes, which do not fit in memory; export on a larger machine"
-        ) from error
-    except (SafetensorError, OSError) as error:
-        raise SourceError(f"{path}: not a complete safetensors file ({error}); {_AGAIN}") from error
-    except (TypeError, AttributeError, KeyError) as error:  # a type that numpy lacks, such as bfloat16
-        raise SourceError(f"{path}: tensors of a type that numpy cannot read ({error})") from error
-    has = ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
-    if any(".layer." in name or ".layers." in name or ".h.0." in name for name in names):
-        raise SourceError(
-            f"{path}: a transformer ({len(names)} tensors: {has}), expected a static model's tensor "
-            f"{expected!r}; distill it first with model2vec.distill"
-        )
-    raise SourceError(
-        f"{path}: expected the tensor {expected!r}, has {has or 'none'}; is it a Model2Vec model?"
-    )
-
-
-def _read_table(path: Path, name: str, tensor: Any) -> RowReader:
-    """Return the rows of a tensor, which `safe_open` has found to be inside the file."""
-    shape = tuple(tensor.get_shape())
+    tensors = open_tensors(path)
+    if expected not in tensors.names:
+        raise SourceError(_describe_foreign(path, expected, sorted(tensors.names)))
+    shape = tensors.shape(expected)
     if len(shape) != 2 or 0 in shape:
         raise SourceError(
             f"{path}: the embeddings have shape {shape}, expected (rows, dimensions); is it a "
             "Model2Vec model?"
         )
-    dtype = tensor[:0].dtype
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    return rows_of_file(path, 8 + length + header[name]["data_offsets"][0], shape, dtype)
+    factors = {name: tensors.read(name) if name in tensors.names else None for name in ("weights", "mapping")}
+    return {"table": tensors.rows(expected), **factors}
 
 
-def _total_memory() -> int | None:
-    """Return this machine's memory in bytes; None if the system does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return None
+def _describe_foreign(path: Path, expected: str, names: list[str]) -> str:
+    """Return what is wrong with a file that has the tensors of another kind of model."""
+    has = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    if any(".layer." in name or ".layers." in name or ".h.0." in name for name in names):
+        return (
+            f"{path}: a transformer ({len(names)} tensors: {has}), expected a static model's tensor "
+            f"{expected!r}; distill it first with model2vec.distill"
+        )
+    return f"{path}: expected the tensor {expected!r}, has {has or 'none'}; is it a Model2Vec model?"
 
 
 def _build_tokenizer(content: bytes, path: Path) -> Tokenizer:
     def describe(why: str) -> SourceError:
         parse_object(content, path)  # says what is wrong if that is no JSON
-        return SourceError(f"{path}: not a tokenizer that can be loaded ({why}); {_AGAIN}")
+        return SourceError(f"{path}: not a tokenizer that can be loaded ({why}); {AGAIN}")
 
     with failures_become(describe):
         return Tokenizer.from_buffer(content)
@@ -202,7 +161,7 @@ def parse_object(content: bytes, path: Path) -> dict[str, Any]:
     try:
         value = parse_json(content)
     except ValueError as error:
-        raise SourceError(f"{path}: not valid JSON ({error}); {_AGAIN}") from error
+        raise SourceError(f"{path}: not valid JSON ({error}); {AGAIN}") from error
     if not isinstance(value, dict):
-        raise SourceError(f"{path}: expected a JSON object, got {type(value).__name__}; {_AGAIN}")
+        raise SourceError(f"{path}: expected a JSON object, got {type(value).__name__}; {AGAIN}")
     return value

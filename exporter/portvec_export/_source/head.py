@@ -9,15 +9,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from portvec._artifact import format as fmt
-from portvec._artifact.layouts import HEAD, LEGACY_HEAD
+from portvec._artifact.layouts import HEAD
 from portvec._artifact.manifest import Head
 from portvec._messages import describe_unknown
 from portvec.errors import SourceError
 from portvec_export._source.layers import Dense
+from portvec_export._source.tensors import open_tensors
 
 # Weight (outputs, inputs) and bias (outputs,).
 Linear: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
@@ -58,15 +57,10 @@ def load_head(folder: Path, config: Mapping[str, Any], config_name: str, dim: in
     `config` is the content of the file `config_name`.
 
     Raises:
-        SourceError: the head is in the legacy format, damaged, or does not fit the model.
+        SourceError: the head is damaged, or does not fit the model.
     """
     path = folder / HEAD
     if not path.is_file():
-        if (folder / LEGACY_HEAD).is_file():
-            raise SourceError(
-                f"{folder / LEGACY_HEAD}: a head in the old scikit-learn format; convert it once with "
-                "model2vec.inference.convert_legacy_pipeline and save_pretrained, then export the result"
-            )
         return None
     head_config = config.get("head_config")
     if not isinstance(head_config, dict):
@@ -107,20 +101,17 @@ def load_head(folder: Path, config: Mapping[str, Any], config_name: str, dim: in
 
 
 def _load_layers(path: Path, count: int) -> tuple[Linear, ...]:
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise SourceError(f"{path}: not a safetensors file ({error}); fetch the model again") from error
+    tensors = open_tensors(path)
     layers = []
     for index in range(count):
         names = (f"head.{index}.weight", f"head.{index}.bias")
-        if not all(name in tensors for name in names):
+        if not tensors.names.issuperset(names):
             raise SourceError(
                 f"{path}: expected tensors {' and '.join(names)} for {count} layers, has "
-                f"{', '.join(sorted(tensors)) or 'none'}; save the pipeline again"
+                f"{', '.join(sorted(tensors.names)) or 'none'}; save the pipeline again"
             )
         with np.errstate(over="ignore"):
-            weight, bias = (tensors[name].astype(np.float32) for name in names)
+            weight, bias = (tensors.read(name).astype(np.float32) for name in names)
         if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
             raise SourceError(f"{path}: NaN or infinity in layer {index}; repair the model")
         layers.append((weight, bias))

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from portvec._artifact.folder import sha256_of
-from portvec._artifact.layouts import HEAD, Layout, expected_files, kind_of, known_files, layout_of
+from portvec._artifact.layouts import (
+    HEAD,
+    LEGACY_HEAD,
+    Layout,
+    check_legacy_folder,
+    expected_files,
+    kind_of,
+    known_files,
+    layout_of,
+)
 from portvec._artifact.manifest import Source
 from portvec._artifact.paths import printable
 from portvec._hub.client import fetch_snapshot
@@ -64,5 +74,26 @@ def find_model(source: str | os.PathLike[str], options: ExportOptions) -> Locati
         )
     layout = layout_of(files)
     if layout is None:
+        check_legacy_folder(folder)
         raise SourceError(f"{folder}: not a Model2Vec model, which has {expected_files()}; check the path")
+    if LEGACY_HEAD in files and HEAD not in files:
+        raise SourceError(_describe_legacy_head(folder, Path(options.subfolder or name).name))
     return Location(folder, layout, name, commit, options.subfolder)
+
+
+def _describe_legacy_head(folder: Path, name: str) -> str:
+    """Return that a pipeline must be converted, and the command that does it."""
+    target = f"{name}-converted"
+    # safetensors 0.8.0 writes arrays as they lie in memory, and those of the head lie in the other order.
+    code = (
+        "import numpy; from model2vec.inference import convert_legacy_pipeline; "
+        f"pipeline = convert_legacy_pipeline({folder.as_posix()!r}); "
+        "[setattr(each, 'weight', numpy.ascontiguousarray(each.weight)) for each in pipeline.head.layers]; "
+        f"pipeline.save_pretrained({target!r})"
+    )
+    # Shells of every system read these quotes, but that of Unix reads a few characters in them.
+    command = shlex.join(["python", "-c", code]) if set(code) & set('"$`!\\') else f'python -c "{code}"'
+    return (
+        f"{folder / LEGACY_HEAD}: a head in the old scikit-learn format; run pip install scikit-learn skops, "
+        f"convert it once with {command}, and use {target} instead"
+    )

@@ -52,6 +52,18 @@ MODULES: Final = "modules.json"
 HEAD: Final = "head.safetensors"
 LEGACY_HEAD: Final = "pipeline.skops"
 
+# Files in which other versions and programs keep the table, and what to do with them.
+_PICKLED = (
+    "a pickle, which portvec never opens; save a static model again as safetensors "
+    "(SentenceTransformer(...).save_pretrained), and distill a transformer with model2vec.distill"
+)
+_LEGACY = {
+    "embeddings.safetensors": "embeddings.safetensors is the name that model2vec 0.1 gave the table; rename "
+    "it to model.safetensors",
+    "pytorch_model.bin": f"has pytorch_model.bin, {_PICKLED}",
+    "0_StaticEmbedding/pytorch_model.bin": f"has 0_StaticEmbedding/pytorch_model.bin, {_PICKLED}",
+}
+
 
 def layout_of(files: Collection[str]) -> Layout | None:
     """Return the first Model2Vec layout whose files are all in `files` (relative, with slashes), or None."""
@@ -70,13 +82,13 @@ def model2vec_files() -> set[str]:
     return {HEAD, LEGACY_HEAD, MODULES, *(name for layout in LAYOUTS for name in layout.files)}
 
 
-def known_files(folder: Path) -> set[str]:
-    """Return which of the files that decide a model's kind exist in `folder`.
+def known_files(folder: Path, names: Collection[str] = ()) -> set[str]:
+    """Return which of the files that decide a model's kind, or of `names`, exist in `folder`.
 
     Raises:
         SourceError: the folder may not be read.
     """
-    names = {fmt.MANIFEST, *model2vec_files()}
+    names = names or {fmt.MANIFEST, *model2vec_files()}
     try:
         return {name for name in names if _is_file(folder / name)}
     except OSError as error:
@@ -91,6 +103,31 @@ def _is_file(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return False
+
+
+def check_legacy_folder(folder: Path) -> None:
+    """Refuse a folder, which is no model, if its files show what it should have been.
+
+    Raises:
+        SourceError: a file has an old name, or is missing beside the others; the message has the remedy.
+    """
+    check_legacy_files(known_files(folder, {*_LEGACY, *model2vec_files()}), str(folder))
+
+
+def check_legacy_files(files: Collection[str], where: str) -> None:
+    """Do what `check_legacy_folder` does for the names of files at `where`."""
+    for name, problem in _LEGACY.items():
+        if name in files:
+            raise SourceError(f"{where}: {problem}")
+    for layout in LAYOUTS:
+        missing = [name for name in layout.files if name not in files]
+        if len(missing) == 1 and layout.embeddings in files:
+            remedy = (
+                'add one, such as {"normalize": true} if embeddings have unit length'
+                if missing == [layout.config]
+                else "copy or download it too"
+            )
+            raise SourceError(f"{where}: has {layout.embeddings}, but no {missing[0]}; {remedy}")
 
 
 def expected_files() -> str:

@@ -14,6 +14,7 @@ from portvec._artifact.layouts import (
     HEAD,
     MODULES,
     Kind,
+    check_legacy_files,
     expected_files,
     kind_of,
     known_files,
@@ -113,6 +114,7 @@ def fetch_snapshot(
         elif found.kind == "model2vec":
             names = model2vec_files()
         else:
+            check_legacy_files(found.files, str(hub_id))
             raise neither_kind(hub_id, found.files)
         root = download(hub_id, [*names, fmt.CARD], token)
     except SourceError:

@@ -12,10 +12,12 @@ from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
 from portvec._inference.batching import Batch, lay_out_one
 from portvec._inference.graph_validation import CheckedGraph, check_graph
-from portvec._inference.pooling import Pooling, open_pooling
+from portvec._inference.pooling import Pooling
+from portvec._inference.table import Table, open_table
 from portvec._inference.target import CPU, Target
 from portvec._vocabulary.locks import begin_loading, end_loading, holds_a_lock
 from portvec._vocabulary.token_ids import Ids
+from portvec.errors import ArtifactError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -54,10 +56,12 @@ class GraphStrategy(ABC):
         graph = check_graph(artifact, name, fmt.data_of(target.graph or fmt.GRAPH))
         graph.ports.check(inputs, target, graph.where)
         self._padding_id = artifact.manifest.vocabulary_size
+        self._where = graph.where
+        self._table = open_table(graph, artifact.manifest)
         self._pooling: Pooling | None = None
         is_mean = target.output == fmt.SENTENCE_EMBEDDING and not artifact.manifest.layers
-        if is_mean and target.graph is None and _is_on_cpu(target):
-            self._pooling = open_pooling(graph, artifact.manifest)
+        if is_mean and target.graph is None and _is_on_cpu(target) and self._table is not None:
+            self._pooling = Pooling(self._table, normalize=artifact.manifest.normalize)
         self._sessions = _Sessions(graph, target, inputs)
         # Without the other way, find out now whether the graph works.
         if self._pooling is None or target.providers is not None:
@@ -89,6 +93,19 @@ class GraphStrategy(ABC):
             return self._pooling.embed(ids)
         row: npt.NDArray[np.float32] = self.run(lay_out_one(ids, self._padding_id))[0]
         return row
+
+    def require_table(self) -> Table:
+        """Return the vectors of the token ids.
+
+        Raises:
+            ArtifactError: the graph's tensors are not what the format says.
+        """
+        if self._table is None:
+            raise ArtifactError(
+                f"{self._where}: its tensors are not the table that the format describes, so the vectors of "
+                "tokens cannot be read; export the model again"
+            )
+        return self._table
 
     @abstractmethod
     def _run(self, session: Session, batch: Batch) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -141,6 +141,33 @@ class Pipeline:
             if finished == len(whole):
                 yield whole
                 finished = 0
+
+    def list_token_vectors(self, text: str, max_length: int | None) -> npt.NDArray[np.float32]:
+        """Return the vectors of the tokens of one text, as `stream_token_vectors` does."""
+        table = self._graphs.require_table()
+        return table.gather(self._tokenizer.keeping(max_length).tokenize_one(text))
+
+    def stream_token_vectors(
+        self, texts: Iterable[str], max_length: int | None
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Yield the vectors, float32 (tokens, dim), of the tokens of each text.
+
+        Of a text, the first `max_length` tokens are kept, whatever the model's limit is, or all if None. Only
+        token ids of a few chunks of texts are in memory at a time, because vectors take a hundred times as
+        much.
+        """
+        table = self._graphs.require_table()
+        tokenizer = self._tokenizer.keeping(max_length)
+        chunks = enumerate(batched(check_iterable(texts), self._chunk))
+        calls = (
+            partial(tokenizer.tokenize, check_texts(chunk, number * self._chunk), number * self._chunk)
+            for number, chunk in chunks
+        )
+        return (
+            table.gather(tokens.ids[start:stop])
+            for tokens in self._threads.stream(calls, ahead=self._ahead)
+            for start, stop in pairwise(tokens.offsets.tolist())
+        )
 
     def _run_one(self, text: str) -> npt.NDArray[np.float32]:
         return self._graphs.run_one(self._tokenizer.tokenize_one(text))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +12,7 @@ import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
-from portvec._failures import is_failure
+from portvec._failures import failures_become, is_failure
 from portvec._messages import fold_lines
 from portvec._tokenization.known_words import KnownWords
 from portvec._tokenization.texts import refuse_surrogates
@@ -45,6 +47,7 @@ class Tokenizer:
         """Use `encoder`, and `known` words for few texts if there are any. Errors name `file`."""
         manifest = artifact.manifest
         self._path = artifact.path(file)
+        self._artifact = artifact
         self._encoder = encoder
         self._known = known
         self._vocabulary_size = manifest.vocabulary_size
@@ -56,6 +59,35 @@ class Tokenizer:
     def name(self) -> str:
         """Name of the encoder in use."""
         return self._encoder.name
+
+    def keeping(self, max_length: int | None) -> Tokenizer:
+        """Return a tokenizer that keeps `max_length` tokens of a text, or all if None.
+
+        As in model2vec, a limit is also one of characters: `max_length` times the median length of a token.
+
+        Raises:
+            ArtifactError: the tokens cannot be read, whose length is needed if the model has no limit.
+        """
+        other = copy(self)
+        other._max_length = other._max_characters = max_length
+        if max_length is None:
+            return other  # texts whose words are known are too short for any limit
+        other._known = None
+        other._max_characters = max_length * self._median_token_length
+        return other
+
+    @cached_property
+    def _median_token_length(self) -> int:
+        if self._max_length and self._max_characters is not None:
+            return self._max_characters // self._max_length
+        from portvec._tokenization import library  # imports `tokenizers`
+
+        path = self._artifact.path(fmt.TOKENIZER)
+        with failures_become(
+            lambda why: ArtifactError(f"{path}: its tokens cannot be read ({why}); copy the folder again")
+        ):
+            tokenizer = library.load(bytes(self._artifact.read(fmt.TOKENIZER)))
+            return int(np.median([len(token) for token in library.read_vocabulary(tokenizer)]))
 
     def tokenize(self, texts: Sequence[str], first: int = 0) -> TokenIds:
         """Return the token ids of `texts`. Errors count the texts from `first`.

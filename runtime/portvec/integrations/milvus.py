@@ -11,8 +11,9 @@ import numpy as np
 
 from portvec._embedder import StaticEmbedder
 from portvec._options import ModelOptions, show_fields
-from portvec._tokenization.texts import check_iterable
+from portvec._tokenization.texts import check_iterable, check_texts
 from portvec.errors import OptionError
+from portvec.integrations._document_encoder import DocumentEncoder
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,20 +36,28 @@ class Model2VecEmbeddingFunction:
     """
 
     def __init__(
-        self, model_source: str | os.PathLike[str] = "minishlab/potion-base-8M", **options: Any
+        self,
+        model_source: str | os.PathLike[str] = "minishlab/potion-base-8M",
+        *,
+        documents: Any = None,
+        **options: Any,
     ) -> None:
         """Load the model, and convert it first if that is needed.
 
         Args:
             model_source: an artifact folder, a Model2Vec folder, or a Hub id `owner/name` (optionally
                 `owner/name@revision`) of a repository that has either.
+            documents: what embeds documents if the model is for queries only: an object with
+                `encode_documents`, `encode_document` or `encode`, such as a SentenceTransformer, or a
+                function of a list of str. Its vectors must be in the vector space of the model.
             options: those of `StaticEmbedder.load`, three of them by their names in model2vec.
 
         Raises:
             SourceError: the source does not exist, is not a Model2Vec model, cannot be fetched, or is an
                 artifact that was exported with other options.
             MissingExtraError: the source must be converted, and the extra `export` is not installed.
-            OptionError: an option has a value that is unknown or out of range.
+            OptionError: an option has a value that is unknown or out of range, or `documents` embeds in
+                another number of dimensions.
             ExportError: what was fetched or converted cannot be written to the cache.
             ArtifactError: the artifact is damaged.
         """
@@ -62,6 +71,9 @@ class Model2VecEmbeddingFunction:
         self.model_source = model_source
         self._embedder = StaticEmbedder.load(
             model_source, **{_OUR_NAMES.get(name, name): value for name, value in options.items()}
+        )
+        self._documents = (
+            None if documents is None else DocumentEncoder(documents, self._embedder.dim, model_source)
         )
 
     def __repr__(self) -> str:
@@ -77,7 +89,11 @@ class Model2VecEmbeddingFunction:
 
         Raises:
             InputError: `documents` is a str, has no order or is a table, or an element is not a str.
+            OptionError: what the constructor got as `documents` returns something else than one vector of
+                the right length for each text.
         """
+        if self._documents is not None:
+            return self._documents.encode(check_texts(list(check_iterable(documents, "documents"))))
         return self._encode(documents, "documents")
 
     def encode_queries(self, queries: Iterable[str]) -> list[npt.NDArray[np.float32]]:
@@ -93,7 +109,13 @@ class Model2VecEmbeddingFunction:
 
         Raises:
             InputError: `texts` is a str, has no order or is a table, or an element is not a str.
+            OptionError: documents and queries are embedded by different models.
         """
+        if self._documents is not None:
+            raise OptionError(
+                f"{self.model_source}: embeds queries only, and documents={self._documents.name} embeds "
+                "documents; call encode_queries or encode_documents"
+            )
         return self._encode(texts, "texts")
 
     def _encode(self, texts: Iterable[str], name: str) -> list[npt.NDArray[np.float32]]:
