@@ -107,7 +107,10 @@ def save_modules(folder: Path, *further: Module, first: str = "") -> None:
 
 
 class Reference:
-    """What sentence-transformers computes from a folder, written down a second time, in float64."""
+    """What sentence-transformers computes from a folder, written down a second time.
+
+    Means are formed in float32, because those of long texts differ in float64, and the rest in float64.
+    """
 
     max_length = None
 
@@ -143,8 +146,10 @@ class Reference:
 
     def _mean(self, ids: list[int]) -> npt.NDArray[np.float64]:
         assert self._table is not None
-        dim = self._table.shape[1]
-        return self._table[ids].astype(np.float64).mean(axis=0) if ids else np.zeros(dim)
+        mean = np.zeros(self._table.shape[1], dtype=np.float32)
+        for token_id in ids:
+            mean += self._table[token_id]
+        return (mean / max(len(ids), 1)).astype(np.float64)
 
     def _dense(self, folder: Path, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         config = json.loads((folder / "config.json").read_text())

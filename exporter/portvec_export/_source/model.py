@@ -171,7 +171,7 @@ def _static_model(
     model = StaticModel(
         cast(Any, files.table),  # model2vec only indexes it by rows
         cast(Any, files.tokenizer),
-        config=files.config,
+        config={} if theirs else files.config,
         normalize=own.normalize if normalize is None else normalize,
         weights=files.weights,
         token_mapping=files.mapping,
