@@ -100,9 +100,7 @@ def _with_sentence_transformers(tokenizer: str) -> Iterator[Pair]:
 
 
 @contextmanager
-def _exported(
-    case: Any, tokenizer: str, **options: Any
-) -> Iterator[tuple[Path, StaticEmbedder | None]]:
+def _exported(case: Any, tokenizer: str, **options: Any) -> Iterator[tuple[Path, StaticEmbedder | None]]:
     """Yield the source of a case and its artifact; None for a tokenizer that it has not."""
     with tempfile.TemporaryDirectory() as folder:
         source = case.build(Path(folder) / "model")

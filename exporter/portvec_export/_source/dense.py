@@ -108,13 +108,15 @@ def _read_tensors(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, n
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if found != shapes:
         raise SourceError(f"{path}: has {_list(found)}, expected {_list(shapes)}; save the model again")
+    with np.errstate(over="ignore"):
+        converted = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
-        if tensor.dtype.kind != "f" or not np.isfinite(tensor.astype(np.float32)).all():
+        if tensor.dtype.kind != "f" or not np.isfinite(converted[name]).all():
             raise SourceError(
                 f"{path}: {name} is {tensor.dtype} with values that float32 cannot hold, or no numbers; "
                 "repair the model"
             )
-    return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+    return converted
 
 
 def _list(shapes: dict[str, tuple[int, ...]]) -> str:

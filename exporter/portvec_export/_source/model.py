@@ -121,7 +121,7 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     theirs = None
     if options.semantics == fmt.SENTENCE_TRANSFORMERS:
         files = own_table(files, layout)
-        theirs = read_sentence_transformer(folder, layout, files)
+        theirs = read_sentence_transformer(folder, layout, files, keeps_limit=options.max_length == "model")
         options = replace(options, dim=options.dim or theirs.dim)
     if layout.is_sentence_transformers and options.semantics is None:
         check_plain(folder, layout, files.config, may_normalize=options.normalize is not None)

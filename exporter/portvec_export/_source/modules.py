@@ -108,6 +108,7 @@ def read_prompts(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(prompts, dict):
         raise SourceError(f"{path}: prompts is {prompts!r}, expected an object; correct it")
     for name, prompt in prompts.items():
-        if not isinstance(prompt, (str, type(None))):
+        is_text = isinstance(prompt, str) and not any("\ud800" <= char <= "\udfff" for char in prompt)
+        if not is_text and prompt is not None:
             raise SourceError(f"{path}: the prompt {name!r} is {prompt!r}, expected a text; correct it")
     return {name: prompt or "" for name, prompt in prompts.items()}

@@ -52,8 +52,12 @@ class SentenceTransformer:
     files: tuple[str, ...]
 
 
-def read_sentence_transformer(folder: Path, layout: Layout, files: SourceFiles) -> SentenceTransformer:
+def read_sentence_transformer(
+    folder: Path, layout: Layout, files: SourceFiles, *, keeps_limit: bool
+) -> SentenceTransformer:
     """Read what sentence-transformers finds in a folder besides the table and the tokenizer.
+
+    Without `keeps_limit`, it does not matter how many tokens the tokenizer keeps.
 
     Raises:
         SourceError: a file is missing or damaged, or the model does what an artifact cannot express.
@@ -78,7 +82,7 @@ def read_sentence_transformer(folder: Path, layout: Layout, files: SourceFiles) 
     return SentenceTransformer(
         normalize=is_unit,
         layers=() if is_unit else layers,
-        max_length=_read_limit(folder / layout.tokenizer, files.truncation),
+        max_length=_read_limit(folder / layout.tokenizer, files.truncation) if keeps_limit else None,
         prompts={name: text for name, text in prompts.items() if fmt.all_prompts({}).get(name) != text},
         default_prompt_name=_read_default(folder / _SETTINGS, settings, prompts),
         dim=_read_dim(folder / _SETTINGS, settings, files.table.shape[1], layers),

@@ -164,6 +164,10 @@ def _check(manifest: Manifest, where: str) -> None:
             raise ArtifactError(
                 f"{where}: prompts: {name} has type {type(prompt).__name__}, expected str; export again"
             )
+        if any("\ud800" <= character <= "\udfff" for character in prompt):
+            raise ArtifactError(
+                f"{where}: prompts: {name} holds a lone surrogate, which is not text; export again"
+            )
     default, prompts = manifest.default_prompt_name, fmt.all_prompts(manifest.prompts)
     if default is not None and default not in prompts:
         raise ArtifactError(f"{where}: {describe_unknown('default_prompt_name', default, prompts)}")
