@@ -211,7 +211,7 @@ def test_embed_and_search(
         refused = portvec("embed", prompted, "-i", "texts.txt", "--prompt-name", "queries", *extra)
         assert refused.returncode == 1
         assert refused.stderr == (
-            "portvec: error: --prompt-name 'queries' is unknown, expected one of query, document, code\n"
+            "portvec: error: prompt_name 'queries' is unknown, expected one of query, document, code\n"
         )
     query = embedder.encode_queries("value")
     documents = embedder.encode_documents(texts)
