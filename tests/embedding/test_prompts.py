@@ -128,7 +128,7 @@ def test_errors_of_texts_do_not_count_the_prompt(embedder: StaticEmbedder) -> No
 
 def test_milvus(prompted: Path, embedder: StaticEmbedder) -> None:
     function = Model2VecEmbeddingFunction(prompted)
-    expected = {
+    expected: dict[Callable[[list[str]], Any], Any] = {
         function.encode_queries: embedder.encode_queries(TEXTS),
         function.encode_documents: embedder.encode_documents(TEXTS),
         function: embedder.encode(TEXTS),
@@ -146,7 +146,7 @@ def test_manifest_and_files_for_consumers(prompted: Path) -> None:
 
 
 def test_empty_prompts_for_queries_and_documents_are_no_prompts(tmp_path: Path) -> None:
-    settings = {"prompts": {"query": "", "document": None}, "default_prompt_name": "query"}
+    settings: dict[str, Any] = {"prompts": {"query": "", "document": None}, "default_prompt_name": "query"}
     source = static_folders.save(tmp_path / "model", **settings)
     artifact = export_model(source, tmp_path / "artifact", semantics="sentence-transformers")
     manifest = json.loads((artifact / "portvec.json").read_text())
@@ -173,7 +173,7 @@ def test_empty_prompts_for_queries_and_documents_are_no_prompts(tmp_path: Path) 
             {"default_prompt_name": "cod"},
             r"portvec\.json: default_prompt_name 'cod' is unknown, expected one of query, document, code$",
         ),
-        ({"format_version": 1}, r"has layers or prompts, which format version 1 does not have; export the"),
+        ({"format_version": 1}, r"has prompts, which format version 1 does not have; export the"),
     ],
 )
 def test_forged_manifests(prompted: Path, tmp_path: Path, changes: Any, message: str) -> None:

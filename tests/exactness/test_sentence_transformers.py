@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import static_folders
 import texts
@@ -22,7 +23,18 @@ from portvec import Model2VecEmbeddingFunction, StaticEmbedder, verify
 from portvec._inference.verify import relative_differences
 from portvec.errors import OptionError, SourceError
 from portvec_export import export_model
-from static_folders import DROPOUT, NEW_PACKAGE, NORMALIZE, Case, Module, Reference, dense, save, save_modules
+from static_folders import (
+    DROPOUT,
+    NEW_PACKAGE,
+    NORMALIZE,
+    PACKAGE,
+    Case,
+    Module,
+    Reference,
+    dense,
+    save,
+    save_modules,
+)
 
 TEXTS = [*paragraphs(120), *texts.ADVERSARIAL]
 OURS = "sentence-transformers"
@@ -92,7 +104,7 @@ def test_unknown_tokens_count(tmp_path: Path) -> None:
 def test_limits_are_those_of_the_tokenizer(tmp_path: Path) -> None:
     long = "value " * 5000
     for limit in (None, 700):
-        source = save(tmp_path / f"{limit}", truncation=limit and {"max_length": limit})
+        source = save(tmp_path / f"{limit}", truncation={"max_length": limit} if limit else None)
         options: list[tuple[dict[str, Any], int | None]] = [
             ({}, limit),
             ({"max_length": 3}, 3),
@@ -155,6 +167,26 @@ def test_folder_of_model2vec_with_settings_of_sentence_transformers(tmp_path: Pa
         "1_Dense/config.json",
         "1_Dense/model.safetensors",
     }
+
+
+def test_the_layer_of_sse(tmp_path: Path) -> None:
+    source = save(tmp_path / "model", "wordpiece", NORMALIZE)
+    rng = np.random.default_rng(3)
+    alpha, beta, bias = (rng.standard_normal(24).astype(np.float32) for _ in range(3))
+    tensors = {"embedding.weight": tiny_models.vectors(800), "dyt.alpha": alpha, "dyt.beta": beta}
+    save_file({**tensors, "dyt.bias": bias}, source / "model.safetensors")
+    path = source / "modules.json"
+    path.write_text(path.read_text().replace(f"{PACKAGE}StaticEmbedding", "sse.SSE"))
+    with pytest.raises(
+        SourceError, match=r"modules\.json: has the module SSE, which model2vec ignores; pass"
+    ):
+        export_model(source, tmp_path / "artifact")
+    embedder = load(source)
+    assert [layer["type"] for layer in embedder.manifest.layers] == ["dynamic_tanh", "unit_length"]
+    plain = Reference(save(tmp_path / "plain")).encode(TEXTS)
+    rows = beta * np.tanh(alpha * plain + bias)
+    expected = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    assert relative_differences(embedder.encode(TEXTS), expected).max() <= 1e-6
 
 
 def test_a_change_of_a_module_converts_again(tmp_path: Path) -> None:

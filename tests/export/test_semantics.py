@@ -153,7 +153,7 @@ def test_faulty_prompts(tmp_path: Path) -> None:
         source = save(tmp_path / f"{number}", prompts=prompts)
         for semantics in (None, "sentence-transformers"):
             with pytest.raises(SourceError, match=message):
-                export_model(source, tmp_path / "artifact", semantics=semantics)  # type: ignore[arg-type]
+                export_model(source, tmp_path / "artifact", semantics=semantics)
 
 
 def test_folders_of_model2vec_keep_to_their_own_configuration(tmp_path: Path) -> None:

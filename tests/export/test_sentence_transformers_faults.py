@@ -236,7 +236,8 @@ def test_on_the_hub(portvec_process: RunPortvec, hub: LocalHub, tmp_path: Path) 
     local = portvec_process("embed", source, "x", "--semantics", "sentence-transformers")
     assert local.returncode == 0, local.stderr
     hub.add_folder("owner/model", source)
-    for variables in ({"HF_ENDPOINT": hub.url}, {"HF_HUB_OFFLINE": "1"}):
+    settings: list[dict[str, Any]] = [{"HF_ENDPOINT": hub.url}, {"HF_HUB_OFFLINE": "1"}]
+    for variables in settings:
         done = portvec_process(
             "embed", "owner/model", "x", "--semantics", "sentence-transformers", **variables
         )
@@ -249,3 +250,10 @@ def test_the_module_of_another_first_class(tmp_path: Path) -> None:
         modules = [{"idx": 0, "name": "0", "path": "", "type": PACKAGE + kind}]
         (source / "modules.json").write_text(json.dumps(modules))
         refuse(source, rf"has the module {kind}, expected StaticEmbedding first; is it a static", tmp_path)
+    modules = [{"idx": 0, "name": "0", "path": "", "type": "custom.StaticEmbedding"}]
+    (source / "modules.json").write_text(json.dumps(modules))
+    message = (
+        r"has the module custom\.StaticEmbedding, expected sentence_transformers\.models\.StaticEmbedding; "
+        + WITHOUT
+    )
+    refuse(source, message, tmp_path)

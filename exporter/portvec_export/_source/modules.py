@@ -11,6 +11,8 @@ from portvec._artifact.layouts import MODULES, Layout
 from portvec.errors import SourceError
 
 STATIC = "StaticEmbedding"
+# What StaticEmbedding does, and a layer more. Models bring the class as code.
+SSE = "SSE"
 NORMALIZE = "Normalize"
 _ASK = (
     "pass semantics='sentence-transformers' for what sentence-transformers gives, or semantics='model2vec' "
@@ -38,7 +40,7 @@ class Module(NamedTuple):
 
 
 def read_modules(folder: Path, layout: Layout) -> list[Module]:
-    """Return the modules of a folder, of which the first is the StaticEmbedding that model2vec reads.
+    """Return the modules of a folder, of which the first has the table that model2vec reads.
 
     Raises:
         SourceError: there is no such list, it begins with another module, or model2vec reads other files.
@@ -52,7 +54,7 @@ def read_modules(folder: Path, layout: Layout) -> list[Module]:
         ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise SourceError(f"{path}: not a list of modules ({error}); fetch the model again") from error
-    if not modules or modules[0].kind != STATIC:
+    if not modules or modules[0].kind not in (STATIC, SSE):
         name = modules[0].kind if modules else "nothing"
         raise SourceError(f"{path}: has the module {name}, expected {STATIC} first; is it a static model?")
     for module in modules:
@@ -65,7 +67,7 @@ def read_modules(folder: Path, layout: Layout) -> list[Module]:
     inner = PurePosixPath(layout.embeddings).parent
     if PurePosixPath(modules[0].path) != inner:
         raise SourceError(
-            f"{path}: {STATIC} is in the folder {modules[0].path!r}, but model2vec reads "
+            f"{path}: {modules[0].kind} is in the folder {modules[0].path!r}, but model2vec reads "
             f"{layout.embeddings}; remove one of them"
         )
     return modules
@@ -82,7 +84,7 @@ def check_plain(folder: Path, layout: Layout, config: Mapping[str, Any], *, may_
     path = folder / MODULES
     if path.is_file():
         kinds = [module.kind for module in read_modules(folder, layout)]
-        further = [kind for kind in kinds[1:] if kind != NORMALIZE]
+        further = [kind for kind in kinds if kind not in (STATIC, NORMALIZE)]
         if further:
             raise SourceError(f"{path}: has the module {further[0]}, which model2vec ignores; {_ASK} it")
         if NORMALIZE in kinds and not config.get("normalize", False) and not may_normalize:

@@ -14,9 +14,10 @@ from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, module_files
 from portvec._messages import describe_unknown
 from portvec.errors import SourceError
 from portvec_export._source.dense import read_config, read_dense
+from portvec_export._source.dynamic_tanh import read_dynamic_tanh
 from portvec_export._source.files import SourceFiles, parse_object, read_whole
 from portvec_export._source.layers import Layer, UnitLength, width_after
-from portvec_export._source.modules import NORMALIZE, Module, read_modules, read_prompts
+from portvec_export._source.modules import NORMALIZE, SSE, STATIC, Module, read_modules, read_prompts
 from portvec_export._source.vectors import TokenVectors
 
 _SETTINGS = "config_sentence_transformers.json"
@@ -67,8 +68,8 @@ def read_sentence_transformer(
             f"{folder}: has no {MODULES}, without which sentence-transformers does not read a static model; "
             "leave out semantics='sentence-transformers'"
         )
-    first, *further = read_modules(folder, layout)
-    _check_names(folder / MODULES, [first, *further])
+    modules = read_modules(folder, layout)
+    _check_names(folder / MODULES, modules)
     _check_dtype(folder / layout.embeddings, files)
     read = [MODULES, *sorted(module_files(folder))]
     settings = files.config
@@ -76,7 +77,7 @@ def read_sentence_transformer(
         read.append(_SETTINGS)
         path = folder / _SETTINGS
         settings = parse_object(read_whole(path), path) if path.is_file() else {}
-    layers = _read_layers(folder, further, files.table.shape[1])
+    layers = _read_layers(folder, modules, files.table.shape[1])
     is_unit = layers == (UnitLength(LEAST_NORM),)
     prompts = read_prompts(folder / _SETTINGS, settings)
     return SentenceTransformer(
@@ -134,7 +135,13 @@ def _check_dtype(path: Path, files: SourceFiles) -> None:
 def _read_layers(folder: Path, modules: list[Module], width: int) -> tuple[Layer, ...]:
     """Return what modules do with means of this width."""
     layers: list[Layer] = []
-    for module in modules:
+    if modules[0].kind == SSE:
+        layers.append(read_dynamic_tanh(folder / modules[0].path))
+    elif not modules[0].type.startswith(_OWN):
+        raise SourceError(
+            f"{folder / MODULES}: has the module {modules[0].type}, expected {_OWN}models.{STATIC}; {_WITHOUT_SEMANTICS}"
+        )
+    for module in modules[1:]:
         kind = module.kind if module.type.startswith(_OWN) else None
         if kind == NORMALIZE:
             read_config(folder / module.path)

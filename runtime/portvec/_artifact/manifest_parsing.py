@@ -58,9 +58,9 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         )
     manifest = _parse(JsonFields(document, where))
     if version < manifest.format_version:
+        what = "layers" if manifest.layers else "prompts"
         raise ArtifactError(
-            f"{where}: has layers or prompts, which format version {version} does not have; export the model "
-            "again"
+            f"{where}: has {what}, which format version {version} does not have; export the model again"
         )
     _check(manifest, where)
     return manifest
