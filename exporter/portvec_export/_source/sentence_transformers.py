@@ -139,7 +139,8 @@ def _read_layers(folder: Path, modules: list[Module], width: int) -> tuple[Layer
         layers.append(read_dynamic_tanh(folder / modules[0].path))
     elif not modules[0].type.startswith(_OWN):
         raise SourceError(
-            f"{folder / MODULES}: has the module {modules[0].type}, expected {_OWN}models.{STATIC}; {_WITHOUT_SEMANTICS}"
+            f"{folder / MODULES}: has the module {modules[0].type}, expected {_OWN}models.{STATIC}; "
+            f"{_WITHOUT_SEMANTICS}"
         )
     for module in modules[1:]:
         kind = module.kind if module.type.startswith(_OWN) else None
