@@ -151,6 +151,11 @@ SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
         r"config_sentence_transformers\.json: default_prompt_name 'cod' is unknown, expected one of query, "
         r"document, code$",
     ),
+    "kind of model": (
+        {"model_type": "SparseEncoder"},
+        r"config_sentence_transformers\.json: model_type is 'SparseEncoder', expected 'SentenceTransformer'; "
+        + WITHOUT,
+    ),
     "truncate_dim": (
         {"truncate_dim": "8"},
         r"config_sentence_transformers\.json: truncate_dim is '8', expected a whole number from 1; correct",

@@ -21,10 +21,11 @@ from portvec_export._source.modules import NORMALIZE, SSE, STATIC, Module, read_
 from portvec_export._source.vectors import TokenVectors
 
 _SETTINGS = "config_sentence_transformers.json"
+_KIND = "SentenceTransformer"
 _OWN = "sentence_transformers."
 _DENSE, _DROPOUT = "Dense", "Dropout"
 # PyTorch divides a vector by its norm, but by no less than this.
-LEAST_NORM = 1e-12
+_LEAST_NORM = 1e-12
 _WITHOUT_SEMANTICS = "pass semantics='model2vec' to read the model as model2vec does"
 # No text has so many tokens, and a manifest cannot say so many.
 _MOST_TOKENS = 2**31
@@ -77,8 +78,9 @@ def read_sentence_transformer(
         read.append(_SETTINGS)
         path = folder / _SETTINGS
         settings = parse_object(read_whole(path), path) if path.is_file() else {}
+    _check_kind(folder / _SETTINGS, settings)
     layers = _read_layers(folder, modules, files.table.shape[1])
-    is_unit = layers == (UnitLength(LEAST_NORM),)
+    is_unit = layers == (UnitLength(_LEAST_NORM),)
     prompts = read_prompts(folder / _SETTINGS, settings)
     return SentenceTransformer(
         normalize=is_unit,
@@ -105,13 +107,19 @@ def check_norms(vectors: TokenVectors, tensors: Path) -> None:
     Raises:
         SourceError: one is so short that it does not.
     """
-    short = (vectors.norms > 0) & (vectors.norms < LEAST_NORM)
+    short = (vectors.norms > 0) & (vectors.norms < _LEAST_NORM)
     if short.any():
         token_id = int(np.flatnonzero(short)[0])
         raise SourceError(
             f"{tensors}: the vector of token {token_id} has a norm of {vectors.norms[token_id]:.1e}, which "
-            f"sentence-transformers divides by {LEAST_NORM}; multiply the table by a power of 2"
+            f"sentence-transformers divides by {_LEAST_NORM}; multiply the table by a power of 2"
         )
+
+
+def _check_kind(path: Path, settings: Mapping[str, Any]) -> None:
+    kind = settings.get("model_type", _KIND)
+    if kind != _KIND:
+        raise SourceError(f"{path}: model_type is {kind!r}, expected {_KIND!r}; {_WITHOUT_SEMANTICS}")
 
 
 def _check_names(path: Path, modules: list[Module]) -> None:
@@ -146,7 +154,7 @@ def _read_layers(folder: Path, modules: list[Module], width: int) -> tuple[Layer
         kind = module.kind if module.type.startswith(_OWN) else None
         if kind == NORMALIZE:
             read_config(folder / module.path)
-            layers.append(UnitLength(LEAST_NORM))
+            layers.append(UnitLength(_LEAST_NORM))
         elif kind == _DENSE:
             layers.append(read_dense(folder / module.path, width_after(layers, width)))
         elif kind != _DROPOUT:  # which does something in training only
