@@ -43,9 +43,11 @@ test-slow: setup  ## Run the slow tests: killed processes, thousands of calls, e
 docs: setup  ## Build the site in build/site. Warnings are errors.
 	$(BIN)/python -m sphinx -W --keep-going --quiet -b html docs build/site
 
-test-exhaustive: setup  ## Check every kind of model on whole corpora, and print the table of docs/exactness.md.
+test-exhaustive: setup .venv-bench/ready  ## Check every kind of model on whole corpora, and print the table of docs/exactness.md.
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/exhaustive.py $(CORPORA)
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/exhaustive.py --tokenizer compiled $(CORPORA)
+	HF_HUB_OFFLINE=1 PYTHONPATH=tests/support .venv-bench/bin/python tests/tools/exhaustive.py \
+		--library sentence-transformers $(CORPORA)
 
 # The tests that depend on versions, at the lowest that pyproject.toml allows, then the runtime alone at its own.
 LOWEST_TESTS := tests/unit tests/bulk tests/artifact tests/embedding tests/exactness tests/export tests/hub tests/cli

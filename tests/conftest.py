@@ -91,6 +91,24 @@ def tiny(_tiny_artifact: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(_tiny_artifact, tmp_path / "tiny-artifact"))
 
 
+@pytest.fixture(scope="session")
+def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact with prompts for queries, documents and code; read-only by agreement."""
+    if PREBUILT:
+        pytest.skip("needs the exporter")
+    import static_folders
+    from portvec_export import export_model
+
+    prompts = {"query": "search for ", "document": "the text is ", "code": "def "}
+    model = tmp_path_factory.mktemp("prompted") / "model"
+    static_folders.save(model, prompts=prompts, default_prompt_name="code")
+    return make_once(
+        tmp_path_factory,
+        "prompted",
+        lambda folder: export_model(model, folder, semantics="sentence-transformers"),
+    )
+
+
 @pytest.fixture
 def uncompiled(tiny: Path) -> Path:
     """The same without its compiled vocabulary, so that `tokenizers` reads tokenizer.json."""

@@ -20,7 +20,7 @@ from portvec_export._options import ExportOptions
 from portvec_export._sidecars.conformance import Recorder
 from portvec_export._sidecars.consumers import write_consumer_files
 from portvec_export._sidecars.model_card import render_model_card
-from portvec_export._source.model import REFERENCE, SourceModel, load_source
+from portvec_export._source.model import SourceModel, load_source
 from portvec_export._table.registry import codec_for, encode_table
 from portvec_export._vocabulary.writer import write_vocabulary
 
@@ -87,7 +87,7 @@ def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -
         if for_runtime and data is not None:
             write_runtime_graph(folder, table, source.rules, source.head, data)
         recording = recorder.record(table)
-        recorded = recording.conformance.to_json(REFERENCE, tolerance)
+        recorded = recording.conformance.to_json(source.rules.reference, tolerance)
         (folder / conformance).write_text(recorded, encoding="utf-8")
         return Variant(graph, conformance, recording.quality)
 
@@ -114,7 +114,7 @@ def _describe(
     rules, vectors = source.rules, source.vectors
     return Manifest(
         source=source.origin,
-        reference=REFERENCE,
+        reference=rules.reference,
         dim=source.dim,
         table_dim=vectors.dim,
         dtype=dtype,
@@ -127,6 +127,8 @@ def _describe(
         tokenizer=tokenizer,
         head=source.head.facts if source.head else None,
         layers=[layer.facts() for layer in rules.layers],
+        prompts=rules.prompts,
+        default_prompt_name=rules.default_prompt_name,
         quality=quality,
         variants=variants,
         files=files,

@@ -14,7 +14,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.dtypes import DTYPES
 from portvec._artifact.fingerprint import WHOLE, fingerprint
 from portvec._artifact.folder import Artifact, artifact_appears, check_hashes, open_artifact
-from portvec._artifact.layouts import check_legacy_folder, expected_files, kind_of, known_files
+from portvec._artifact.layouts import check_legacy_folder, expected_files, kind_of, known_files, module_files
 from portvec._artifact.manifest import Manifest
 from portvec._artifact.paths import printable
 from portvec._hub.ids import HubId, locate
@@ -86,6 +86,7 @@ def _load_folder(folder: Path, options: ModelOptions, convert: bool, damage: str
             f"{model}: neither a Model2Vec model ({expected_files()}) nor a portvec artifact "
             f"({fmt.MANIFEST}); check the path"
         )
+    files |= known_files(model, module_files(model))
     key = _cache_key(model.resolve().name, str(model.resolve()), _state(model, files), options)
 
     def make(target: Path) -> Artifact:
@@ -223,11 +224,10 @@ def _check_options(manifest: Manifest, options: ModelOptions, where: str) -> Non
     """Refuse options that an artifact can no longer follow."""
     if manifest.layers and options.normalize is not None:
         raise SourceError(f"{where}: an artifact with layers after the mean; leave out normalize=...")
-    has_layers = bool(manifest.layers)
-    if options.semantics is not None and has_layers != (options.semantics == "projector"):
+    if options.semantics not in (None, manifest.semantics):
         raise SourceError(
-            f"{where}: an artifact exported with{'' if has_layers else 'out'} layers after the mean, but "
-            f"semantics={options.semantics!r} was asked for; export the Model2Vec model again with that"
+            f"{where}: an artifact exported with semantics {manifest.semantics!r}, but {options.semantics!r} "
+            f"was asked for; export the model again with semantics={options.semantics!r}"
         )
     for each in options.conversion_fields():
         value, has = getattr(options, each.name), getattr(manifest, each.metadata["manifest"])

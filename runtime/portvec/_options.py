@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 _LARGEST = 2**31 - 1
 # More threads than any machine has cores are a mistake, and each holds texts.
 _MOST_THREADS = 4096
-_SEMANTICS = ("model2vec", "projector")
+SEMANTICS = ("model2vec", "projector", "sentence-transformers")
 
 # The line of a docstring that stands for the fields of an options class.
 _PLACEHOLDER = "options: "
@@ -67,17 +67,19 @@ class ConversionOptions:
         manifest="max_length",
     )
 
-    semantics: Literal["model2vec", "projector"] | None = option(
+    semantics: Literal["model2vec", "projector", "sentence-transformers"] | None = option(
         None,
         "how to read a model that can be read in several ways: a projector, or a sentence-transformers "
         'folder with further modules or prompts. "model2vec" is what its `StaticModel` does, which ignores '
         'them; "projector" makes the output of a head without activation the embedding, as model2vec\'s '
-        "`StaticModelPipeline` predicts it; such a model is refused if None",
+        '`StaticModelPipeline` predicts it; "sentence-transformers" is what its `SentenceTransformer` does, '
+        "which applies modules and prompts, counts unknown tokens, and keeps all tokens that tokenizer.json "
+        "keeps. If None, such a model is refused, and any other is read as model2vec does",
     )
 
     def __post_init__(self) -> None:
-        if self.semantics not in (None, *_SEMANTICS):
-            raise OptionError(describe_unknown("semantics", self.semantics, _SEMANTICS))
+        if self.semantics not in (None, *SEMANTICS):
+            raise OptionError(describe_unknown("semantics", self.semantics, SEMANTICS))
         check_types(self, str, "revision", "subfolder", optional=True)
         check_types(self, (str, bool), "token", optional=True)
         check_types(self, bool, "normalize", optional=True)

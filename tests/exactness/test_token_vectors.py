@@ -54,7 +54,7 @@ def test_bundled_model_bit_for_bit(tokenizer: str, bundled: Path, reference: Sta
 def test_every_model(case: Case, tmp_path: Path) -> None:
     source = case.build(tmp_path / "model")
     artifact = export_model(source, tmp_path / "artifact", **case.export)
-    model = case.load_reference(source)
+    model = case.load_model(source)
     for tokenizer in ("tokenizers", "auto"):
         embedder = StaticEmbedder.load(artifact, tokenizer=tokenizer)
         limits = texts.around_limits(model.max_length, embedder.manifest.max_characters)

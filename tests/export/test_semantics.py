@@ -37,24 +37,27 @@ def save(folder: Path, *, nested: bool = False, modules: Any = None, **config: A
     return folder
 
 
-ASK = "pass semantics='model2vec' to read the model as model2vec does, without"
+ASK = (
+    "pass semantics='sentence-transformers' for what sentence-transformers gives, or semantics='model2vec' "
+    "to read the model as model2vec does, without"
+)
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "Dense": (
         {"modules": [module("Dense", "1_Dense")]},
-        rf"modules\.json: has the module Dense, expected only StaticEmbedding; {ASK} it$",
+        rf"modules\.json: has the module Dense, which model2vec ignores; {ASK} it$",
     ),
     "Dense, then Normalize": (
         {"modules": [module("Dense", "1_Dense"), module("Normalize", "2_Normalize")]},
-        r"modules\.json: has the module Dense, expected",
+        r"modules\.json: has the module Dense, which model2vec ignores",
     ),
     "a module of another package": (
         {"modules": [module("Layer", "1_Layer", "custom.")]},
-        r"modules\.json: has the module Layer, expected",
+        r"modules\.json: has the module Layer, which model2vec ignores",
     ),
     "Normalize": (
         {"modules": [module("Normalize", "1_Normalize")]},
         r"modules\.json: has the module Normalize, but config_sentence_transformers\.json does not "
-        rf"normalize; pass normalize=True for unit length, or {ASK} it$",
+        rf"normalize; {ASK} it$",
     ),
     "Normalize of new versions": (
         {"modules": [module("normalize.Normalize", "1_Normalize", NEW)]},
@@ -63,7 +66,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "prompts": (
         {"prompts": {"query": "query: ", "document": "", "other": "x"}},
         r"config_sentence_transformers\.json: sentence-transformers puts prompts before texts "
-        rf"\(other, query\); {ASK} them, and put them before your texts$",
+        rf"\(other, query\); {ASK} them$",
     ),
     "default prompt": (
         {"prompts": {"query": "query: "}, "default_prompt_name": "query"},
@@ -120,7 +123,14 @@ def test_normalize_decides_whether_its_module_counts(normalize: bool, tmp_path: 
         ("[1]", r"modules\.json: not a list of modules \("),
         ('[{"path": ""}]', r"modules\.json: not a list of modules \('type'\)"),
         ("[]", r"modules\.json: has the module nothing, expected"),
-        (json.dumps([module("Transformer")]), r"modules\.json: has the module Transformer, expected only"),
+        (
+            json.dumps([module("Transformer")]),
+            r"modules\.json: has the module Transformer, expected StaticEmbedding first; is it a static",
+        ),
+        (
+            json.dumps([module("StaticEmbedding"), module("Dense", "../elsewhere")]),
+            r"modules\.json: the folder '\.\./elsewhere' of Dense is not inside the model's; do not use",
+        ),
         (
             json.dumps([module("StaticEmbedding", "0_StaticEmbedding")]),
             r"StaticEmbedding is in the folder '0_StaticEmbedding', but model2vec reads model\.safe",
@@ -134,9 +144,16 @@ def test_faulty_modules(modules: str, message: str, tmp_path: Path) -> None:
 
 
 def test_faulty_prompts(tmp_path: Path) -> None:
-    source = save(tmp_path / "model", prompts=["query: "])
-    with pytest.raises(SourceError, match=r"prompts is \['query: '\], expected an object; correct it"):
-        export_model(source, tmp_path / "artifact")
+    faults: list[tuple[Any, str]] = [
+        (["query: "], r"prompts is \['query: '\], expected an object; correct it"),
+        ({"query": 1}, r"the prompt 'query' is 1, expected a text; correct it"),
+        ({"query": "\ud800"}, r"the prompt 'query' is '\\ud800', expected a text; correct it"),
+    ]
+    for number, (prompts, message) in enumerate(faults):
+        source = save(tmp_path / f"{number}", prompts=prompts)
+        for semantics in (None, "sentence-transformers"):
+            with pytest.raises(SourceError, match=message):
+                export_model(source, tmp_path / "artifact", semantics=semantics)
 
 
 def test_folders_of_model2vec_keep_to_their_own_configuration(tmp_path: Path) -> None:
@@ -148,7 +165,8 @@ def test_folders_of_model2vec_keep_to_their_own_configuration(tmp_path: Path) ->
 
 def test_unknown_semantics(tmp_path: Path) -> None:
     with pytest.raises(
-        OptionError, match=r"^semantics 'clip' is unknown, expected one of model2vec, projector$"
+        OptionError,
+        match=r"^semantics 'clip' is unknown, expected one of model2vec, projector, sentence-transformers$",
     ):
         export_model(tmp_path, tmp_path / "artifact", semantics="clip")  # type: ignore[arg-type]
 
@@ -159,7 +177,7 @@ def test_on_the_hub(portvec_process: RunPortvec, hub: LocalHub, tmp_path: Path) 
     for _ in range(2):  # fetched, and in the cache
         refused = portvec_process("embed", "owner/model", "x", HF_ENDPOINT=hub.url)
         assert refused.returncode == 1
-        assert "has the module Dense, expected only StaticEmbedding; pass --semantics" in refused.stderr
+        assert "has the module Dense, which model2vec ignores; pass --semantics" in refused.stderr
     done = portvec_process("embed", "owner/model", "x", "--semantics", "model2vec", HF_ENDPOINT=hub.url)
     assert done.returncode == 0, done.stderr
 

@@ -127,3 +127,17 @@ def test_errors_name_what_was_got(bundled: Path) -> None:
         PortvecEmbeddingFunction(bundled, devise="cpu")
     with pytest.raises(SourceError, match=r"^no/such/folder: no such folder"):
         PortvecEmbeddingFunction("no/such/folder")(["a text"])
+
+
+def test_prompts(prompted: Path, tmp_path: Path) -> None:
+    function: Any = PortvecEmbeddingFunction(prompted)
+    embedder = StaticEmbedder.load(prompted)
+    assert np.array_equal(function(DOCUMENTS[1:4]), embedder.encode_documents(DOCUMENTS[1:4]))
+    assert np.array_equal(function.embed_query(DOCUMENTS[1:4]), embedder.encode_queries(DOCUMENTS[1:4]))
+    client = chromadb.PersistentClient(str(tmp_path / "db"))
+    collection = client.create_collection("docs", embedding_function=function)
+    collection.add(ids=["a"], documents=["value"])
+    found = collection.query(query_texts=["value"], n_results=1)["distances"]
+    one, other = embedder.encode_documents(["value"])[0], embedder.encode_queries(["value"])[0]
+    distance = 1 - one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+    assert found == [[pytest.approx(distance, abs=1e-5)]]

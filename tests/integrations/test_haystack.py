@@ -147,3 +147,10 @@ def test_errors_name_what_was_got(bundled: Path) -> None:
     wrong: Any = ["a text"]
     with pytest.raises(InputError, match=r"^texts\[0\] is of type list, expected str"):
         PortvecTextEmbedder(bundled).run(wrong)
+
+
+def test_prompts(prompted: Path) -> None:
+    embedder = StaticEmbedder.load(prompted)
+    embedded = PortvecDocumentEmbedder(prompted).run(documents=[Document(content="a")])["documents"]
+    assert embedded[0].embedding == embedder.encode_documents("a").tolist()
+    assert PortvecTextEmbedder(prompted).run(text="a")["embedding"] == embedder.encode_queries("a").tolist()

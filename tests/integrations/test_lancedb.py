@@ -115,3 +115,13 @@ def test_errors_are_raised_as_they_are_and_at_once(bundled: Path, monkeypatch: p
     for call in (function.compute_source_embeddings_with_retry, function.compute_query_embeddings_with_retry):
         with pytest.raises(SourceError, match=r"^no/such/folder: no such folder"):
             call("a text")
+
+
+def test_prompts(prompted: Path) -> None:
+    function = get_registry().get("portvec").create(source=str(prompted))
+    embedder = StaticEmbedder.load(prompted)
+    documents = function.compute_source_embeddings(["a", None])
+    assert np.array_equal(documents[0], embedder.encode_documents("a"))
+    assert documents[1] is None
+    for compute in (function.compute_query_embeddings, function.compute_query_embeddings_with_retry):
+        assert np.array_equal(compute("a"), [embedder.encode_queries("a")])

@@ -106,3 +106,9 @@ def test_errors_name_what_was_got(embeddings: PortvecEmbeddings) -> None:
         PortvecEmbeddings("no/such/folder")
     with pytest.raises(TypeError, match="unexpected keyword argument 'devise'"):
         PortvecEmbeddings("no/such/folder", devise="cpu")
+
+
+def test_prompts(prompted: Path) -> None:
+    embeddings, embedder = PortvecEmbeddings(prompted), StaticEmbedder.load(prompted)
+    assert embeddings.embed_documents(["a", "b"]) == embedder.encode_documents(["a", "b"]).tolist()
+    assert embeddings.embed_query("a") == embedder.encode_queries("a").tolist()

@@ -148,3 +148,12 @@ def test_texts_that_would_spoil_an_index_are_refused(embedding: PortvecEmbedding
     for text in (*NO_WORDS, ""):
         with pytest.raises(InputError, match=rf"^texts\[0\] \('{text}'\) has no token"):
             embedding.get_query_embedding(text)
+
+
+def test_prompts(prompted: Path) -> None:
+    embedding, embedder = PortvecEmbedding(prompted), StaticEmbedder.load(prompted)
+    query = embedder.encode_queries("a").tolist()
+    assert embedding.get_text_embedding_batch(["a", "b"]) == embedder.encode_documents(["a", "b"]).tolist()
+    assert embedding.get_text_embedding("a") == embedder.encode_documents("a").tolist()
+    assert embedding.get_query_embedding("a") == query
+    assert asyncio.run(embedding.aget_query_embedding("a")) == query

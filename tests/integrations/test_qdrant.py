@@ -144,3 +144,10 @@ def test_errors_name_what_was_got(encoder: PortvecEncoder, bundled: Path) -> Non
         PortvecEncoder("no/such/folder")
     with pytest.raises(TypeError, match="unexpected keyword argument 'devise'"):
         PortvecEncoder(bundled, devise="cpu")
+
+
+def test_prompts(prompted: Path) -> None:
+    encoder, embedder = PortvecEncoder(prompted), StaticEmbedder.load(prompted)
+    (point,) = encoder.points(["a"])
+    assert point.vector == embedder.encode_documents("a").tolist()
+    assert encoder.query("a") == embedder.encode_queries("a").tolist()

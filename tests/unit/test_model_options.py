@@ -43,7 +43,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"tokenizer_cache": 1e6}, r"^tokenizer_cache is 1000000\.0, expected a whole number of 0 or more"),
     ({"tokenizer_cache": "1000"}, "^tokenizer_cache is '1000', expected a whole number of 0 or more"),
     ({"tokenizer_cache": 2**31}, "^tokenizer_cache is 2147483648, expected at most 2147483647$"),
-    ({"semantics": "clip"}, "^semantics 'clip' is unknown, expected one of model2vec, projector$"),
+    (
+        {"semantics": "clip"},
+        "^semantics 'clip' is unknown, expected one of model2vec, projector, sentence-transformers$",
+    ),
     ({"providers": 5}, r"^providers is 5, expected a list of names, such as \['CPUExecutionProvider'\]$"),
     ({"providers": [5]}, r"^providers is \[5\], expected a list of names, such as"),
     ({"providers": "CPU"}, r"^providers is 'CPU', expected a list of names, such as \['CPU'\]$"),

@@ -11,6 +11,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.manifest import Head
 from portvec_export._options import ExportOptions
 from portvec_export._source.model import SourceModel
+from portvec_export._source.rules import Rules
 
 # The number for "no limit", where a consumer requires a number.
 _UNLIMITED = 1_000_000
@@ -53,8 +54,15 @@ def write_consumer_files(
         "pooling_mode_mean_tokens": True,
     }
     _write_json(folder / "modules.json", modules)
+    if source.rules.prompts:
+        _write_json(folder / "config_sentence_transformers.json", _prompts(source.rules))
     (folder / "1_Pooling").mkdir()
     _write_json(folder / "1_Pooling" / "config.json", pooling)
+
+
+def _prompts(rules: Rules) -> dict[str, Any]:
+    """Return what sentence-transformers reads: the texts that it puts before others."""
+    return {"prompts": rules.prompts, "default_prompt_name": rules.default_prompt_name}
 
 
 def _tokenizer(source: dict[str, Any], unk: _Token | None, pad: _Token, length: int | None) -> dict[str, Any]:

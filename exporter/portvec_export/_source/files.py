@@ -52,6 +52,7 @@ class SourceFiles:
         config: config.json.
         tokenizer: the tokenizer that tokenizer.json describes.
         tokenizer_json: tokenizer.json.
+        truncation: what it says about long texts, as `Tokenizer.truncation` does; None if nothing.
         table: (rows, dim) of any type, which stay in the file.
         weights: (V,) factor of each token id, or None.
         mapping: (V,) row of each token id, or None.
@@ -60,6 +61,7 @@ class SourceFiles:
     config: dict[str, Any]
     tokenizer: CopiedTokenizer
     tokenizer_json: bytes
+    truncation: dict[str, Any] | None
     table: RowReader
     weights: npt.NDArray[Any] | None
     mapping: npt.NDArray[Any] | None
@@ -82,9 +84,9 @@ def read_files(folder: Path, layout: Layout) -> SourceFiles:
     Raises:
         SourceError: names the file, what was expected of it and what was found.
     """
-    config = parse_object(_read(folder / layout.config), folder / layout.config)
+    config = parse_object(read_whole(folder / layout.config), folder / layout.config)
     _check_config(config, folder / layout.config)
-    tokenizer_json = _read(folder / layout.tokenizer)
+    tokenizer_json = read_whole(folder / layout.tokenizer)
     tokenizer = _build_tokenizer(tokenizer_json, folder / layout.tokenizer)
     vocabulary = check_tokenizer(tokenizer, folder / layout.tokenizer)
     tensors = _read_tensors(folder / layout.embeddings, layout.tensor)
@@ -94,7 +96,8 @@ def read_files(folder: Path, layout: Layout) -> SourceFiles:
             f"{Path(layout.tokenizer).name} has {tokens} tokens, but {folder / layout.embeddings} has {rows} "
             "rows; the two files belong to different models"
         )
-    return SourceFiles(config, CopiedTokenizer(tokenizer, vocabulary), tokenizer_json, **tensors)
+    copied = CopiedTokenizer(tokenizer, vocabulary)
+    return SourceFiles(config, copied, tokenizer_json, tokenizer.truncation, **tensors)
 
 
 def _check_config(config: dict[str, Any], path: Path) -> None:
@@ -143,7 +146,12 @@ def _build_tokenizer(content: bytes, path: Path) -> Tokenizer:
         return Tokenizer.from_buffer(content)
 
 
-def _read(path: Path) -> bytes:
+def read_whole(path: Path) -> bytes:
+    """Return the bytes of a model's file.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
     try:
         return read_file(path)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +46,10 @@ class Location:
     commit: str | None
     subfolder: str | None
 
-    def origin(self) -> Source:
-        """Return what the manifest says of the source; hashes the files."""
+    def origin(self, further: Iterable[str] = ()) -> Source:
+        """Return what the manifest says of the source; hashes its files and `further` ones."""
         head = [HEAD] if (self.folder / HEAD).is_file() else []
-        hashes = {path: sha256_of(self.folder / path) for path in (*self.layout.files, *head)}
+        hashes = {path: sha256_of(self.folder / path) for path in (*self.layout.files, *head, *further)}
         subfolder = None if self.subfolder is None else printable(self.subfolder)
         return Source(printable(self.name), self.commit, subfolder, hashes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ import numpy.typing as npt
 from model2vec import StaticModel
 from model2vec.version import __version__ as model2vec_version
 
-from portvec._artifact.layouts import HEAD
+from portvec._artifact import format as fmt
+from portvec._artifact.layouts import HEAD, MODULES
 from portvec._artifact.manifest import Source
 from portvec._failures import failures_become
 from portvec.errors import OptionError, SourceError
@@ -25,14 +27,18 @@ from portvec_export._source.head import HeadLayers, load_head
 from portvec_export._source.layers import Layer, apply_layers, width_after
 from portvec_export._source.location import find_model
 from portvec_export._source.magnitudes import check_layers, check_vectors, needs_means
-from portvec_export._source.modules import check_modules
+from portvec_export._source.modules import check_plain
 from portvec_export._source.projector import projector_layers
 from portvec_export._source.rows import RowReader
 from portvec_export._source.rules import Rules
+from portvec_export._source.sentence_transformers import (
+    SentenceTransformer,
+    check_norms,
+    own_table,
+    read_sentence_transformer,
+)
 from portvec_export._source.vectors import TokenVectors, vectors_of, with_vectors
 from portvec_export._source.vocabulary_quantization import cluster_vocabulary
-
-REFERENCE = f"model2vec {model2vec_version}"
 
 
 @dataclass(frozen=True)
@@ -112,12 +118,18 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     location = find_model(source, options)
     folder, layout = location.folder, location.layout
     files = read_files(folder, layout)
+    theirs = None
+    if options.semantics == fmt.SENTENCE_TRANSFORMERS:
+        files = own_table(files, layout)
+        theirs = read_sentence_transformer(folder, layout, files, keeps_limit=options.max_length == "model")
+        options = replace(options, dim=options.dim or theirs.dim)
     if layout.is_sentence_transformers and options.semantics is None:
-        check_modules(folder, layout, files.config, may_normalize=options.normalize is not None)
+        check_plain(folder, layout, files.config, may_normalize=options.normalize is not None)
     with _blame(folder / layout.tokenizer):
-        stored = _static_model(files, options)
-    head = load_head(folder, files.config, layout.config, stored.dim)
-    layers: tuple[Layer, ...] = ()
+        stored = _static_model(files, theirs, options)
+    # sentence-transformers does not know of heads.
+    head = None if theirs else load_head(folder, files.config, layout.config, stored.dim)
+    layers: tuple[Layer, ...] = theirs.layers if theirs else ()
     if options.semantics == "projector":
         layers, head = projector_layers(head, folder), None
     _check_options(options, files, head, layers, where=str(folder))
@@ -126,9 +138,13 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     check_model(stored, folder / layout.embeddings, folder / layout.tokenizer)
     original = _vectors(stored, options.dim, folder / layout.embeddings)
     vectors = _cluster(stored, options, folder / layout.embeddings) or original
-    check_layers(head.as_layers() if head else layers, stored, vectors, folder / HEAD)
-    rules = _rules(stored)
-    origin = location.origin()
+    check_layers(
+        head.as_layers() if head else layers, stored, vectors, folder / (MODULES if theirs else HEAD)
+    )
+    if theirs and stored.normalize:
+        check_norms(vectors, folder / layout.embeddings)
+    rules = _rules(stored, theirs)
+    origin = location.origin(theirs.files if theirs else ())
     return SourceModel(
         vectors=vectors,
         original=with_vectors(stored, original),
@@ -142,18 +158,29 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     )
 
 
-def _static_model(files: SourceFiles, options: ExportOptions) -> StaticModel:
-    """Return the stored model under the rules that the options ask for."""
+def _static_model(
+    files: SourceFiles, theirs: SentenceTransformer | None, options: ExportOptions
+) -> StaticModel:
+    """Return the stored model under its rules, or those that sentence-transformers finds, and the options.
+
+    model2vec computes what sentence-transformers does once no token is unknown to it and no limit of
+    characters is in reach.
+    """
+    own = theirs or files
     normalize, max_length = options.normalize, options.max_length
-    return StaticModel(
+    model = StaticModel(
         cast(Any, files.table),  # model2vec only indexes it by rows
         cast(Any, files.tokenizer),
-        config=files.config,
-        normalize=files.normalize if normalize is None else normalize,
+        config={} if theirs else files.config,
+        normalize=own.normalize if normalize is None else normalize,
         weights=files.weights,
         token_mapping=files.mapping,
-        max_length=files.max_length if max_length == "model" else max_length,
+        max_length=own.max_length if max_length == "model" else max_length,
     )
+    if theirs:
+        model.unk_token_id = None
+        model.median_token_length = sys.maxsize
+    return model
 
 
 def _blame(tokenizer: Path) -> AbstractContextManager[None]:
@@ -211,12 +238,15 @@ def _cluster(model: StaticModel, options: ExportOptions, tensors: Path) -> Token
     return _vectors(clustered, options.dim, tensors)
 
 
-def _rules(model: StaticModel) -> Rules:
+def _rules(model: StaticModel, theirs: SentenceTransformer | None) -> Rules:
     """Return a model's rules. model2vec keeps max_length x median token length characters."""
     length = model.max_length
     return Rules(
         normalize=model.normalize,
         max_length=length,
-        max_characters=None if length is None else length * model.median_token_length,
+        max_characters=None if length is None or theirs else length * model.median_token_length,
         unk_id=model.unk_token_id,
+        prompts=theirs.prompts if theirs else {},
+        default_prompt_name=theirs.default_prompt_name if theirs else None,
+        reference=fmt.SENTENCE_TRANSFORMERS if theirs else f"model2vec {model2vec_version}",
     )

@@ -1,19 +1,79 @@
-"""Refusing folders of sentence-transformers that do more than model2vec's reading of them."""
+"""modules.json: what sentence-transformers does with a text, one module after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from portvec._artifact.files import parse_json, read_file
 from portvec._artifact.layouts import MODULES, Layout
 from portvec.errors import SourceError
 
-_ASK = "pass semantics='model2vec' to read the model as model2vec does, without"
+STATIC = "StaticEmbedding"
+# What StaticEmbedding does, and a layer more. Models bring the class as code.
+SSE = "SSE"
+NORMALIZE = "Normalize"
+_ASK = (
+    "pass semantics='sentence-transformers' for what sentence-transformers gives, or semantics='model2vec' "
+    "to read the model as model2vec does, without"
+)
 
 
-def check_modules(folder: Path, layout: Layout, config: Mapping[str, Any], *, may_normalize: bool) -> None:
+class Module(NamedTuple):
+    """A module of a model.
+
+    Attributes:
+        name: its name, of which there is one.
+        type: path of its class in Python.
+        path: its folder, "" for that of the model.
+    """
+
+    name: str
+    type: str
+    path: str
+
+    @property
+    def kind(self) -> str:
+        """Name of its class."""
+        return self.type.rsplit(".", 1)[-1]
+
+
+def read_modules(folder: Path, layout: Layout) -> list[Module]:
+    """Return the modules of a folder, of which the first has the table that model2vec reads.
+
+    Raises:
+        SourceError: there is no such list, it begins with another module, or model2vec reads other files.
+    """
+    path = folder / MODULES
+    try:
+        listed = parse_json(read_file(path))
+        modules = [
+            Module(str(each.get("name", number)), str(each["type"]), str(each.get("path", "")))
+            for number, each in enumerate(listed)
+        ]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise SourceError(f"{path}: not a list of modules ({error}); fetch the model again") from error
+    if not modules or modules[0].kind not in (STATIC, SSE):
+        name = modules[0].kind if modules else "nothing"
+        raise SourceError(f"{path}: has the module {name}, expected {STATIC} first; is it a static model?")
+    for module in modules:
+        inside = PurePosixPath(module.path)
+        if inside.is_absolute() or ".." in inside.parts or "\\" in module.path or ":" in module.path:
+            raise SourceError(
+                f"{path}: the folder {module.path!r} of {module.kind} is not inside the model's; do not use "
+                "this model"
+            )
+    inner = PurePosixPath(layout.embeddings).parent
+    if PurePosixPath(modules[0].path) != inner:
+        raise SourceError(
+            f"{path}: {modules[0].kind} is in the folder {modules[0].path!r}, but model2vec reads "
+            f"{layout.embeddings}; remove one of them"
+        )
+    return modules
+
+
+def check_plain(folder: Path, layout: Layout, config: Mapping[str, Any], *, may_normalize: bool) -> None:
     """Check that sentence-transformers only looks up and pools tokens, or gives unit length as `config` says.
 
     With `may_normalize`, the user said whether embeddings have unit length.
@@ -23,38 +83,34 @@ def check_modules(folder: Path, layout: Layout, config: Mapping[str, Any], *, ma
     """
     path = folder / MODULES
     if path.is_file():
-        modules = _read(path)
-        names = [name for name, _ in modules]
-        further = [name for name in names[1:] if name != "Normalize"]
-        if names[:1] != ["StaticEmbedding"] or further:
-            name = further[0] if names[:1] == ["StaticEmbedding"] else (names or ["nothing"])[0]
-            raise SourceError(f"{path}: has the module {name}, expected only StaticEmbedding; {_ASK} it")
-        inner = PurePosixPath(layout.embeddings).parent
-        if PurePosixPath(modules[0][1]) != inner:
+        kinds = [module.kind for module in read_modules(folder, layout)]
+        further = [kind for kind in kinds if kind not in (STATIC, NORMALIZE)]
+        if further:
+            raise SourceError(f"{path}: has the module {further[0]}, which model2vec ignores; {_ASK} it")
+        if NORMALIZE in kinds and not config.get("normalize", False) and not may_normalize:
             raise SourceError(
-                f"{path}: StaticEmbedding is in the folder {modules[0][1]!r}, but model2vec reads "
-                f"{layout.embeddings}; remove one of them"
+                f"{path}: has the module {NORMALIZE}, but {layout.config} does not normalize; {_ASK} it"
             )
-        if "Normalize" in names and not config.get("normalize", False) and not may_normalize:
-            raise SourceError(
-                f"{path}: has the module Normalize, but {layout.config} does not normalize; pass "
-                f"normalize=True for unit length, or {_ASK} it"
-            )
-    prompts = config.get("prompts") or {}
-    if not isinstance(prompts, dict):
-        raise SourceError(f"{folder / layout.config}: prompts is {prompts!r}, expected an object; correct it")
+    prompts = read_prompts(folder / layout.config, config)
     used = sorted(name for name, prompt in prompts.items() if prompt)
     if used:
         raise SourceError(
             f"{folder / layout.config}: sentence-transformers puts prompts before texts ({', '.join(used)}); "
-            f"{_ASK} them, and put them before your texts"
+            f"{_ASK} them"
         )
 
 
-def _read(path: Path) -> list[tuple[str, str]]:
-    """Return the class name and the folder of each module."""
-    try:
-        modules = parse_json(read_file(path))
-        return [(str(module["type"]).rsplit(".", 1)[-1], str(module.get("path", ""))) for module in modules]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise SourceError(f"{path}: not a list of modules ({error}); fetch the model again") from error
+def read_prompts(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the prompts in the configuration at `path`, by name.
+
+    Raises:
+        SourceError: they are no object of texts.
+    """
+    prompts = config.get("prompts") or {}
+    if not isinstance(prompts, dict):
+        raise SourceError(f"{path}: prompts is {prompts!r}, expected an object; correct it")
+    for name, prompt in prompts.items():
+        is_text = isinstance(prompt, str) and not any("\ud800" <= char <= "\udfff" for char in prompt)
+        if not is_text and prompt is not None:
+            raise SourceError(f"{path}: the prompt {name!r} is {prompt!r}, expected a text; correct it")
+    return {name: prompt or "" for name, prompt in prompts.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 FORMAT_NAME: Final = "portvec"
@@ -42,6 +43,13 @@ LOGITS: Final = "logits"
 PROBABILITIES: Final = "probabilities"
 PREDICTIONS: Final = "predictions"
 
+# Prompts that every model has in sentence-transformers.
+QUERY: Final = "query"
+DOCUMENT: Final = "document"
+
+# Library whose rules an artifact follows, if they are not those of model2vec.
+SENTENCE_TRANSFORMERS: Final = "sentence-transformers"
+
 ACTIVATIONS: Final = ("softmax", "sigmoid", "identity")
 # Types of the layers after the mean, and the activations of those that are dense.
 LAYERS: Final = ("dense", "unit_length", "dynamic_tanh")
@@ -58,6 +66,11 @@ DENSE_TOLERANCE: Final = 1e-5
 def data_of(graph: str) -> str:
     """Return the path of a graph's external data, which is where Transformers.js looks for it."""
     return f"{graph}_data"
+
+
+def all_prompts(stored: Mapping[str, str]) -> dict[str, str]:
+    """Return the prompts of a model by name, with those that every model has, empty if none is stored."""
+    return {QUERY: "", DOCUMENT: "", **stored}
 
 
 def conformance_of(dtype: str) -> str:

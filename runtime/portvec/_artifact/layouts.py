@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from portvec._artifact import format as fmt
+from portvec._artifact.files import parse_json, read_file
 from portvec.errors import SourceError
 
 Kind = Literal["artifact", "model2vec"]
@@ -48,6 +49,11 @@ LAYOUTS: Final = (
 # What sentence-transformers does after the static embedding. Its own folders have it, and so may model2vec's.
 MODULES: Final = "modules.json"
 
+# What a module has in its folder. Only some have weights, and in older releases only those have either.
+MODULE_CONFIG: Final = "config.json"
+MODULE_WEIGHTS: Final = "model.safetensors"
+MODULE_FILES: Final = (MODULE_CONFIG, MODULE_WEIGHTS)
+
 # The head of a pipeline is a file beside the model. One in the legacy format must be converted first.
 HEAD: Final = "head.safetensors"
 LEGACY_HEAD: Final = "pipeline.skops"
@@ -82,15 +88,28 @@ def model2vec_files() -> set[str]:
     return {HEAD, LEGACY_HEAD, MODULES, *(name for layout in LAYOUTS for name in layout.files)}
 
 
-def known_files(folder: Path, names: Collection[str] = ()) -> set[str]:
+def module_files(folder: Path) -> set[str]:
+    """Return every file name that the modules after the first may have, as modules.json in `folder` says.
+
+    That is none if there is no such list, and paths that leave the folder are left out.
+    """
+    try:
+        paths = [str(module["path"]) for module in parse_json(read_file(folder / MODULES))[1:]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+    kept = [path for path in paths if path and ".." not in path.split("/") and not path.startswith("/")]
+    return {f"{path}/{name}" for path in kept for name in MODULE_FILES}
+
+
+def known_files(folder: Path, names: Collection[str] | None = None) -> set[str]:
     """Return which of the files that decide a model's kind, or of `names`, exist in `folder`.
 
     Raises:
         SourceError: the folder may not be read.
     """
-    names = names or {fmt.MANIFEST, *model2vec_files()}
+    wanted = {fmt.MANIFEST, *model2vec_files()} if names is None else names
     try:
-        return {name for name in names if _is_file(folder / name)}
+        return {name for name in wanted if _is_file(folder / name)}
     except OSError as error:
         raise SourceError(
             f"{folder}: cannot be read ({error.strerror or error}); check the folder and its permissions"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from portvec._artifact import format as fmt
 
 # The fields that version 1 does not have.
-_SINCE_VERSION_2 = ("table_dim", "layers")
+_SINCE_VERSION_2 = ("table_dim", "layers", "prompts", "default_prompt_name")
 
 
 class FileRecord(NamedTuple):
@@ -121,6 +121,8 @@ class Manifest:
         head: the classifier or regressor of a pipeline; None for an embedding model.
         layers: what means pass through to become embeddings, in order; `describe_layers` puts it in words.
         quality: what the table's type costs; None if it holds the source's values exactly.
+        prompts: texts to put before others, by name.
+        default_prompt_name: the one that is used unless another is asked for; None for none.
         variants: further graphs by the type of their table, for other runtimes.
         files: size and hash of each file except the manifest and the model card, by path in the folder.
     """
@@ -140,13 +142,22 @@ class Manifest:
     head: Head | None = None
     layers: list[dict[str, Any]] = field(default_factory=list)
     quality: Quality | None = None
+    prompts: dict[str, str] = field(default_factory=dict)
+    default_prompt_name: str | None = None
     variants: dict[str, Variant] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
 
     @property
     def format_version(self) -> int:
-        """The lowest version whose readers do not misread the artifact: 2 with layers, else 1."""
-        return 2 if self.layers else 1
+        """The lowest version whose readers do not misread the artifact: 2 with layers or prompts, else 1."""
+        return 2 if self.layers or self.prompts else 1
+
+    @property
+    def semantics(self) -> str:
+        """How the model was read, as the option `semantics` calls it."""
+        if self.reference == fmt.SENTENCE_TRANSFORMERS:
+            return fmt.SENTENCE_TRANSFORMERS
+        return "projector" if self.layers else "model2vec"
 
     @property
     def size(self) -> int:

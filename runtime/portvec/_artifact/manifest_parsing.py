@@ -58,8 +58,9 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
         )
     manifest = _parse(JsonFields(document, where))
     if version < manifest.format_version:
+        what = "layers" if manifest.layers else "prompts"
         raise ArtifactError(
-            f"{where}: has layers, which format version {version} does not have; export the model again"
+            f"{where}: has {what}, which format version {version} does not have; export the model again"
         )
     _check(manifest, where)
     return manifest
@@ -97,6 +98,8 @@ def _parse(fields: JsonFields) -> Manifest:
         quality=_parse_quality(quality) if quality else None,
         head=_parse_head(head) if head else None,
         layers=fields.get("layers", list, default=[]),
+        prompts=fields.get("prompts", dict, default={}),
+        default_prompt_name=fields.get("default_prompt_name", str, nullable=True, default="") or None,
         variants={
             _check_dtype(dtype, variants.where): _parse_variant(variants.object(dtype)) for dtype in variants
         },
@@ -156,6 +159,18 @@ def _check(manifest: Manifest, where: str) -> None:
         raise ArtifactError(f"{where}: head: {head.outputs} outputs do not fit the classes; export again")
     if head and manifest.layers:
         raise ArtifactError(f"{where}: has a head and layers, expected at most one of them; export again")
+    for name, prompt in manifest.prompts.items():
+        if not isinstance(prompt, str):
+            raise ArtifactError(
+                f"{where}: prompts: {name} has type {type(prompt).__name__}, expected str; export again"
+            )
+        if any("\ud800" <= character <= "\udfff" for character in prompt):
+            raise ArtifactError(
+                f"{where}: prompts: {name} holds a lone surrogate, which is not text; export again"
+            )
+    default, prompts = manifest.default_prompt_name, fmt.all_prompts(manifest.prompts)
+    if default is not None and default not in prompts:
+        raise ArtifactError(f"{where}: {describe_unknown('default_prompt_name', default, prompts)}")
     check_layers(manifest.layers, manifest.table_dim, manifest.dim, where)
     for path in manifest.files:
         parts = PurePosixPath(path).parts

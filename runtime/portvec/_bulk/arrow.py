@@ -75,7 +75,7 @@ def embed_batch(
     dtype: VectorType = "float32",
     fixed_size: bool = True,
 ) -> Any:
-    """Return a record batch with one more column, the embeddings of its texts.
+    """Return a record batch with one more column, the embeddings of its texts, which are documents.
 
     Args:
         embedder: the model.
@@ -141,9 +141,11 @@ def encode_column(
     if types.is_dictionary(texts.type):
         indices = texts.indices.fill_null(0).to_numpy(zero_copy_only=False)[~missing]
         used, inverse = np.unique(indices, return_inverse=True)
-        found = embedder.encode(_read(map(texts.dictionary.__getitem__, used.tolist()), column))[inverse]
+        found = embedder.encode_documents(_read(map(texts.dictionary.__getitem__, used.tolist()), column))[
+            inverse
+        ]
     else:
-        found = embedder.encode(_read(texts, column))
+        found = embedder.encode_documents(_read(texts, column))
     if not missing.any():
         return found, missing
     rows = np.zeros((len(texts), embedder.dim), dtype=np.float32)

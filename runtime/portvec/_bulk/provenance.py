@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from portvec._artifact import format as fmt
 from portvec._embedder import StaticEmbedder
+from portvec._tokenization.prompts import choose_prompt
 
 # The key in the metadata of a schema. Its value is a JSON object with the fields of `Provenance`.
 KEY: Final = b"portvec"
@@ -20,27 +22,37 @@ class Provenance(NamedTuple):
         manifest_sha256: SHA-256 (hex) of the artifact's manifest.
         text: the column of texts.
         embedding: the column of embeddings.
+        prompt: what was put before each text.
     """
 
     model: str
     manifest_sha256: str
     text: str
     embedding: str
+    prompt: str = ""
 
     @classmethod
-    def of(cls, embedder: StaticEmbedder, text: str, embedding: str) -> Provenance:
-        """Return what to write into a file of embeddings that `embedder` made."""
-        return cls(embedder.manifest.source.id, embedder.manifest_sha256, text, embedding)
+    def of(
+        cls, embedder: StaticEmbedder, text: str, embedding: str, prompt_name: str = fmt.DOCUMENT
+    ) -> Provenance:
+        """Return what to write into a file of embeddings that `embedder` made.
+
+        Raises:
+            OptionError: the model has no prompt of this name.
+        """
+        prompt = choose_prompt(embedder.prompts, None, prompt_name, None)
+        return cls(embedder.manifest.source.id, embedder.manifest_sha256, text, embedding, prompt)
 
     @classmethod
     def read(cls, metadata: Mapping[bytes, bytes] | None) -> Provenance | None:
         """Return what the metadata of a schema says; None if the file is not one of portvec's."""
         try:
             found = json.loads((metadata or {})[KEY])
-            return cls(*(str(found[name]) for name in cls._fields))
+            return cls(**{name: str({"prompt": "", **found}[name]) for name in cls._fields})
         except (KeyError, TypeError, ValueError):
             return None
 
     def metadata(self) -> dict[bytes, bytes]:
         """Return the entry for the metadata of a schema."""
-        return {KEY: json.dumps(self._asdict(), sort_keys=True).encode()}
+        values = {name: value for name, value in self._asdict().items() if value or name != "prompt"}
+        return {KEY: json.dumps(values, sort_keys=True).encode()}

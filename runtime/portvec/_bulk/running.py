@@ -13,11 +13,13 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 
+from portvec._artifact import format as fmt
 from portvec._bulk.journal import SKIPPED, Entry, Journal, flush
 from portvec._bulk.parts import Part, cut_parts, rows_per_part
 from portvec._bulk.sources.source import BadRow, Source
 from portvec._embedder import StaticEmbedder
 from portvec._messages import describe_unknown
+from portvec._tokenization.prompts import choose_prompt
 from portvec._version import __version__
 from portvec.errors import FileError, OptionError
 
@@ -59,6 +61,7 @@ class Plan:
         dtype: type of their numbers.
         fixed_size: whether Parquet and Arrow get lists of a fixed size.
         on_error: what to do about a row that cannot be embedded: "fail", or "skip" it and list it.
+        prompt_name: name of the model's prompt to put before each text.
         overwrite: whether an output that exists may be replaced.
         part_rows: number of rows written together; as many as take 16 MiB if None.
     """
@@ -67,6 +70,7 @@ class Plan:
     dtype: VectorType = "float32"
     fixed_size: bool = True
     on_error: Literal["fail", "skip"] = "fail"
+    prompt_name: str = fmt.DOCUMENT
     overwrite: bool = False
     part_rows: int | None = None
 
@@ -98,6 +102,7 @@ def embed_parts(
     embedder: StaticEmbedder,
     parts: Iterator[Part],
     write: Callable[[Part, npt.NDArray[np.float32]], object],
+    plan: Plan,
 ) -> None:
     """Embed parts, and have `write` called with each and its embeddings, in order and from one thread.
 
@@ -112,7 +117,7 @@ def embed_parts(
                 yield part
 
         written: Future[object] | None = None
-        for part, rows in embed_each(embedder, read_ahead()):
+        for part, rows in embed_each(embedder, read_ahead(), plan):
             if written is not None:
                 written.result()
             written = writer.submit(write, part, rows)
@@ -121,7 +126,7 @@ def embed_parts(
 
 
 def embed_each(
-    embedder: StaticEmbedder, parts: Iterator[Part]
+    embedder: StaticEmbedder, parts: Iterator[Part], plan: Plan
 ) -> Iterator[tuple[Part, npt.NDArray[np.float32]]]:
     """Yield parts with their embeddings. They are read in this thread, where a signal interrupts a read."""
     waiting: deque[Part] = deque()
@@ -131,7 +136,7 @@ def embed_each(
             waiting.append(part)
             yield part.texts
 
-    for rows in embedder.encode_lists(texts()):
+    for rows in embedder.encode_lists(texts(), prompt_name=plan.prompt_name):
         yield waiting.popleft(), rows
 
 
@@ -159,7 +164,7 @@ def embed_journaled(
             progress(len(part))
 
         parts = read_parts(embedder, source, plan)
-        embed_parts(embedder, islice(parts, len(journal.entries), None), write_and_record)
+        embed_parts(embedder, islice(parts, len(journal.entries), None), write_and_record, plan)
 
 
 def publish_skipped(journal: Journal, output: Path) -> None:
@@ -200,12 +205,17 @@ def open_at(path: Path, size: int) -> IO[bytes]:
 
 
 def describe_settings(embedder: StaticEmbedder, source: Source, plan: Plan) -> dict[str, Any]:
-    """Return all that an output depends on, as JSON can hold it. Another run goes on only if it is equal."""
+    """Return all that an output depends on, as JSON can hold it. Another run goes on only if it is equal.
+
+    Raises:
+        OptionError: the model has no prompt of the name that `plan` gives.
+    """
     return {
         "input": describe_input(source),
         "format": source.format,
         "field": source.text,
         "model": f"{embedder.manifest.source.id} {embedder.manifest_sha256}",
+        "prompt": choose_prompt(embedder.prompts, None, plan.prompt_name, None),
         "vector_field": plan.embedding,
         "dtype": plan.dtype,
         "type_of_vectors": "fixed-size list" if plan.fixed_size else "list",

@@ -36,11 +36,11 @@ def search(embedder: StaticEmbedder, texts: Iterable[str], query: str, k: int) -
 
     A text without known tokens has no direction, and scores 0.
     """
-    ranking = Ranking(embedder.encode([query])[0], k)
+    ranking = Ranking(embedder.encode_queries([query])[0], k)
     kept: dict[int, str] = {}
     for batch in batched(check_iterable(texts), _BATCH):
         start = ranking.count
-        ranking.add(embedder.encode(batch))
+        ranking.add(embedder.encode_documents(batch))
         kept = {
             position: batch[position - start] if position >= start else kept[position]
             for _, position in ranking.best

@@ -49,7 +49,7 @@ def search_stored(
         OptionError: a column is named for a .npy file.
         MissingExtraError: the file needs pyarrow, which is not installed.
     """
-    ranking = Ranking(embedder.encode([query])[0], k)
+    ranking = Ranking(embedder.encode_queries([query])[0], k)
     files, starts = [], []
     for file in _open(embedder, path, None if texts is not None else field, vector_field):
         files.append(file)

@@ -158,7 +158,7 @@ def write_once(
     rows = 0
     skipped: list[BadRow] = []
     progress(0)
-    for part, embeddings in embed_each(embedder, read_parts(embedder, source, plan)):
+    for part, embeddings in embed_each(embedder, read_parts(embedder, source, plan), plan):
         writer.write(part, embeddings)
         skipped.extend(part.skipped)
         rows += len(part)
@@ -176,7 +176,7 @@ def _check_free(output: Path, plan: Plan) -> None:
 
 
 def _find_writer(embedder: StaticEmbedder, source: Source, output: Path, plan: Plan) -> OpenWriter:
-    provenance = Provenance.of(embedder, source.text, plan.embedding)
+    provenance = Provenance.of(embedder, source.text, plan.embedding, plan.prompt_name)
     return find_writer(output, source, embedder.dim, provenance, dtype=plan.dtype, fixed_size=plan.fixed_size)
 
 

@@ -82,7 +82,7 @@ def embed_into_milvus(
         "metric": metric,
         **describe_settings(embedder, source, plan),
     }
-    provenance = Provenance.of(embedder, source.text, plan.embedding)
+    provenance = Provenance.of(embedder, source.text, plan.embedding, plan.prompt_name)
     columns = Columns(source.schema(), embedder.dim, provenance, dtype="float32", fixed_size=True)
     output = beside_target(target)
     # A stream cannot be read again, so what a run with it has left is of no use.

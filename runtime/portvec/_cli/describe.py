@@ -22,9 +22,6 @@ def describe(artifact: Artifact) -> dict[str, str]:
     """Return what an artifact holds and where it came from, by the names that `info` prints."""
     manifest = artifact.manifest
     source = manifest.source
-    limit = "none"
-    if manifest.max_length is not None:
-        limit = f"first {manifest.max_length} tokens of the first {manifest.max_characters:,} characters"
     described = {
         "model": " ".join(filter(None, [source.id, source.revision, source.subfolder])),
         "reference": manifest.reference,
@@ -33,8 +30,9 @@ def describe(artifact: Artifact) -> dict[str, str]:
         "layers": describe_layers(manifest),
         "table": f"{manifest.dtype}, {_describe_vocabulary(manifest)}",
         "tokenizer": _describe_tokenizer(artifact),
-        "truncation": limit,
-        "unknown token": "none" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
+        "truncation": _describe_truncation(manifest),
+        "unknown token": "none is left out" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
+        "prompts": _describe_prompts(manifest),
         "quality": _describe_quality(manifest.quality),
         **{f"also {dtype}": _describe_variant(manifest, dtype) for dtype in manifest.variants},
         "head": _describe_head(manifest.head),
@@ -42,6 +40,21 @@ def describe(artifact: Artifact) -> dict[str, str]:
         "format": f"version {manifest.format_version}",
     }
     return {name: value for name, value in described.items() if value}
+
+
+def _describe_truncation(manifest: Manifest) -> str:
+    tokens, characters = manifest.max_length, manifest.max_characters
+    limits = [f"first {tokens} tokens"] if tokens is not None else []
+    limits += [f"first {characters:,} characters"] if characters is not None else []
+    return " of the ".join(limits) or "none"
+
+
+def _describe_prompts(manifest: Manifest) -> str:
+    default = manifest.default_prompt_name
+    return ", ".join(
+        f"{name} {prompt!r}" + (" (default)" if name == default else "")
+        for name, prompt in manifest.prompts.items()
+    )
 
 
 def _describe_table(manifest: Manifest) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from portvec._artifact import format as fmt
 from portvec._bulk.milvus.target import is_target
 from portvec._bulk.milvus.writing import METRICS
 from portvec._bulk.outputs.jsonl import format_lines
@@ -77,6 +78,12 @@ from portvec._embedder import StaticEmbedder
     type=click.IntRange(min=1),
     help="Rows written at a time, and in each row group. [default: as many as take 16 MiB]",
 )
+@click.option(
+    "--prompt-name",
+    default=fmt.DOCUMENT,
+    show_default=True,
+    help="Name of the model's prompt to put before each text.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option(
     "--id", "id_field", help="Column that is the primary key in Milvus. [default: the row's number]"
@@ -110,6 +117,7 @@ def embed(
     vectors_as: str,
     on_error: Any,
     part_rows: int | None,
+    prompt_name: str,
     overwrite: bool,
     id_field: str | None,
     metric: str,
@@ -129,6 +137,7 @@ def embed(
         dtype=dtype,
         fixed_size=vectors_as == "fixed-size-list",
         on_error=on_error,
+        prompt_name=prompt_name,
         overwrite=overwrite,
         part_rows=part_rows,
     )
@@ -201,7 +210,7 @@ def _embed_on_ray(
 
 
 def _print_rows(embedder: StaticEmbedder, source: Source, plan: Plan) -> None:
-    for part, rows in embed_each(embedder, read_parts(embedder, source, plan)):
+    for part, rows in embed_each(embedder, read_parts(embedder, source, plan), plan):
         for bad in part.skipped:
             inform(f"skipped {bad.message()}")
         for line in format_lines(part, rows, plan.embedding, plan.dtype):

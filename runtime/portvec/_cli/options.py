@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from portvec._bulk.sources.finding import FORMATS
 from portvec._cli.output import set_quiet
+from portvec._options import SEMANTICS
 from portvec._tokenization.backends import ACCELERATORS
 from portvec._tokenization.selection import AUTO, COMPILED, LIBRARY
 
@@ -106,9 +107,9 @@ milvus_token_option = click.option(
 )
 semantics_option = click.option(
     "--semantics",
-    type=click.Choice(["model2vec", "projector"]),
-    help="How to read a model that can be read in several ways: as model2vec does, or with the head of a "
-    "projector. [default: refuse it]",
+    type=click.Choice(SEMANTICS),
+    help="How to read a model that can be read in several ways: as model2vec does, with the head of a "
+    "projector, or as sentence-transformers does. [default: refuse it]",
 )
 quiet_option = click.option(
     "-q",

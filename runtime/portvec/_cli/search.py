@@ -85,7 +85,12 @@ def search(
     if target is not None:
         name: object = show_target(*target)
         hits = search_milvus(
-            *target, embedder.encode(query), k, field=field, vector_field=vector_field, token=milvus_token
+            *target,
+            embedder.encode_queries(query),
+            k,
+            field=field,
+            vector_field=vector_field,
+            token=milvus_token,
         )
         keys = ["score", "id", "text"]
     elif vectors is not None:

@@ -20,6 +20,7 @@ from portvec._artifact.layouts import (
     known_files,
     layout_of,
     model2vec_files,
+    module_files,
 )
 from portvec._hub.failures import explain
 from portvec._hub.ids import HubId
@@ -117,6 +118,9 @@ def fetch_snapshot(
             check_legacy_files(found.files, str(hub_id))
             raise neither_kind(hub_id, found.files)
         root = download(hub_id, [*names, fmt.CARD], token)
+        further = module_files(root / hub_id.prefix) & found.files
+        if found.kind == "model2vec" and further:
+            root = download(hub_id, further, token)
     except SourceError:
         raise
     except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice, pairwise
@@ -90,6 +91,14 @@ class Pipeline:
             target.width,
             Threads(threads),
         )
+
+    def prompted(self, prompt: str) -> Pipeline:
+        """Return a pipeline that puts `prompt` before each text, and shares all else with this one."""
+        if not prompt:
+            return self
+        other = copy.copy(self)
+        other._tokenizer = self._tokenizer.prompted(prompt)
+        return other
 
     @property
     def tokenizer(self) -> str:

@@ -84,8 +84,10 @@ def check_texts(texts: Sequence[object], first: int = 0) -> list[str]:
     return [str.__str__(text) for text in texts]
 
 
-def refuse_surrogates(texts: Sequence[str], first: int = 0) -> None:
-    """Refuse texts that no encoding of Unicode can express. Errors count the texts from `first`.
+def refuse_surrogates(texts: Sequence[str], first: int = 0, *, name: str | None = None) -> None:
+    """Refuse texts that no encoding of Unicode can express.
+
+    Errors count the texts from `first`, or call each text `name`.
 
     Raises:
         InputError: a text has a lone surrogate; the message names its index and position.
@@ -94,8 +96,9 @@ def refuse_surrogates(texts: Sequence[str], first: int = 0) -> None:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
+            what = name or f"texts[{index}]"
             raise InputError(
-                f"texts[{index}] holds the lone surrogate U+{ord(text[error.start]):04X} at character "
+                f"{what} holds the lone surrogate U+{ord(text[error.start]):04X} at character "
                 f"{error.start}, which is not text; decode the source with errors='replace'"
             ) from error
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -54,6 +54,16 @@ class Tokenizer:
         self._max_characters = manifest.max_characters
         self._max_length = manifest.max_length
         self._unk_id = manifest.unk_id
+        self._cuts_characters = manifest.semantics != fmt.SENTENCE_TRANSFORMERS
+        self._prompt = ""
+
+    def prompted(self, prompt: str) -> Tokenizer:
+        """Return a tokenizer that puts `prompt` before each text, and shares all else with this one."""
+        if not prompt:
+            return self
+        other = copy.copy(self)
+        other._prompt = prompt
+        return other
 
     @property
     def name(self) -> str:
@@ -63,17 +73,19 @@ class Tokenizer:
     def keeping(self, max_length: int | None) -> Tokenizer:
         """Return a tokenizer that keeps `max_length` tokens of a text, or all if None.
 
-        As in model2vec, a limit is also one of characters: `max_length` times the median length of a token.
+        Under model2vec's rules, a limit is also one of characters: `max_length` times the median length of a
+        token.
 
         Raises:
             ArtifactError: the tokens cannot be read, whose length is needed if the model has no limit.
         """
-        other = copy(self)
-        other._max_length = other._max_characters = max_length
+        other = copy.copy(self)
+        other._max_length, other._max_characters = max_length, None
         if max_length is None:
             return other  # texts whose words are known are too short for any limit
         other._known = None
-        other._max_characters = max_length * self._median_token_length
+        if self._cuts_characters:
+            other._max_characters = max_length * self._median_token_length
         return other
 
     @cached_property
@@ -92,13 +104,15 @@ class Tokenizer:
     def tokenize(self, texts: Sequence[str], first: int = 0) -> TokenIds:
         """Return the token ids of `texts`. Errors count the texts from `first`.
 
-        Keeps the first `max_characters` code points of a text, then the first `max_length` tokens, and then
-        drops UNK.
+        Puts the prompt before a text, keeps the first `max_characters` code points, then the first
+        `max_length` tokens, and then drops UNK.
 
         Raises:
             InputError: a text has a lone surrogate, which no encoding of Unicode can express.
             ArtifactError: a token id is not in the table, or the encoder fails on texts that are valid.
         """
+        if self._prompt:
+            texts = [self._prompt + text for text in texts]
         if self._known is not None and len(texts) <= _FEW:
             found = [ids for ids in map(self._find_known, texts) if ids is not None]
             if len(found) == len(texts):
@@ -119,6 +133,7 @@ class Tokenizer:
             InputError: the text has a lone surrogate.
             ArtifactError: a token id is not in the table, or the encoder fails, though the text is valid.
         """
+        text = self._prompt + text
         known = self._find_known(text)
         if known is not None:
             return known
@@ -149,7 +164,7 @@ class Tokenizer:
         except BaseException as error:  # each encoder raises its own exceptions
             if not is_failure(error):
                 raise
-            refuse_surrogates(texts, first)
+            refuse_surrogates([text[len(self._prompt) :] for text in texts], first)
             raise ArtifactError(
                 f"{self._path}: fails on texts that are valid ({fold_lines(error)}); "
                 "run 'portvec verify' on the artifact, and export again if that fails too"

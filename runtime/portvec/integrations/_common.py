@@ -31,13 +31,13 @@ def missing_extra(
 
 
 def encode_documents(embedder: StaticEmbedder, texts: Iterable[str]) -> npt.NDArray[np.float32]:
-    """Embed a list of texts: float32 (n, dim). A str, which is easily passed by mistake, is refused."""
-    return embedder.encode(check_iterable(texts))
+    """Embed documents: float32 (n, dim). A str, which is easily passed by mistake, is refused."""
+    return embedder.encode_documents(check_iterable(texts))
 
 
 def encode_query(embedder: StaticEmbedder, text: str) -> npt.NDArray[np.float32]:
-    """Embed one text: float32 (dim,)."""
-    row: npt.NDArray[np.float32] = embedder.encode([text])[0]
+    """Embed a query: float32 (dim,)."""
+    row: npt.NDArray[np.float32] = embedder.encode_queries([text])[0]
     return row
 
 

@@ -151,7 +151,7 @@ class ShareEmbedder:
             target,
             source,
             embedder.dim,
-            Provenance.of(embedder, self.field, self.plan.embedding),
+            Provenance.of(embedder, self.field, self.plan.embedding, self.plan.prompt_name),
             dtype=self.plan.dtype,
             fixed_size=self.plan.fixed_size,
         )

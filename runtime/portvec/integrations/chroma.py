@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from portvec._tokenization.texts import check_iterable
 from portvec.integrations._common import LazyEmbedder, encode_documents, missing_extra
 
 try:
@@ -36,7 +37,7 @@ class PortvecEmbeddingFunction(EmbeddingFunction[Documents]):
         self._model = LazyEmbedder(source, options)
 
     def __call__(self, input: Documents) -> Embeddings:
-        """Embed n texts: a list of n float32 (dim,) arrays.
+        """Embed n documents: a list of n float32 (dim,) arrays.
 
         Raises:
             InputError: `input` is a str, or an element is not one.
@@ -44,6 +45,14 @@ class PortvecEmbeddingFunction(EmbeddingFunction[Documents]):
             ArtifactError: the artifact is damaged.
         """
         return list(encode_documents(self._model.embedder, input))
+
+    def embed_query(self, input: Documents) -> Embeddings:
+        """Embed n queries: a list of n float32 (dim,) arrays.
+
+        Raises:
+            InputError, SourceError, ArtifactError: as for documents.
+        """
+        return list(self._model.embedder.encode_queries(check_iterable(input)))
 
     @staticmethod
     def name() -> str:

@@ -47,7 +47,7 @@ class PortvecEmbeddings(TextEmbeddingFunction):
         return self._model.embedder.dim
 
     def generate_embeddings(self, texts: Any, *args: Any, **kwargs: Any) -> list[Any]:
-        """Embed n texts: a list of n float32 (dim,) arrays, with None for a null.
+        """Embed n documents: a list of n float32 (dim,) arrays, with None for a null.
 
         Raises:
             InputError: an element is neither a str nor None.
@@ -55,6 +55,14 @@ class PortvecEmbeddings(TextEmbeddingFunction):
         texts = list(check_iterable(texts))
         rows = iter(encode_documents(self._model.embedder, [text for text in texts if text is not None]))
         return [None if text is None else next(rows) for text in texts]
+
+    def compute_query_embeddings(self, query: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """Embed a query, or n of them: a list of float32 (dim,) arrays.
+
+        Raises:
+            InputError: an element is not a str.
+        """
+        return list(self._model.embedder.encode_queries(self.sanitize_input(query)))
 
     # LanceDB retries for minutes. That helps with a remote model, but not with the errors of a local one.
 

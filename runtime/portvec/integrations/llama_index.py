@@ -7,9 +7,12 @@ import os
 from textwrap import shorten
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from portvec._embedder import StaticEmbedder
 from portvec.errors import InputError
-from portvec.integrations._common import drop_token, encode_documents, missing_extra
+from portvec.integrations._common import drop_token, encode_documents, encode_query, missing_extra
 
 try:
     from llama_index.core.base.embeddings.base import BaseEmbedding
@@ -71,7 +74,20 @@ class PortvecEmbedding(BaseEmbedding):
         return "PortvecEmbedding"
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        rows = encode_documents(self._embedder, texts)
+        return self._list(texts, encode_documents(self._embedder, texts))
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return self._get_text_embeddings([text])[0]
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return self._list([query], encode_query(self._embedder, query)[np.newaxis])[0]
+
+    def _list(self, texts: list[str], rows: npt.NDArray[np.float32]) -> list[list[float]]:
+        """Return the embeddings of texts as lists.
+
+        Raises:
+            InputError: one is zero.
+        """
         for index, (text, row) in enumerate(zip(texts, rows, strict=True)):
             # One zero vector makes LlamaIndex's own store rank NaNs and return wrong nodes for every query.
             if not row.any():
@@ -82,12 +98,6 @@ class PortvecEmbedding(BaseEmbedding):
         listed: list[list[float]] = rows.tolist()
         return listed
 
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return self._get_text_embeddings([text])[0]
-
-    def _get_query_embedding(self, query: str) -> list[float]:
-        return self._get_text_embedding(query)
-
     async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
         return await asyncio.to_thread(self._get_text_embeddings, texts)
 
@@ -95,4 +105,4 @@ class PortvecEmbedding(BaseEmbedding):
         return await asyncio.to_thread(self._get_text_embedding, text)
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
-        return await asyncio.to_thread(self._get_text_embedding, query)
+        return await asyncio.to_thread(self._get_query_embedding, query)

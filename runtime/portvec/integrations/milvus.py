@@ -85,7 +85,7 @@ class Model2VecEmbeddingFunction:
         return self._embedder.dim
 
     def encode_documents(self, documents: Iterable[str]) -> list[npt.NDArray[np.float32]]:
-        """Embed documents: a list of float32 (dim,) arrays in input order.
+        """Embed documents, after the model's prompt for them: a list of float32 (dim,) arrays in input order.
 
         Raises:
             InputError: `documents` is a str, has no order or is a table, or an element is not a str.
@@ -94,18 +94,18 @@ class Model2VecEmbeddingFunction:
         """
         if self._documents is not None:
             return self._documents.encode(check_texts(list(check_iterable(documents, "documents"))))
-        return self._encode(documents, "documents")
+        return list(self._embedder.encode_documents(check_iterable(documents, "documents")))
 
     def encode_queries(self, queries: Iterable[str]) -> list[npt.NDArray[np.float32]]:
-        """Embed queries: a list of float32 (dim,) arrays in input order.
+        """Embed queries, after the model's prompt for them: a list of float32 (dim,) arrays in input order.
 
         Raises:
             InputError: `queries` is a str, has no order or is a table, or an element is not a str.
         """
-        return self._encode(queries, "queries")
+        return list(self._embedder.encode_queries(check_iterable(queries, "queries")))
 
     def __call__(self, texts: Iterable[str]) -> list[npt.NDArray[np.float32]]:
-        """Embed texts: a list of float32 (dim,) arrays in input order.
+        """Embed texts, as `StaticEmbedder.encode` does: a list of float32 (dim,) arrays in input order.
 
         Raises:
             InputError: `texts` is a str, has no order or is a table, or an element is not a str.
@@ -116,10 +116,7 @@ class Model2VecEmbeddingFunction:
                 f"{self.model_source}: embeds queries only, and documents={self._documents.name} embeds "
                 "documents; call encode_queries or encode_documents"
             )
-        return self._encode(texts, "texts")
-
-    def _encode(self, texts: Iterable[str], name: str) -> list[npt.NDArray[np.float32]]:
-        return list(self._embedder.encode(check_iterable(texts, name)))
+        return list(self._embedder.encode(check_iterable(texts, "texts")))
 
 
 show_fields(

@@ -96,7 +96,7 @@ class PortvecEncoder:
         text_key: str | None,
     ) -> Iterator[PointStruct]:
         for batch in batched(range(len(texts)), _BATCH):
-            rows = self._embedder.encode([texts[i] for i in batch]).tolist()
+            rows = self._embedder.encode_documents([texts[i] for i in batch]).tolist()
             for i, row in zip(batch, rows, strict=True):
                 payload = dict(payloads[i]) if payloads is not None else {}
                 if text_key is not None:

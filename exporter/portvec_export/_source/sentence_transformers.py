@@ -1,0 +1,208 @@
+"""How sentence-transformers reads a static model: tokens, the modules after their mean, and prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from portvec._artifact import format as fmt
+from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, module_files
+from portvec._messages import describe_unknown
+from portvec.errors import SourceError
+from portvec_export._source.dense import read_config, read_dense
+from portvec_export._source.dynamic_tanh import read_dynamic_tanh
+from portvec_export._source.files import SourceFiles, parse_object, read_whole
+from portvec_export._source.layers import Layer, UnitLength, width_after
+from portvec_export._source.modules import NORMALIZE, SSE, STATIC, Module, read_modules, read_prompts
+from portvec_export._source.vectors import TokenVectors
+
+_SETTINGS = "config_sentence_transformers.json"
+_KIND = "SentenceTransformer"
+_OWN = "sentence_transformers."
+_DENSE, _DROPOUT = "Dense", "Dropout"
+# PyTorch divides a vector by its norm, but by no less than this.
+_LEAST_NORM = 1e-12
+_WITHOUT_SEMANTICS = "pass semantics='model2vec' to read the model as model2vec does"
+# No text has so many tokens, and a manifest cannot say so many.
+_MOST_TOKENS = 2**31
+
+
+@dataclass(frozen=True)
+class SentenceTransformer:
+    """What sentence-transformers does with a text, besides looking up its tokens and averaging them.
+
+    Attributes:
+        normalize: whether the mean gets unit length, and that is all.
+        layers: what the mean passes through otherwise.
+        max_length: tokens kept of a text; None keeps all.
+        prompts: texts to put before others, by name, without those that every model has.
+        default_prompt_name: the one that is used unless another is asked for.
+        dim: how many dimensions are kept of an embedding; None keeps all.
+        files: paths of the files that this was read from, in the model's folder.
+    """
+
+    normalize: bool
+    layers: tuple[Layer, ...]
+    max_length: int | None
+    prompts: dict[str, str]
+    default_prompt_name: str | None
+    dim: int | None
+    files: tuple[str, ...]
+
+
+def read_sentence_transformer(
+    folder: Path, layout: Layout, files: SourceFiles, *, keeps_limit: bool
+) -> SentenceTransformer:
+    """Read what sentence-transformers finds in a folder besides the table and the tokenizer.
+
+    Without `keeps_limit`, it does not matter how many tokens the tokenizer keeps.
+
+    Raises:
+        SourceError: a file is missing or damaged, or the model does what an artifact cannot express.
+    """
+    if not (folder / MODULES).is_file():
+        raise SourceError(
+            f"{folder}: has no {MODULES}, without which sentence-transformers does not read a static model; "
+            "leave out semantics='sentence-transformers'"
+        )
+    modules = read_modules(folder, layout)
+    _check_names(folder / MODULES, modules)
+    _check_dtype(folder / layout.embeddings, files)
+    read = [MODULES, *sorted(module_files(folder))]
+    settings = files.config
+    if layout == LAYOUTS[0]:  # whose configuration is that of model2vec
+        read.append(_SETTINGS)
+        path = folder / _SETTINGS
+        settings = parse_object(read_whole(path), path) if path.is_file() else {}
+    _check_kind(folder / _SETTINGS, settings)
+    layers = _read_layers(folder, modules, files.table.shape[1])
+    is_unit = layers == (UnitLength(_LEAST_NORM),)
+    prompts = read_prompts(folder / _SETTINGS, settings)
+    return SentenceTransformer(
+        normalize=is_unit,
+        layers=() if is_unit else layers,
+        max_length=_read_limit(folder / layout.tokenizer, files.truncation) if keeps_limit else None,
+        prompts={name: text for name, text in prompts.items() if fmt.all_prompts({}).get(name) != text},
+        default_prompt_name=_read_default(folder / _SETTINGS, settings, prompts),
+        dim=_read_dim(folder / _SETTINGS, settings, files.table.shape[1], layers),
+        files=tuple(name for name in read if (folder / name).is_file()),
+    )
+
+
+def own_table(files: SourceFiles, layout: Layout) -> SourceFiles:
+    """Return files with the table as sentence-transformers reads it.
+
+    It applies the mapping and the weights beside a table of Model2Vec, and ignores those beside its own.
+    """
+    return files if layout.tensor == LAYOUTS[0].tensor else replace(files, mapping=None, weights=None)
+
+
+def check_norms(vectors: TokenVectors, tensors: Path) -> None:
+    """Check that the module Normalize gives each token vector unit length; `tensors` names them in errors.
+
+    Raises:
+        SourceError: one is so short that it does not.
+    """
+    short = (vectors.norms > 0) & (vectors.norms < _LEAST_NORM)
+    if short.any():
+        token_id = int(np.flatnonzero(short)[0])
+        raise SourceError(
+            f"{tensors}: the vector of token {token_id} has a norm of {vectors.norms[token_id]:.1e}, which "
+            f"sentence-transformers divides by {_LEAST_NORM}; multiply the table by a power of 2"
+        )
+
+
+def _check_kind(path: Path, settings: Mapping[str, Any]) -> None:
+    kind = settings.get("model_type", _KIND)
+    if kind != _KIND:
+        raise SourceError(f"{path}: model_type is {kind!r}, expected {_KIND!r}; {_WITHOUT_SEMANTICS}")
+
+
+def _check_names(path: Path, modules: list[Module]) -> None:
+    names = [module.name for module in modules]
+    for name in names:
+        if names.count(name) > 1:
+            raise SourceError(
+                f"{path}: {names.count(name)} modules have the name {name!r}, of which sentence-transformers "
+                "keeps the last; give each its own"
+            )
+
+
+def _check_dtype(path: Path, files: SourceFiles) -> None:
+    if files.table.dtype.kind != "f" and files.weights is None:
+        raise SourceError(
+            f"{path}: the embeddings are {files.table.dtype}, which sentence-transformers does not load; "
+            f"{_WITHOUT_SEMANTICS}"
+        )
+
+
+def _read_layers(folder: Path, modules: list[Module], width: int) -> tuple[Layer, ...]:
+    """Return what modules do with means of this width."""
+    layers: list[Layer] = []
+    if modules[0].kind == SSE:
+        layers.append(read_dynamic_tanh(folder / modules[0].path))
+    elif not modules[0].type.startswith(_OWN):
+        raise SourceError(
+            f"{folder / MODULES}: has the module {modules[0].type}, expected {_OWN}models.{STATIC}; "
+            f"{_WITHOUT_SEMANTICS}"
+        )
+    for module in modules[1:]:
+        kind = module.kind if module.type.startswith(_OWN) else None
+        if kind == NORMALIZE:
+            read_config(folder / module.path)
+            layers.append(UnitLength(_LEAST_NORM))
+        elif kind == _DENSE:
+            layers.append(read_dense(folder / module.path, width_after(layers, width)))
+        elif kind != _DROPOUT:  # which does something in training only
+            raise SourceError(
+                f"{folder / MODULES}: has the module {module.type}, expected {NORMALIZE}, {_DENSE} or "
+                f"{_DROPOUT}; {_WITHOUT_SEMANTICS}"
+            )
+    return tuple(layers)
+
+
+def _read_limit(path: Path, truncation: Mapping[str, Any] | None) -> int | None:
+    """Return how many tokens the tokenizer at `path` keeps."""
+    if truncation is None:
+        return None
+    limit, direction, strategy = (truncation[name] for name in ("max_length", "direction", "strategy"))
+    if direction != "right":
+        raise SourceError(
+            f"{path}: truncation keeps the last tokens (direction {direction!r}), and an artifact the first; "
+            "correct the file, or pass max_length=None or a number to keep all or the first tokens"
+        )
+    if strategy == "only_second" or not truncation["stride"] < limit:
+        raise SourceError(
+            f"{path}: the tokenizer fails on texts of more than {limit} tokens (strategy {strategy!r}, "
+            f"stride {truncation['stride']}); correct the file, or pass max_length=None or a number"
+        )
+    return limit if limit < _MOST_TOKENS else None
+
+
+def _read_default(path: Path, settings: Mapping[str, Any], prompts: Mapping[str, str]) -> str | None:
+    name = settings.get("default_prompt_name")
+    known = fmt.all_prompts(prompts)
+    if name is None or name in list(known):  # a list, since the value may be anything
+        return name
+    raise SourceError(f"{path}: {describe_unknown('default_prompt_name', name, known)}")
+
+
+def _read_dim(path: Path, settings: Mapping[str, Any], width: int, layers: Sequence[Layer]) -> int | None:
+    """Return the number of dimensions that are kept of embeddings, which are `width` long without layers."""
+    dim = settings.get("truncate_dim")
+    if dim is None:
+        return None
+    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
+        raise SourceError(
+            f"{path}: truncate_dim is {dim!r}, expected a whole number from 1; correct the file"
+        )
+    if layers:
+        raise SourceError(
+            f"{path}: truncate_dim is {dim}, which cuts what the modules give, and an artifact cannot "
+            "express that; remove it, and cut the embeddings yourself"
+        )
+    return min(dim, width)
