@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +27,7 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.sts import AbsTaskSTS
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.models import EncoderProtocol
+from mteb.types import PromptType
 
 from portvec.integrations.mteb import PortvecEncoder
 
@@ -147,6 +150,27 @@ def test_what_mteb_stores_of_the_model(bundled: Path) -> None:
     assert (meta.embed_dim, meta.max_tokens) == (256, 512)
     owner, _, name = (meta.name or "").partition("/")
     assert (owner, name) == ("portvec", StaticEmbedder.load(bundled).manifest.source.id)
+
+
+def test_queries_and_documents_get_the_prompts_of_the_model(bundled: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bundled, tmp_path / "artifact"))
+    manifest = json.loads((folder / "portvec.json").read_text(encoding="utf-8"))
+    manifest |= {
+        "format_version": 2,
+        "prompts": {"query": "search: ", "document": "passage: ", "both": "text: "},
+    }
+    manifest["default_prompt_name"] = "both"
+    (folder / "portvec.json").write_text(json.dumps(manifest), encoding="utf-8")
+    model, plain = PortvecEncoder(folder), StaticEmbedder.load(bundled)
+    task = {"task_metadata": LocalSTS.metadata, "hf_split": "test", "hf_subset": "default"}
+    for kind, prompt in (
+        (PromptType.query, "search: "),
+        (PromptType.document, "passage: "),
+        (None, "text: "),
+    ):
+        vectors = model.encode([{"text": ["a cat", "a dog"]}, {"text": ["rain"]}], prompt_type=kind, **task)
+        expected = plain.encode([f"{prompt}{text}" for text in ("a cat", "a dog", "rain")])
+        np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-6)
 
 
 def test_texts_without_a_known_word_are_similar_to_nothing(bundled: Path) -> None:

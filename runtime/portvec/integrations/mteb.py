@@ -18,6 +18,7 @@ from portvec.integrations._common import missing_extra
 try:
     from mteb.models.abs_encoder import AbsEncoder
     from mteb.models.model_meta import ModelMeta, ScoringFunction
+    from mteb.types import PromptType
 except ImportError as error:
     raise missing_extra("mteb", "mteb", error) from error
 
@@ -79,7 +80,7 @@ class PortvecEncoder(AbsEncoder):
             task_metadata: the task.
             hf_split: a part of its data.
             hf_subset: a subset of its data.
-            prompt_type: whether the texts are queries, documents, or neither (None).
+            prompt_type: whether the texts are queries, documents, or neither (None); chooses the prompt.
             kwargs: mteb's `encode_kwargs`. `batch_size` and `show_progress_bar` have no effect.
 
         Returns:
@@ -95,4 +96,9 @@ class PortvecEncoder(AbsEncoder):
                 f"precision is {precision!r}, expected 'float32', which embeddings always are; export "
                 "with dtype='int8' to measure a smaller table"
             )
-        return self._embedder.encode([text for batch in inputs for text in batch["text"]])
+        texts = [text for batch in inputs for text in batch["text"]]
+        if prompt_type == PromptType.query:
+            return self._embedder.encode_queries(texts)
+        if prompt_type == PromptType.document:
+            return self._embedder.encode_documents(texts)
+        return self._embedder.encode(texts)
