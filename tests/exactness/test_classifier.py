@@ -200,6 +200,11 @@ def break_pipeline(folder: Path, fault: str) -> None:
             },
             folder / "head.safetensors",
         )
+    elif fault in ("NaN", "integers"):
+        tensors = load_file(folder / "head.safetensors")
+        weight = tensors["head.0.weight"]
+        tensors["head.0.weight"] = weight * np.float32("nan") if fault == "NaN" else weight.astype(np.int32)
+        save_file(tensors, folder / "head.safetensors")
     elif fault == "no outputs":
         tensors = load_file(folder / "head.safetensors")
         tensors["head.1.weight"], tensors["head.1.bias"] = (
@@ -226,6 +231,11 @@ def break_pipeline(folder: Path, fault: str) -> None:
             "shape",
             r"layer 0 has weight \(16, 5\) and bias \(16,\), expected \(outputs, 24\) and \(outputs,\)",
         ),
+        (
+            "NaN",
+            r"head\.safetensors: the tensor 'head\.0\.weight' has NaN, infinity or a number beyond float32",
+        ),
+        ("integers", r"the tensor 'head\.0\.weight' is int32, expected floating-point numbers; repair the"),
         ("no outputs", r"layer 1 has weight \(0, 16\) and bias \(0,\), expected .*, at least one; save the"),
         ("layers as text", r"config\.json: n_layers is '2', expected a whole number of 0 or more"),
         ("classes as text", r"config\.json: classes is 'abc', expected a list or null"),

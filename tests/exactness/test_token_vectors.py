@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from model2vec import StaticModel
+from safetensors.numpy import load_file
 
+import static_folders
 import texts
 import tiny_models
 from classifiers import pipeline
@@ -109,6 +111,35 @@ def test_the_models_own_limit_does_not_apply(tmp_path: Path) -> None:
     assert len(embedder.tokenize(["of " * 50]).ids) == 3
     assert len(embedder.encode_tokens("of " * 50)) == 50
     assert len(embedder.encode_tokens("of " * 50, max_length=5)) == 5
+
+
+def test_rules_of_sentence_transformers(tmp_path: Path) -> None:
+    """Unknown tokens count, and no character is cut. There is no such method to compare with."""
+    settings: dict[str, Any] = {"prompts": {"query": "find: "}, "default_prompt_name": "query"}
+    source = static_folders.save(tmp_path / "model", truncation={"max_length": 3}, **settings)
+    embedder = StaticEmbedder.load(source, semantics="sentence-transformers")
+    table = load_file(source / "model.safetensors")["embedding.weight"]
+    tokenizer = tiny_models.tokenizer("wordpiece")
+    unknown = tokenizer.get_vocab()["[UNK]"]
+    sample = ["the ꙮ value", "ꙮ", "", f"of{' ' * 10_000}the", *paragraphs(50), *texts.ADVERSARIAL]
+    expected = [tokenizer.encode(text, add_special_tokens=False).ids for text in sample]
+    assert [ids.count(unknown) for ids in expected[:3]] == [1, 1, 0]
+    assert len(expected[3]) == 2
+    for max_length in LIMITS:
+        got = embedder.encode_tokens(sample, max_length=max_length)
+        for text, ids, vectors in zip(sample, expected, got, strict=True):
+            np.testing.assert_array_equal(vectors, table[ids[:max_length]])
+            np.testing.assert_array_equal(embedder.encode_tokens(text, max_length=max_length), vectors)
+    model2vecs = StaticEmbedder.load(source, semantics="model2vec")
+    assert len(model2vecs.encode_tokens(sample[3], max_length=2)) == 1
+
+
+def test_layers_do_not_apply(tmp_path: Path) -> None:
+    theirs = pipeline("regressor")
+    theirs.save_pretrained(str(tmp_path / "model"))
+    projector = StaticEmbedder.load(tmp_path / "model", semantics="projector")
+    assert projector.dim != projector.manifest.table_dim
+    assert_same(projector, theirs.model, ["the value", "", *paragraphs(20)])
 
 
 def test_stream_reads_texts_as_needed_and_memory_is_bounded(embedder: StaticEmbedder) -> None:

@@ -81,7 +81,8 @@ MODULES: dict[str, tuple[Module, str]] = {
     "a tensor too few": (
         without("linear.bias"),
         r"1_Dense/model\.safetensors: has linear\.weight \(16, 24\), expected linear\.bias \(16,\), "
-        r"linear\.weight \(16, 24\); save the model again$",
+        r"linear\.weight \(16, 24\); portvec knows no other form of this module, so fetch the model again, "
+        r"or use it in sentence-transformers$",
     ),
     "a tensor too many": (
         without(other=np.zeros(3, np.float32)),
@@ -93,14 +94,17 @@ MODULES: dict[str, tuple[Module, str]] = {
     ),
     "NaN": (
         without(**{"linear.bias": np.full(16, np.nan, np.float32)}),
-        r"1_Dense/model\.safetensors: linear\.bias is float32 with values that float32 cannot hold, or no "
-        r"numbers; repair the model$",
+        r"1_Dense/model\.safetensors: the tensor 'linear\.bias' has NaN, infinity or a number beyond "
+        r"float32; repair the model$",
     ),
     "float64 beyond float32": (
         without(**{"linear.bias": np.full(16, 1e300)}),
-        r"linear\.bias is float64 with values that float32 cannot hold",
+        r"the tensor 'linear\.bias' has NaN, infinity or a number beyond float32; repair",
     ),
-    "integers": (without(**{"linear.bias": np.zeros(16, np.int32)}), r"linear\.bias is int32 with values"),
+    "integers": (
+        without(**{"linear.bias": np.zeros(16, np.int32)}),
+        r"the tensor 'linear\.bias' is int32, expected floating-point numbers; repair the model$",
+    ),
     "outputs beyond float32": (
         without(**{"linear.weight": np.full((16, 24), 3e37, np.float32)}),
         r"modules\.json: outputs of layer 0 may be as large as",
@@ -125,7 +129,11 @@ def cut(path: Path) -> None:
 
 
 FILES: dict[str, tuple[str, Callable[[Path], object], str]] = {
-    "weights": ("1_Dense/model.safetensors", cut, r"1_Dense/model\.safetensors: not a safetensors file \("),
+    "weights": (
+        "1_Dense/model.safetensors",
+        cut,
+        r"1_Dense/model\.safetensors: not a complete safetensors file \(",
+    ),
     "configuration": ("1_Dense/config.json", cut, r"1_Dense/config\.json: not valid JSON \("),
     "no configuration": ("1_Dense/config.json", Path.unlink, r"config\.json: in_features is None, expected"),
     "no modules": (

@@ -11,6 +11,7 @@ from model2vec import StaticModel
 from model2vec.inference import StaticModelPipeline
 from model2vec.inference.mlp import Activation, Layer, MLPHead
 
+import static_folders
 import tiny_models
 from classifiers import pipeline
 from corpus import paragraphs
@@ -68,6 +69,29 @@ def test_in_a_folder_of_sentence_transformers(tmp_path: Path) -> None:
     write_tensors(source / "0_StaticEmbedding" / "model.safetensors", {"embedding.weight": tensor})
     model = tiny_models.model(vectors=values, normalize=False)
     assert_embeds_as(StaticEmbedder.load(export_model(source, tmp_path / "artifact")), model)
+
+
+def test_under_the_rules_of_sentence_transformers(tmp_path: Path) -> None:
+    """Table, Dense and SSE in bfloat16 give the layers and vectors of the same values in float32."""
+    (table, stored_table), *layer = (random_bfloat16(*shape, seed=3) for shape in ((SIZE, 24), (9, 24), (9,)))
+    dense = dict(zip(("linear.weight", "linear.bias"), layer, strict=True))
+    sse = {f"dyt.{name}": random_bfloat16(24, seed=5) for name in ("alpha", "beta", "bias")}
+    source = static_folders.save(tmp_path / "model", "wordpiece", static_folders.dense(24, 9), table=table)
+    modules = source / "modules.json"
+    modules.write_text(modules.read_text().replace(f"{static_folders.PACKAGE}StaticEmbedding", "sse.SSE"))
+    found = []
+    for dtype in ("float32", "bfloat16"):
+        tensors = {"embedding.weight": (table, stored_table), **sse}
+        for path, each in ((source, tensors), (source / "1_Dense", dense)):
+            stored = {
+                name: float32(values) if dtype == "float32" else tensor
+                for name, (values, tensor) in each.items()
+            }
+            write_tensors(path / "model.safetensors", stored)
+        embedder = StaticEmbedder.load(source, semantics="sentence-transformers")
+        assert [each["type"] for each in embedder.manifest.layers] == ["dynamic_tanh", "dense"]
+        found.append(embedder.encode(TEXTS))
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_options_that_change_the_table(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec.errors import SourceError
 from portvec_export._graph.layers import add_layers
 from portvec_export._onnx.builder import Graph
-from portvec_export._source.dynamic_tanh import read_dynamic_tanh
 from portvec_export._source.layers import Dense, DynamicTanh, Layer, UnitLength, apply_layers, width_after
+from portvec_export._source.module_layers import read_layers
+from portvec_export._source.modules import Module
 
 Array = npt.NDArray[np.float32]
 WIDTH = 12
@@ -126,12 +127,16 @@ def save_sse(folder: Path, **tensors: npt.NDArray[Any] | None) -> Path:
     return folder
 
 
+def read_sse(folder: Path) -> tuple[Layer, ...]:
+    return read_layers(folder, [Module("0", "sse.SSE", "")], WIDTH)
+
+
 class TestSSE:
     @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
     def test_its_layer(self, dtype: str, tmp_path: Path) -> None:
         alpha, beta, bias = (numbers(WIDTH, seed=seed).astype(dtype) for seed in (5, 6, 7))
-        layer = read_dynamic_tanh(save_sse(tmp_path, dyt_alpha=alpha, dyt_beta=beta, dyt_bias=bias))
-        got = apply_layers([layer], ROWS)
+        layers = read_sse(save_sse(tmp_path, dyt_alpha=alpha, dyt_beta=beta, dyt_bias=bias))
+        got = apply_layers(layers, ROWS)
         assert got.dtype == np.float32
         expected = beta.astype(np.float64) * np.tanh(alpha.astype(np.float64) * ROWS + bias)
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6 * np.linalg.norm(expected, axis=1).mean())
@@ -142,30 +147,33 @@ class TestSSE:
         [
             (
                 {"dyt_alpha": numbers(1)},
-                r"dyt\.alpha is float32 \(1,\), expected floating-point numbers \(12,\), as many as the "
-                r"table has columns; repair the model$",
+                r"has dyt\.alpha \(1,\), dyt\.beta \(12,\), dyt\.bias \(12,\), expected dyt\.alpha \(12,\), "
+                r"dyt\.beta \(12,\), dyt\.bias \(12,\); portvec knows no other form of this module, so fetch "
+                r"the model again, or use it in sentence-transformers$",
             ),
-            ({"dyt_bias": np.ones(WIDTH, np.int32)}, r"dyt\.bias is int32 \(12,\), expected floating-point"),
+            (
+                {"dyt_bias": np.ones(WIDTH, np.int32)},
+                r"the tensor 'dyt\.bias' is int32, expected floating-point numbers; repair the model$",
+            ),
             (
                 {"dyt_beta": None},
-                r"expected the tensors embedding\.weight, dyt\.alpha, dyt\.beta, dyt\.bias of an SSE module, "
-                r"has dyt\.alpha, dyt\.bias, embedding\.weight; portvec knows no other module of this name$",
+                r"has dyt\.alpha \(12,\), dyt\.bias \(12,\), expected dyt\.alpha \(12,\), dyt",
             ),
-            ({"dyt_gamma": numbers(WIDTH)}, r".* has dyt\.alpha, dyt\.beta, dyt\.bias, dyt\.gamma, embed"),
+            ({"dyt_gamma": numbers(WIDTH)}, r"has .*, dyt\.gamma \(12,\), expected dyt\.alpha \(12,\), dyt"),
             (
                 {"dyt_beta": np.full(WIDTH, np.nan, np.float32)},
-                r"NaN or infinity in dyt\.alpha, dyt\.beta, dyt\.bias; repair the model$",
+                r"the tensor 'dyt\.beta' has NaN, infinity or a number beyond float32; repair the model$",
             ),
-            ({"dyt_alpha": np.full(WIDTH, 1e300)}, r"NaN or infinity in dyt\.alpha"),
+            ({"dyt_alpha": np.full(WIDTH, 1e300)}, r"the tensor 'dyt\.alpha' has NaN, infinity or a number"),
         ],
     )
     def test_others_are_refused(self, tensors: dict[str, Any], message: str, tmp_path: Path) -> None:
         with pytest.raises(SourceError, match=rf"model\.safetensors: {message}"):
-            read_dynamic_tanh(save_sse(tmp_path, **tensors))
+            read_sse(save_sse(tmp_path, **tensors))
 
     def test_files_that_are_none(self, tmp_path: Path) -> None:
-        with pytest.raises(SourceError, match=r"model\.safetensors: not a safetensors file \(.*; fetch the"):
-            read_dynamic_tanh(tmp_path)
+        with pytest.raises(SourceError, match=r"model\.safetensors: missing, and portvec does not read"):
+            read_sse(tmp_path)
         (tmp_path / "model.safetensors").write_bytes(b"junk")
-        with pytest.raises(SourceError, match=r"model\.safetensors: not a safetensors file \(.*; fetch the"):
-            read_dynamic_tanh(tmp_path)
+        with pytest.raises(SourceError, match=r"model\.safetensors: not a complete safetensors file \("):
+            read_sse(tmp_path)

@@ -1,4 +1,7 @@
-"""The head of a Model2Vec pipeline: linear layers with ReLU between them, on top of the embedding."""
+"""The head of a Model2Vec pipeline: linear layers with ReLU between them, on top of the embedding.
+
+The pipeline is a projector if the head has no activation, so that its output can be the embedding.
+"""
 
 from __future__ import annotations
 
@@ -100,6 +103,27 @@ def load_head(folder: Path, config: Mapping[str, Any], config_name: str, dim: in
     return HeadLayers(Head(activation, classes, outputs), layers)
 
 
+def projector_layers(head: HeadLayers | None, folder: Path) -> tuple[Dense, ...]:
+    """Return the head of the projector in `folder` as layers after the mean.
+
+    Raises:
+        SourceError: the model has no head, or one that classifies, or one without layers.
+    """
+    remedy = "pass semantics='model2vec' for the model's embeddings"
+    if head is None:
+        raise SourceError(
+            f"{folder}: not a projector, since it has no {HEAD}; leave out semantics='projector'"
+        )
+    if head.facts.activation != "identity":
+        raise SourceError(
+            f"{folder / HEAD}: not a projector, but a classifier with {head.facts.activation}; {remedy}, or "
+            "leave out semantics='projector' and load it with StaticClassifier"
+        )
+    if not head.layers:
+        raise SourceError(f"{folder / HEAD}: has no layers, so its output is the embedding; {remedy}")
+    return head.as_layers()
+
+
 def _load_layers(path: Path, count: int) -> tuple[Linear, ...]:
     tensors = open_tensors(path)
     layers = []
@@ -110,9 +134,6 @@ def _load_layers(path: Path, count: int) -> tuple[Linear, ...]:
                 f"{path}: expected tensors {' and '.join(names)} for {count} layers, has "
                 f"{', '.join(sorted(tensors.names)) or 'none'}; save the pipeline again"
             )
-        with np.errstate(over="ignore"):
-            weight, bias = (tensors.read(name).astype(np.float32) for name in names)
-        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-            raise SourceError(f"{path}: NaN or infinity in layer {index}; repair the model")
+        weight, bias = map(tensors.read_float32, names)
         layers.append((weight, bias))
     return tuple(layers)

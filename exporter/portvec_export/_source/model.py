@@ -23,12 +23,11 @@ from portvec_export._options import ExportOptions
 from portvec_export._source.card import read_front_matter
 from portvec_export._source.checks import check_model
 from portvec_export._source.files import SourceFiles, parse_object, read_files
-from portvec_export._source.head import HeadLayers, load_head
+from portvec_export._source.head import HeadLayers, load_head, projector_layers
 from portvec_export._source.layers import Layer, apply_layers, width_after
 from portvec_export._source.location import find_model
 from portvec_export._source.magnitudes import check_layers, check_vectors, needs_means
 from portvec_export._source.modules import check_plain
-from portvec_export._source.projector import projector_layers
 from portvec_export._source.rows import RowReader
 from portvec_export._source.rules import Rules
 from portvec_export._source.sentence_transformers import (

@@ -1,4 +1,4 @@
-"""modules.json: what sentence-transformers does with a text, one module after the other."""
+"""modules.json and prompts: what sentence-transformers does with a text, and model2vec does not."""
 
 from __future__ import annotations
 

@@ -13,20 +13,14 @@ from portvec._artifact import format as fmt
 from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, module_files
 from portvec._messages import describe_unknown
 from portvec.errors import SourceError
-from portvec_export._source.dense import read_config, read_dense
-from portvec_export._source.dynamic_tanh import read_dynamic_tanh
 from portvec_export._source.files import SourceFiles, parse_object, read_whole
-from portvec_export._source.layers import Layer, UnitLength, width_after
-from portvec_export._source.modules import NORMALIZE, SSE, STATIC, Module, read_modules, read_prompts
+from portvec_export._source.layers import Layer, UnitLength
+from portvec_export._source.module_layers import LEAST_NORM, WITHOUT_SEMANTICS, read_layers
+from portvec_export._source.modules import Module, read_modules, read_prompts
 from portvec_export._source.vectors import TokenVectors
 
 _SETTINGS = "config_sentence_transformers.json"
 _KIND = "SentenceTransformer"
-_OWN = "sentence_transformers."
-_DENSE, _DROPOUT = "Dense", "Dropout"
-# PyTorch divides a vector by its norm, but by no less than this.
-_LEAST_NORM = 1e-12
-_WITHOUT_SEMANTICS = "pass semantics='model2vec' to read the model as model2vec does"
 # No text has so many tokens, and a manifest cannot say so many.
 _MOST_TOKENS = 2**31
 
@@ -79,8 +73,8 @@ def read_sentence_transformer(
         path = folder / _SETTINGS
         settings = parse_object(read_whole(path), path) if path.is_file() else {}
     _check_kind(folder / _SETTINGS, settings)
-    layers = _read_layers(folder, modules, files.table.shape[1])
-    is_unit = layers == (UnitLength(_LEAST_NORM),)
+    layers = read_layers(folder, modules, files.table.shape[1])
+    is_unit = layers == (UnitLength(LEAST_NORM),)
     prompts = read_prompts(folder / _SETTINGS, settings)
     return SentenceTransformer(
         normalize=is_unit,
@@ -107,19 +101,19 @@ def check_norms(vectors: TokenVectors, tensors: Path) -> None:
     Raises:
         SourceError: one is so short that it does not.
     """
-    short = (vectors.norms > 0) & (vectors.norms < _LEAST_NORM)
+    short = (vectors.norms > 0) & (vectors.norms < LEAST_NORM)
     if short.any():
         token_id = int(np.flatnonzero(short)[0])
         raise SourceError(
             f"{tensors}: the vector of token {token_id} has a norm of {vectors.norms[token_id]:.1e}, which "
-            f"sentence-transformers divides by {_LEAST_NORM}; multiply the table by a power of 2"
+            f"sentence-transformers divides by {LEAST_NORM}; multiply the table by a power of 2"
         )
 
 
 def _check_kind(path: Path, settings: Mapping[str, Any]) -> None:
     kind = settings.get("model_type", _KIND)
     if kind != _KIND:
-        raise SourceError(f"{path}: model_type is {kind!r}, expected {_KIND!r}; {_WITHOUT_SEMANTICS}")
+        raise SourceError(f"{path}: model_type is {kind!r}, expected {_KIND!r}; {WITHOUT_SEMANTICS}")
 
 
 def _check_names(path: Path, modules: list[Module]) -> None:
@@ -136,33 +130,8 @@ def _check_dtype(path: Path, files: SourceFiles) -> None:
     if files.table.dtype.kind != "f" and files.weights is None:
         raise SourceError(
             f"{path}: the embeddings are {files.table.dtype}, which sentence-transformers does not load; "
-            f"{_WITHOUT_SEMANTICS}"
+            f"{WITHOUT_SEMANTICS}"
         )
-
-
-def _read_layers(folder: Path, modules: list[Module], width: int) -> tuple[Layer, ...]:
-    """Return what modules do with means of this width."""
-    layers: list[Layer] = []
-    if modules[0].kind == SSE:
-        layers.append(read_dynamic_tanh(folder / modules[0].path))
-    elif not modules[0].type.startswith(_OWN):
-        raise SourceError(
-            f"{folder / MODULES}: has the module {modules[0].type}, expected {_OWN}models.{STATIC}; "
-            f"{_WITHOUT_SEMANTICS}"
-        )
-    for module in modules[1:]:
-        kind = module.kind if module.type.startswith(_OWN) else None
-        if kind == NORMALIZE:
-            read_config(folder / module.path)
-            layers.append(UnitLength(_LEAST_NORM))
-        elif kind == _DENSE:
-            layers.append(read_dense(folder / module.path, width_after(layers, width)))
-        elif kind != _DROPOUT:  # which does something in training only
-            raise SourceError(
-                f"{folder / MODULES}: has the module {module.type}, expected {NORMALIZE}, {_DENSE} or "
-                f"{_DROPOUT}; {_WITHOUT_SEMANTICS}"
-            )
-    return tuple(layers)
 
 
 def _read_limit(path: Path, truncation: Mapping[str, Any] | None) -> int | None:

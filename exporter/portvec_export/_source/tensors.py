@@ -82,6 +82,27 @@ class Tensors:
             stored = np.array(rows_of_file(self.path, offset, (size, 1), _TYPES[kind])[:]).reshape(shape)
         return _widen(stored) if kind == _BFLOAT16 else stored
 
+    def read_float32(self, name: str) -> npt.NDArray[np.float32]:
+        """Return a tensor of floating-point numbers, which float32 holds.
+
+        Raises:
+            SourceError: it is one of other numbers, or has NaN, infinity or what float32 cannot hold.
+        """
+        tensor = self.read(name)
+        if tensor.dtype.kind != "f":
+            raise SourceError(
+                f"{self.path}: the tensor {name!r} is {tensor.dtype}, expected floating-point numbers; "
+                "repair the model"
+            )
+        with np.errstate(over="ignore"):
+            numbers = tensor.astype(np.float32)
+        if not np.isfinite(numbers).all():
+            raise SourceError(
+                f"{self.path}: the tensor {name!r} has NaN, infinity or a number beyond float32; repair the "
+                "model"
+            )
+        return numbers
+
     def _find(self, name: str) -> tuple[str, int]:
         """Return the type of a tensor, and its first byte in the file."""
         kind = self._header[name]["dtype"]
@@ -99,19 +120,21 @@ def open_tensors(path: Path) -> Tensors:
     Raises:
         SourceError: it is not, or it cannot be read.
     """
-    memory, size = _total_memory(), path.stat().st_size
-    if memory is not None and size > memory:
-        raise SourceError(
-            f"{path}: {size:,} bytes, but this machine has {memory:,} bytes of memory; export on a larger one"
-        )
     try:
+        size = path.stat().st_size
         # safetensors would say of a file that it may not read that there is none.
         opened = path.open("rb")
     except OSError as error:
         raise SourceError(
             f"{path}: cannot be read ({error.strerror or error}); check the file and its permissions"
         ) from error
+    memory = _total_memory()
     with opened:
+        if memory is not None and size > memory:
+            raise SourceError(
+                f"{path}: {size:,} bytes, but this machine has {memory:,} bytes of memory; export on a "
+                "larger one"
+            )
         try:
             with safe_open(path, framework="numpy") as file:
                 names = frozenset(file.keys())
