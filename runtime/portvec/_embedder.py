@@ -11,6 +11,7 @@ import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
+from portvec._artifact.prompts import all_prompts
 from portvec._inference.pipeline import Pipeline
 from portvec._itertools import batched
 from portvec._model import LoadedModel
@@ -49,7 +50,7 @@ class StaticEmbedder(LoadedModel):
                 "before the head, as in model2vec's StaticModel"
             )
         embedder = cls.__new__(cls)
-        embedder.prompts = fmt.all_prompts(artifact.manifest.prompts)
+        embedder.prompts = all_prompts(artifact.manifest.prompts)
         embedder._start(artifact, options, source, output=fmt.SENTENCE_EMBEDDING, width=artifact.manifest.dim)
         return embedder
 

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from huggingface_hub import ModelCard
 
-import portvec
+import static_folders
 from classifiers import pipeline
+from command_line import RunPortvec
 from hub_server import LocalHub
-from portvec import StaticEmbedder
+from portvec import StaticEmbedder, verify
 from portvec._artifact.manifest import Source
 from portvec_export import export_model
 from portvec_export._source.card import read_front_matter
@@ -96,9 +97,26 @@ def test_figures_are_those_of_the_manifest(tiny_model: Path, tmp_path: Path) -> 
     assert f"{quality.texts:,} paragraphs" in rows["quality"]
     assert rows["`onnx/model.onnx_data`"] == f"{(folder / 'onnx' / 'model.onnx_data').stat().st_size:,}"
     # The export's own check, made again here; its last digits are the same on one machine.
-    checked = portvec.verify(folder)
+    checked = verify(folder)
     assert f"{checked.texts} recorded texts" in rows["exactness"]
     assert f"within {checked.largest_difference:.1e} of" in rows["exactness"]
+
+
+def test_rules_of_sentence_transformers(portvec: RunPortvec, tmp_path: Path) -> None:
+    """They are portvec's own computation: nobody ran the library."""
+    prompts = {"query": "find|it: ", "code": "x\ny "}
+    layer = static_folders.dense(24, 16)
+    source = static_folders.save(
+        tmp_path / "model", "wordpiece", layer, prompts=prompts, default_prompt_name="code"
+    )
+    done = portvec("export", source, "-o", "artifact", "--semantics", "sentence-transformers")
+    assert done.stderr.endswith(", verified against the rules of sentence-transformers\n"), done.stderr
+    text = (tmp_path / "artifact" / "README.md").read_text(encoding="utf-8")
+    assert "portvec exported it, and compared it with the rules of sentence-transformers." in text
+    assert "token ids identical to those of the rules of sentence-transformers, vectors within" in text
+    assert "| embedding | 16 x float32, not normalized |" in text
+    assert "| after the mean | dense 24 to 16 with tanh |" in text
+    assert r"| prompts | query 'find\|it: ', code 'x\ny ' (default) |" in text
 
 
 def test_quality_of_an_exact_table(tiny: Path) -> None:
@@ -143,9 +161,9 @@ def test_python_in_the_card_runs_as_it_stands(hub: LocalHub, tmp_path: Path) -> 
 
 def test_card_is_left_out_of_the_hashes(tiny: Path) -> None:
     (tiny / "README.md").write_text("My own words.")
-    portvec.verify(tiny)
+    verify(tiny)
     (tiny / "README.md").unlink()
-    portvec.verify(tiny)
+    verify(tiny)
 
 
 def test_card_of_the_source_that_cannot_be_read(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import yaml
 from portvec._artifact import format as fmt
 from portvec._artifact.layers import describe_layers, has_unit_length
 from portvec._artifact.manifest import Manifest
+from portvec._artifact.prompts import describe_prompts
 from portvec._inference.verify import Verification
 from portvec_export._sidecars import usage
 
@@ -54,7 +55,7 @@ def _introduction(manifest: Manifest) -> str:
     return (
         f"# {name} for ONNX\n\n"
         f"The Model2Vec model {model}{folder}{commit}, as an ONNX graph with its tokenizer. "
-        f"portvec exported it, and compared it with {manifest.reference}."
+        f"portvec exported it, and compared it with {manifest.verified_against}."
     )
 
 
@@ -70,12 +71,14 @@ def _figures(manifest: Manifest, checked: Verification) -> str:
     }
     if manifest.layers:
         rows["after the mean"] = describe_layers(manifest)
+    if manifest.prompts:
+        rows["prompts"] = describe_prompts(manifest).replace("|", "\\|")
     if head is not None:
         labels = f"{head.outputs} outputs" if head.classes is None else ", ".join(map(str, head.classes))
         rows["head"] = f"{head.activation}: {labels}".replace("|", "\\|").replace("\n", " ")
     rows["exactness"] = (
-        f"{checked.texts} recorded texts: token ids identical to {manifest.reference}'s, vectors within "
-        f"{checked.largest_difference:.1e} of what it computes from the same table"
+        f"{checked.texts} recorded texts: token ids identical to those of {manifest.verified_against}, "
+        f"vectors within {checked.largest_difference:.1e} of theirs for the same table"
     )
     if quality is None:
         rows["quality"] = "the table holds the model's values exactly"

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from portvec._artifact import format as fmt
 from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, module_files
+from portvec._artifact.prompts import all_prompts
 from portvec._messages import describe_unknown
 from portvec.errors import SourceError
 from portvec_export._source.files import SourceFiles, parse_object, read_whole
@@ -80,7 +80,7 @@ def read_sentence_transformer(
         normalize=is_unit,
         layers=() if is_unit else layers,
         max_length=_read_limit(folder / layout.tokenizer, files.truncation) if keeps_limit else None,
-        prompts={name: text for name, text in prompts.items() if fmt.all_prompts({}).get(name) != text},
+        prompts={name: text for name, text in prompts.items() if all_prompts({}).get(name) != text},
         default_prompt_name=_read_default(folder / _SETTINGS, settings, prompts),
         dim=_read_dim(folder / _SETTINGS, settings, files.table.shape[1], layers),
         files=tuple(name for name in read if (folder / name).is_file()),
@@ -154,7 +154,7 @@ def _read_limit(path: Path, truncation: Mapping[str, Any] | None) -> int | None:
 
 def _read_default(path: Path, settings: Mapping[str, Any], prompts: Mapping[str, str]) -> str | None:
     name = settings.get("default_prompt_name")
-    known = fmt.all_prompts(prompts)
+    known = all_prompts(prompts)
     if name is None or name in list(known):  # a list, since the value may be anything
         return name
     raise SourceError(f"{path}: {describe_unknown('default_prompt_name', name, known)}")

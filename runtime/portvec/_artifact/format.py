@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 FORMAT_NAME: Final = "portvec"
@@ -66,11 +65,6 @@ DENSE_TOLERANCE: Final = 1e-5
 def data_of(graph: str) -> str:
     """Return the path of a graph's external data, which is where Transformers.js looks for it."""
     return f"{graph}_data"
-
-
-def all_prompts(stored: Mapping[str, str]) -> dict[str, str]:
-    """Return the prompts of a model by name, with those that every model has, empty if none is stored."""
-    return {QUERY: "", DOCUMENT: "", **stored}
 
 
 def conformance_of(dtype: str) -> str:

@@ -107,7 +107,8 @@ class Manifest:
 
     Attributes:
         source: the model it was made from.
-        reference: package and version whose ids and vectors the artifact reproduces.
+        reference: package whose ids and vectors the artifact reproduces, and its version if it computed those
+            that are recorded.
         dim: length of an embedding.
         table_dim: length of a token vector.
         dtype: element type of the stored table; embeddings are float32 whatever it is.
@@ -158,6 +159,13 @@ class Manifest:
         if self.reference == fmt.SENTENCE_TRANSFORMERS:
             return fmt.SENTENCE_TRANSFORMERS
         return "projector" if self.layers else "model2vec"
+
+    @property
+    def verified_against(self) -> str:
+        """What computed the recorded ids and vectors, in words."""
+        if self.reference == fmt.SENTENCE_TRANSFORMERS:  # which the exporter does not run
+            return f"the rules of {self.reference}"
+        return self.reference
 
     @property
     def size(self) -> int:

@@ -19,6 +19,7 @@ from portvec._artifact.manifest import (
     TokenizerFacts,
     Variant,
 )
+from portvec._artifact.prompts import all_prompts
 from portvec._messages import describe_unknown
 from portvec.errors import ArtifactError
 
@@ -168,7 +169,7 @@ def _check(manifest: Manifest, where: str) -> None:
             raise ArtifactError(
                 f"{where}: prompts: {name} holds a lone surrogate, which is not text; export again"
             )
-    default, prompts = manifest.default_prompt_name, fmt.all_prompts(manifest.prompts)
+    default, prompts = manifest.default_prompt_name, all_prompts(manifest.prompts)
     if default is not None and default not in prompts:
         raise ArtifactError(f"{where}: {describe_unknown('default_prompt_name', default, prompts)}")
     check_layers(manifest.layers, manifest.table_dim, manifest.dim, where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from portvec._artifact.folder import Artifact
 from portvec._artifact.layers import describe_layers, has_unit_length
 from portvec._artifact.manifest import Head, Manifest, Quality
+from portvec._artifact.prompts import describe_prompts
 from portvec._tokenization.selection import COMPILED, choose_tokenizer, why_not_compiled
 
 
@@ -14,7 +15,7 @@ def summarize(artifact: Artifact) -> str:
     return (
         f"{artifact.folder}: {_describe_table(manifest)}, {manifest.size / 1e6:.1f} MB, "
         + (f"{_describe_quality(manifest.quality)}, " if manifest.quality else "")
-        + f"verified against {manifest.reference}"
+        + f"verified against {manifest.verified_against}"
     )
 
 
@@ -32,7 +33,7 @@ def describe(artifact: Artifact) -> dict[str, str]:
         "tokenizer": _describe_tokenizer(artifact),
         "truncation": _describe_truncation(manifest),
         "unknown token": "none is left out" if manifest.unk_id is None else f"id {manifest.unk_id}, left out",
-        "prompts": _describe_prompts(manifest),
+        "prompts": describe_prompts(manifest),
         "quality": _describe_quality(manifest.quality),
         **{f"also {dtype}": _describe_variant(manifest, dtype) for dtype in manifest.variants},
         "head": _describe_head(manifest.head),
@@ -47,14 +48,6 @@ def _describe_truncation(manifest: Manifest) -> str:
     limits = [f"first {tokens} tokens"] if tokens is not None else []
     limits += [f"first {characters:,} characters"] if characters is not None else []
     return " of the ".join(limits) or "none"
-
-
-def _describe_prompts(manifest: Manifest) -> str:
-    default = manifest.default_prompt_name
-    return ", ".join(
-        f"{name} {prompt!r}" + (" (default)" if name == default else "")
-        for name, prompt in manifest.prompts.items()
-    )
 
 
 def _describe_table(manifest: Manifest) -> str:
