@@ -1,4 +1,4 @@
-"""The layers after the mean as nodes of a graph."""
+"""The layers after the mean, and those of a head, as nodes of a graph."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from portvec_export._graph.parts import add_linear, add_norm
+from portvec_export._graph.parts import add_norm
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.layers import Dense, DynamicTanh, Layer, UnitLength
@@ -15,11 +16,14 @@ from portvec_export._source.layers import Dense, DynamicTanh, Layer, UnitLength
 _OPERATORS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
-def add_layers(graph: Graph, layers: Sequence[Layer], means: Value) -> Value:
-    """Pass means (batch, width) through layers; return the embeddings, float32 (batch, dim)."""
-    value = means
+def add_layers(graph: Graph, layers: Sequence[Layer], vectors: Value, name: str = "layers") -> Value:
+    """Pass vectors (batch, width) through layers, whose tensors are stored under `name`.
+
+    Returns what they become, float32 (batch, dim).
+    """
+    value = vectors
     for index, layer in enumerate(layers):
-        value = _add_layer(graph, layer, value, f"layers.{index}")
+        value = _add_layer(graph, layer, value, f"{name}.{index}")
     return value
 
 
@@ -35,12 +39,17 @@ def _add_layer(graph: Graph, layer: Layer, vectors: Value, name: str) -> Value:
 
 def _add_dense(graph: Graph, layer: Dense, vectors: Value, name: str) -> Value:
     bias = {} if layer.bias is None else {"bias": layer.bias}
-    value = _add_activation(
-        graph, layer.activation, add_linear(graph, vectors, name, weight=layer.weight, **bias)
-    )
+    linear = _add_linear(graph, vectors, name, weight=layer.weight, **bias)
+    value = _add_activation(graph, layer.activation, linear)
     if layer.residual is None:
         return value
-    return graph.add(value, add_linear(graph, vectors, name, residual=layer.residual))
+    return graph.add(value, _add_linear(graph, vectors, name, residual=layer.residual))
+
+
+def _add_linear(graph: Graph, vectors: Value, name: str, **tensors: npt.NDArray[np.float32]) -> Value:
+    """Multiply vectors (batch, inputs) by a weight (outputs, inputs), and add a bias (outputs,) if given."""
+    stored = [graph.tensor(f"{name}.{kind}", array) for kind, array in tensors.items()]
+    return graph.node("Gemm", vectors, *stored, transB=1)
 
 
 def _add_activation(graph: Graph, activation: str, value: Value) -> Value:

@@ -14,7 +14,7 @@ import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec_export._graph.layers import add_layers
-from portvec_export._graph.parts import add_logits, add_unit_length
+from portvec_export._graph.parts import add_unit_length
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.head import HeadLayers
@@ -69,7 +69,7 @@ def build_public_graph(
         hidden = _repeat(graph, embedding, input_ids)
         graph.output(fmt.LAST_HIDDEN_STATE, hidden, np.float32, [*axes, dim])
     else:
-        logits = add_logits(graph, head, embedding)
+        logits = add_layers(graph, head.as_layers(), embedding, "head")
         operator, name = _ACTIVATIONS[head.facts.activation]
         columns: list[str | int] = ["batch_size", head.facts.outputs]
         graph.output(fmt.LOGITS, logits, np.float32, columns)

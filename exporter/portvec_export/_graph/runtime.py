@@ -11,7 +11,7 @@ import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec_export._graph.layers import add_layers
-from portvec_export._graph.parts import add_logits, add_unit_length
+from portvec_export._graph.parts import add_unit_length
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.head import HeadLayers
@@ -59,5 +59,5 @@ def _finish(graph: Graph, total: Value, table: Table, rules: Rules, head: HeadLa
     dim = width_after(rules.layers, table.dim)
     graph.output(fmt.SENTENCE_EMBEDDING, embedding, np.float32, ["columns", dim])
     if head is not None:
-        logits = add_logits(graph, head, embedding)
+        logits = add_layers(graph, head.as_layers(), embedding, "head")
         graph.output(fmt.LOGITS, logits, np.float32, ["columns", head.facts.outputs])

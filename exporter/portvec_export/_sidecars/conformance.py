@@ -1,4 +1,4 @@
-"""What model2vec computes: recorded for every artifact, and compared with the source's own table."""
+"""What model2vec and a model's layers compute: recorded, and compared with the source's own table."""
 
 from __future__ import annotations
 

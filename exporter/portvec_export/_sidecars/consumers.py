@@ -11,7 +11,6 @@ from portvec._artifact import format as fmt
 from portvec._artifact.manifest import Head
 from portvec_export._options import ExportOptions
 from portvec_export._source.model import SourceModel
-from portvec_export._source.rules import Rules
 
 # The number for "no limit", where a consumer requires a number.
 _UNLIMITED = 1_000_000
@@ -55,14 +54,13 @@ def write_consumer_files(
     }
     _write_json(folder / "modules.json", modules)
     if source.rules.prompts:
-        _write_json(folder / "config_sentence_transformers.json", _prompts(source.rules))
+        prompts = {
+            "prompts": source.rules.prompts,
+            "default_prompt_name": source.rules.default_prompt_name,
+        }
+        _write_json(folder / "config_sentence_transformers.json", prompts)
     (folder / "1_Pooling").mkdir()
     _write_json(folder / "1_Pooling" / "config.json", pooling)
-
-
-def _prompts(rules: Rules) -> dict[str, Any]:
-    """Return what sentence-transformers reads: the texts that it puts before others."""
-    return {"prompts": rules.prompts, "default_prompt_name": rules.default_prompt_name}
 
 
 def _tokenizer(source: dict[str, Any], unk: _Token | None, pad: _Token, length: int | None) -> dict[str, Any]:
