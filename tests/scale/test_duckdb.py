@@ -60,6 +60,18 @@ def test_searches_by_cosine(connection: duckdb.DuckDBPyConnection, bundled: Path
     assert connection.execute(query, ["How is bread made?"]).fetchone() == ("Bread is baked from flour.",)
 
 
+def test_prompts(connection: duckdb.DuckDBPyConnection, prompted: Path) -> None:
+    register(connection, prompted)
+    register(connection, prompted, name="portvec_query", prompt_name="query")
+    found = connection.execute("SELECT portvec('the value'), portvec_query('the value')").fetchone()
+    embedder = StaticEmbedder.load(prompted)
+    expected = [embedder.encode_documents("the value"), embedder.encode_queries("the value")]
+    assert not np.allclose(expected[0], expected[1])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    with pytest.raises(OptionError, match=r"^prompt_name 'querry' is unknown, expected one of query, docu"):
+        register(connection, prompted, name="other", prompt_name="querry")
+
+
 def test_the_model_is_loaded_once(
     connection: duckdb.DuckDBPyConnection, bundled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

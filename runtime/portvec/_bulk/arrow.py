@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as types
 
+from portvec._artifact import format as fmt
 from portvec._embedder import StaticEmbedder
 from portvec._messages import describe_unknown
 from portvec.errors import InputError, OptionError
@@ -130,22 +131,22 @@ def is_text(kind: Any) -> bool:
 
 
 def encode_column(
-    embedder: StaticEmbedder, texts: Any, column: str
+    embedder: StaticEmbedder, texts: Any, column: str, *, prompt_name: str = fmt.DOCUMENT
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Return the embeddings of an array of texts, float32 (n, dim), and which texts are null, bool (n,).
 
     Raises:
         InputError: a text is not UTF-8, which Arrow does not check.
+        OptionError: the model has no prompt of this name.
     """
     missing = np.asarray(texts.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
     if types.is_dictionary(texts.type):
         indices = texts.indices.fill_null(0).to_numpy(zero_copy_only=False)[~missing]
         used, inverse = np.unique(indices, return_inverse=True)
-        found = embedder.encode_documents(_read(map(texts.dictionary.__getitem__, used.tolist()), column))[
-            inverse
-        ]
+        different = _read(map(texts.dictionary.__getitem__, used.tolist()), column)
+        found = embedder.encode(different, prompt_name=prompt_name)[inverse]
     else:
-        found = embedder.encode_documents(_read(texts, column))
+        found = embedder.encode(_read(texts, column), prompt_name=prompt_name)
     if not missing.any():
         return found, missing
     rows = np.zeros((len(texts), embedder.dim), dtype=np.float32)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from portvec._artifact import format as fmt
 from portvec._bulk.arrow import VectorType, check_columns, embed_batch, encode_column, to_vectors
 from portvec._bulk.sources import Source
 from portvec._embedder import StaticEmbedder
@@ -75,14 +76,22 @@ def embed_table(
     )
 
 
-def embed_array(embedder: StaticEmbedder, texts: Any, column: str, *, dtype: VectorType = "float32") -> Any:
+def embed_array(
+    embedder: StaticEmbedder,
+    texts: Any,
+    column: str,
+    *,
+    dtype: VectorType = "float32",
+    prompt_name: str = fmt.DOCUMENT,
+) -> Any:
     """Return the embeddings of an Arrow array of texts: a fixed size list, null where the text is null.
 
     Raises:
         InputError: the array holds something else than texts.
+        OptionError: the model has no prompt of this name.
     """
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     check_columns(pa.schema([(column, texts.type)]), column, name="")
-    rows, missing = encode_column(embedder, texts, column)
+    rows, missing = encode_column(embedder, texts, column, prompt_name=prompt_name)
     return to_vectors(rows, dtype, missing=missing)
