@@ -143,6 +143,10 @@ def test_manifest_and_files_for_consumers(prompted: Path) -> None:
     assert manifest["default_prompt_name"] == "code"
     settings = json.loads((prompted / "config_sentence_transformers.json").read_text())
     assert settings == {"prompts": PROMPTS, "default_prompt_name": "code"}
+    assert (
+        "| prompts | `query`, `document`, `code`; `encode_queries` and"
+        in (prompted / "README.md").read_text()
+    )
 
 
 def test_empty_prompts_for_queries_and_documents_are_no_prompts(tmp_path: Path) -> None:
