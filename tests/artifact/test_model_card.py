@@ -116,7 +116,7 @@ def test_rules_of_sentence_transformers(portvec: RunPortvec, tmp_path: Path) -> 
     assert "token ids identical to those of the rules of sentence-transformers, vectors within" in text
     assert "| embedding | 16 x float32, not normalized |" in text
     assert "| after the mean | dense 24 to 16 with tanh |" in text
-    assert r"| prompts | query 'find\|it: ', code 'x\ny ' (default) |" in text
+    assert r"| prompts | query 'find\|it: ', code 'x\ny ' (default); `encode_queries` and" in text
 
 
 def test_quality_of_an_exact_table(tiny: Path) -> None:

@@ -91,9 +91,9 @@ def test_search_asynchronously_leaves_the_event_loop_free(
     loop_ran = threading.Event()
     encode = StaticEmbedder.encode
 
-    def waiting(self: StaticEmbedder, texts: Any) -> Any:
+    def waiting(self: StaticEmbedder, texts: Any, **options: Any) -> Any:
         assert loop_ran.wait(timeout=30)
-        return encode(self, texts)
+        return encode(self, texts, **options)
 
     monkeypatch.setattr(StaticEmbedder, "encode", waiting)
     question, answer = next(iter(ANSWERS.items()))

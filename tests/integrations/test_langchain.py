@@ -74,9 +74,9 @@ def test_async_methods_leave_the_event_loop_free(
     loop_ran = threading.Event()
     encode = StaticEmbedder.encode
 
-    def waiting(self: StaticEmbedder, texts: Any) -> Any:
+    def waiting(self: StaticEmbedder, texts: Any, **options: Any) -> Any:
         assert loop_ran.wait(timeout=30)
-        return encode(self, texts)
+        return encode(self, texts, **options)
 
     monkeypatch.setattr(StaticEmbedder, "encode", waiting)
 

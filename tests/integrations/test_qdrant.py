@@ -108,9 +108,9 @@ def test_points_are_embedded_as_they_are_taken(
     sizes = []
     encode = StaticEmbedder.encode
 
-    def counting(self: StaticEmbedder, texts: Any) -> Any:
+    def counting(self: StaticEmbedder, texts: Any, **options: Any) -> Any:
         sizes.append(len(texts))
-        return encode(self, texts)
+        return encode(self, texts, **options)
 
     monkeypatch.setattr(StaticEmbedder, "encode", counting)
     points = encoder.points(texts)

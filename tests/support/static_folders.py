@@ -227,7 +227,13 @@ CASES = [
         dense(32, 12, "linear.Identity"),
         NORMALIZE,
     ),
-    _case("float64 table, Dense", "bpe", dense(24, 8), table=tiny_models.vectors(800, dtype="float64")),
+    _case(
+        "float64 table, 100 tokens, Dense",  # float32 sums more of them less exactly
+        "bpe",
+        dense(24, 8),
+        table=tiny_models.vectors(800, dtype="float64"),
+        truncation={"max_length": 100},
+    ),
     Case("Model2Vec's folder, with mapping and weights", _quantized),
     _case("prompts", "wordpiece", prompt_names=(None, *_PROMPTS, "document"), prompts=_PROMPTS),
     _case(

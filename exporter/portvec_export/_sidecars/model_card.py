@@ -72,10 +72,11 @@ def _figures(manifest: Manifest, checked: Verification) -> str:
     if manifest.layers:
         rows["after the mean"] = describe_layers(manifest)
     if manifest.prompts:
-        rows["prompts"] = describe_prompts(manifest).replace("|", "\\|")
+        prompts = _in_cell(describe_prompts(manifest))
+        rows["prompts"] = f"{prompts}; `encode_queries` and `encode_documents` put theirs before texts"
     if head is not None:
         labels = f"{head.outputs} outputs" if head.classes is None else ", ".join(map(str, head.classes))
-        rows["head"] = f"{head.activation}: {labels}".replace("|", "\\|").replace("\n", " ")
+        rows["head"] = _in_cell(f"{head.activation}: {labels}")
     rows["exactness"] = (
         f"{checked.texts} recorded texts: token ids identical to those of {manifest.verified_against}, "
         f"vectors within {checked.largest_difference:.1e} of theirs for the same table"
@@ -89,6 +90,11 @@ def _figures(manifest: Manifest, checked: Verification) -> str:
             f"minimum {quality.paragraphs.min:.5f}"
         )
     return _table(("what", "value"), rows)
+
+
+def _in_cell(text: str) -> str:
+    """Return text that does not end the cell of a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _files(manifest: Manifest) -> str:
