@@ -152,9 +152,7 @@ def test_usual_magnitudes_are_not_refused(normalize: bool, dtype: str, tmp_path:
         assert compare(source, tmp_path / f"artifact{exponent}", dtype, {}, {})
 
 
-@pytest.mark.parametrize(
-    "stored", ["uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool", "complex64"]
-)
+@pytest.mark.parametrize("stored", ["uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool"])
 @pytest.mark.parametrize("mapped", [True, False])
 def test_types_whose_means_model2vec_cuts(stored: str, mapped: bool, tmp_path: Path) -> None:
     table = (np.random.default_rng(3).random((V, DIM)) * 90).astype(stored)
