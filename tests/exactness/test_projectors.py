@@ -214,8 +214,8 @@ class TestRefusals:
             StaticEmbedder.load(exported, dim=24)
         with pytest.raises(
             SourceError,
-            match=r"artifact: an artifact exported with layers after the mean, but semantics='model2vec' was "
-            r"asked for; export the Model2Vec model again with that$",
+            match=r"artifact: an artifact exported with semantics 'projector', but 'model2vec' was asked for; "
+            r"export the model again with semantics='model2vec'$",
         ):
             StaticEmbedder.load(exported, semantics="model2vec")
         assert StaticEmbedder.load(exported, semantics="projector", dim=OUTPUTS).dim == OUTPUTS
@@ -224,8 +224,8 @@ class TestRefusals:
         for folder in (tiny, export_model(projector, tmp_path / "pipeline")):
             with pytest.raises(
                 SourceError,
-                match=r"an artifact exported without layers after the mean, but semantics='projector' was "
-                r"asked for; export the Model2Vec model again with that$",
+                match=r"an artifact exported with semantics 'model2vec', but 'projector' was asked for; "
+                r"export the model again with semantics='projector'$",
             ):
                 StaticEmbedder.load(folder, semantics="projector")
 
