@@ -13,7 +13,7 @@ ARM64 := build/arm64
 .DEFAULT_GOAL := help
 .PHONY: help setup demo format check test test-slow test-exhaustive test-lowest test-wheel test-integrations \
 	test-integrations-lowest test-scale test-consumers test-arm64 fuzz bench bench-scale \
-	train-model docs clean
+	train-model measure-model docs clean
 
 help:  ## Print this list.
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 28
@@ -102,6 +102,9 @@ bench-scale: .venv-scale/ready  ## Measure files and engines with millions of ro
 # TRAIN="--output models/minilm-l6-v2-256" replaces the bundled model.
 train-model: .venv-train/ready  ## Train the bundled model anew into build/train, in half an hour (Debian 12; 1 GB).
 	.venv-train/bin/python models/train.py $(TRAIN)
+
+measure-model: setup  ## Measure the bundled model by dimensions and dtypes, with what train-model downloads.
+	$(BIN)/python models/measure.py
 
 clean:  ## Remove what the targets made.
 	rm -rf .venv .venv-* build dist
