@@ -1,4 +1,4 @@
-"""What the model is measured on. Only the development set of STS-B may be used to choose anything."""
+"""What the model is measured on. The test set of STS-B and Banking77 must not be used to choose anything."""
 
 from __future__ import annotations
 
