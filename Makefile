@@ -13,7 +13,7 @@ ARM64 := build/arm64
 .DEFAULT_GOAL := help
 .PHONY: help setup demo format check test test-slow test-exhaustive test-lowest test-wheel test-integrations \
 	test-integrations-lowest test-scale test-consumers test-arm64 fuzz bench bench-scale \
-	docs clean
+	train-model measure-model docs clean
 
 help:  ## Print this list.
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 28
@@ -103,6 +103,13 @@ bench: .venv-bench/ready  ## Compare with every peer, in 20 minutes; QUICK=1 onl
 bench-scale: .venv-scale/ready  ## Measure files and engines with millions of rows, and write the table of docs/scale.md.
 	.venv-scale/bin/python -m benchmarks.scale
 
+# TRAIN="--output models/minilm-l6-v2-256" replaces the bundled model.
+train-model: .venv-train/ready  ## Train the bundled model anew into build/train, in half an hour (Debian 12; 1 GB).
+	.venv-train/bin/python models/train.py $(TRAIN)
+
+measure-model: setup  ## Measure the bundled model by dimensions and dtypes, with what train-model downloads.
+	$(BIN)/python models/measure.py
+
 clean:  ## Remove what the targets made.
 	rm -rf .venv .venv-* build dist
 
@@ -131,6 +138,7 @@ $(eval $(call environment,.venv-integrations,10,$$(WITH_FRAMEWORKS)))
 $(eval $(call environment,.venv-integrations-lowest,10,-c $(LOWEST)/lowest-integrations.txt $$(WITH_FRAMEWORKS),$(LOWEST)/lowest-integrations.txt))
 $(eval $(call environment,.venv-scale,10,$$(WITH_ENGINES) --group scale))
 $(eval $(call environment,.venv-bench,11,--editable ".[export$$(,)fast]" --group bench))
+$(eval $(call environment,.venv-train,10,--group train))
 $(eval $(call environment,$(CONSUMERS_IN)/light,11,-r tests/consumers/light.txt,tests/consumers/light.txt))
 $(eval $(call environment,$(CONSUMERS_IN)/torch,11,-r tests/consumers/torch.txt,tests/consumers/torch.txt))
 

@@ -1,11 +1,13 @@
-"""Semantic search in Milvus Lite: store documents, find the nearest one to each query.
+"""Semantic search in Milvus Lite: store passages, find the nearest ones to each question.
 
     python examples/milvus_search.py [MODEL] [DATABASE]
 
 MODEL is an artifact folder, a Model2Vec folder or a Hub id. DATABASE is the file in which Milvus Lite keeps
-its data; without it, the data are temporary. Needs the extra `portvec[milvus]`.
+its data; without it, the data are temporary. The passages are the paragraphs of portvec's documentation, and
+the three documents of Milvus's own example. Needs the extra `portvec[milvus]`.
 """
 
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -19,31 +21,49 @@ DOCUMENTS = [
     "Alan Turing was the first person to conduct substantial research in AI.",
     "Born in Maida Vale, London, Turing was raised in southern England.",
 ]
-QUERIES = ["When was artificial intelligence founded", "Where was Alan Turing born?"]
+QUESTIONS = [
+    "When was artificial intelligence founded",
+    "Where was Alan Turing born?",
+    "How do I use a model without internet access?",
+    "How much memory does a process need?",
+    "Does it run on a Raspberry Pi?",
+    "What happens to words that the model does not know?",
+]
+
+
+def read_passages(folder: Path) -> list[str]:
+    """Return the paragraphs of the Markdown files in a folder, without tables, code and headings."""
+    passages = []
+    for path in sorted(folder.glob("*.md")):
+        prose = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for paragraph in re.split(r"\n\s*\n", prose):
+            if paragraph.strip() and paragraph.lstrip()[0] not in "#|<(:!":
+                passages.append(" ".join(paragraph.split()))
+    return passages
 
 
 def main(model: str, database: Path) -> None:
-    """Store the documents, search for the queries, and print what was found."""
+    """Store the passages, search for the questions, and print what was found."""
     ef = Model2VecEmbeddingFunction(model)
 
     documents = ef.encode_documents(DOCUMENTS)
     print("Dim:", ef.dim, documents[0].shape)
+    passages = read_passages(Path(__file__).parents[1] / "docs")
+    documents += ef.encode_documents(passages)
 
     client = MilvusClient(str(database))
     if client.has_collection("demo"):
         client.drop_collection("demo")
     client.create_collection("demo", dimension=ef.dim, metric_type="COSINE")
-    client.insert(
-        "demo",
-        [
-            {"id": i, "vector": vector, "text": text}
-            for i, (vector, text) in enumerate(zip(documents, DOCUMENTS, strict=True))
-        ],
-    )
+    rows = zip(documents, DOCUMENTS + passages, strict=True)
+    client.insert("demo", [{"id": i, "vector": vector, "text": text} for i, (vector, text) in enumerate(rows)])
 
-    results = client.search("demo", data=ef.encode_queries(QUERIES), limit=1, output_fields=["text"])
-    for query, hits in zip(QUERIES, results, strict=True):
-        print(f"{query} -> {hits[0]['entity']['text']} ({hits[0]['distance']:.3f})")
+    results = client.search("demo", data=ef.encode_queries(QUESTIONS), limit=2, output_fields=["text"])
+    for question, hits in zip(QUESTIONS, results, strict=True):
+        print(question)
+        for hit in hits:
+            text = hit["entity"]["text"]
+            print(f"  {hit['distance']:.3f}  {text if len(text) <= 100 else text[:99] + '…'}")
     client.close()
 
 

@@ -1,0 +1,1 @@
+"""The steps of training the bundled model: texts -> teacher -> student -> evaluation."""
