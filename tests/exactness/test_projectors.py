@@ -214,8 +214,8 @@ class TestRefusals:
             StaticEmbedder.load(exported, dim=24)
         with pytest.raises(
             SourceError,
-            match=r"artifact: an artifact exported with semantics 'projector', but 'model2vec' was asked for; "
-            r"export the model again with semantics='model2vec'$",
+            match=r"artifact: an artifact exported with semantics 'projector', but 'model2vec' was asked "
+            r"for; export the model again with semantics='model2vec'$",
         ):
             StaticEmbedder.load(exported, semantics="model2vec")
         assert StaticEmbedder.load(exported, semantics="projector", dim=OUTPUTS).dim == OUTPUTS
