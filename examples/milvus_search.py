@@ -32,13 +32,14 @@ QUESTIONS = [
 
 
 def read_passages(folder: Path) -> list[str]:
-    """Return the paragraphs of the Markdown files in a folder, without tables, code and headings."""
+    """Return the paragraphs of the Markdown files in a folder: no tables, code, headings or short lines."""
     passages = []
     for path in sorted(folder.glob("*.md")):
         prose = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
         for paragraph in re.split(r"\n\s*\n", prose):
-            if paragraph.strip() and paragraph.lstrip()[0] not in "#|<(:!":
-                passages.append(" ".join(paragraph.split()))
+            text = " ".join(paragraph.split()).removeprefix("- ")
+            if len(text) >= 60 and text[0] not in "#|<(:!":
+                passages.append(text)
     return passages
 
 

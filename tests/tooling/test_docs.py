@@ -33,7 +33,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the README's commands find what they name, and may write."""
     folder = tmp_path_factory.mktemp("project")
-    for name in ("models", "examples", "README.md"):
+    for name in ("models", "examples", "docs", "README.md"):
         (folder / name).symlink_to(ROOT / name)
     return folder
 
