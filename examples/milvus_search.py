@@ -57,7 +57,7 @@ def main(model: str, database: Path) -> None:
         client.drop_collection("demo")
     client.create_collection("demo", dimension=ef.dim, metric_type="COSINE")
     rows = zip(documents, DOCUMENTS + passages, strict=True)
-    client.insert("demo", [{"id": i, "vector": vector, "text": text} for i, (vector, text) in enumerate(rows)])
+    client.insert("demo", [{"id": i, "vector": row[0], "text": row[1]} for i, row in enumerate(rows)])
 
     results = client.search("demo", data=ef.encode_queries(QUESTIONS), limit=2, output_fields=["text"])
     for question, hits in zip(QUESTIONS, results, strict=True):
