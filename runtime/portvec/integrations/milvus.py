@@ -87,6 +87,8 @@ class Model2VecEmbeddingFunction:
     def encode_documents(self, documents: Iterable[str]) -> list[npt.NDArray[np.float32]]:
         """Embed documents, after the model's prompt for them: a list of float32 (dim,) arrays in input order.
 
+        What the constructor got as `documents` embeds them instead, with prompts of its own.
+
         Raises:
             InputError: `documents` is a str, has no order or is a table, or an element is not a str.
             OptionError: what the constructor got as `documents` returns something else than one vector of
