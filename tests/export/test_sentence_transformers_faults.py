@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,29 @@ def test_modules_with_the_same_name(tmp_path: Path) -> None:
         r"modules\.json: 3 modules have the name 'x', of which sentence-transformers keeps the last; give"
     )
     refuse(source, message, tmp_path)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "a\nb"])
+def test_folders_of_modules_that_cannot_be_there(path: str, tmp_path: Path) -> None:
+    source = tiny_models.save(tmp_path / "model")
+    expected = StaticEmbedder.load(source).encode("the value")
+    save_modules(source, NORMALIZE)
+    listed = json.loads((source / "modules.json").read_text())
+    listed[1]["path"] = path
+    (source / "modules.json").write_text(json.dumps(listed))
+    message = rf"modules\.json: the folder {re.escape(repr(path))} of Normalize is not inside the model's; do not"
+    refuse(source, message, tmp_path)
+    with pytest.raises(SourceError, match=message):
+        StaticEmbedder.load(source, semantics="sentence-transformers")
+    vector = StaticEmbedder.load(source, semantics="model2vec").encode("the value")
+    np.testing.assert_array_equal(vector, expected)
+
+
+def test_a_folder_of_a_module_with_too_long_a_name(tmp_path: Path) -> None:
+    source = save(tmp_path / "model", "wordpiece", NORMALIZE)
+    text = (source / "modules.json").read_text()
+    (source / "modules.json").write_text(text.replace("1_Normalize", "x" * 300))
+    refuse(source, r"model: cannot be read \(.+\); check the folder", tmp_path)
 
 
 def test_integer_tables(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from portvec._artifact.files import parse_json, read_file
-from portvec._artifact.layouts import MODULES, Layout
+from portvec._artifact.layouts import MODULES, Layout, is_inside
 from portvec.errors import SourceError
 
 STATIC = "StaticEmbedding"
@@ -58,8 +58,7 @@ def read_modules(folder: Path, layout: Layout) -> list[Module]:
         name = modules[0].kind if modules else "nothing"
         raise SourceError(f"{path}: has the module {name}, expected {STATIC} first; is it a static model?")
     for module in modules:
-        inside = PurePosixPath(module.path)
-        if inside.is_absolute() or ".." in inside.parts or "\\" in module.path or ":" in module.path:
+        if not is_inside(module.path):
             raise SourceError(
                 f"{path}: the folder {module.path!r} of {module.kind} is not inside the model's; do not use "
                 "this model"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, module_files
+from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, known_files, module_files
 from portvec._artifact.prompts import all_prompts
 from portvec._messages import describe_unknown
 from portvec.errors import SourceError
@@ -66,7 +66,7 @@ def read_sentence_transformer(
     modules = read_modules(folder, layout)
     _check_names(folder / MODULES, modules)
     _check_dtype(folder / layout.embeddings, files)
-    read = [MODULES, *sorted(module_files(folder))]
+    read = [MODULES, *sorted(known_files(folder, module_files(folder)))]
     settings = files.config
     if layout == LAYOUTS[0]:  # whose configuration is that of model2vec
         read.append(_SETTINGS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, Literal, NamedTuple
 
 from portvec._artifact import format as fmt
@@ -91,14 +91,20 @@ def model2vec_files() -> set[str]:
 def module_files(folder: Path) -> set[str]:
     """Return every file name that the modules after the first may have, as modules.json in `folder` says.
 
-    That is none if there is no such list, and paths that leave the folder are left out.
+    That is none if there is no such list, and those of a folder that cannot be there are left out.
     """
     try:
         paths = [str(module["path"]) for module in parse_json(read_file(folder / MODULES))[1:]]
     except (OSError, ValueError, LookupError, TypeError):
         return set()
-    kept = [path for path in paths if path and ".." not in path.split("/") and not path.startswith("/")]
-    return {f"{path}/{name}" for path in kept for name in MODULE_FILES}
+    return {f"{path}/{name}" for path in paths if path and is_inside(path) for name in MODULE_FILES}
+
+
+def is_inside(path: str) -> bool:
+    """Return whether a path with slashes can be one inside a folder, on every system."""
+    inside = PurePosixPath(path)
+    leaves = inside.is_absolute() or ".." in inside.parts or "\\" in path or ":" in path
+    return not leaves and path.isprintable()  # a NUL or a lone surrogate is in no file's name
 
 
 def known_files(folder: Path, names: Collection[str] | None = None) -> set[str]:
