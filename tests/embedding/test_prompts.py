@@ -166,7 +166,11 @@ def test_empty_prompts_for_queries_and_documents_are_no_prompts(tmp_path: Path) 
         ),
         (
             {"prompts": {"query": "a\ud800"}},
-            r"portvec\.json: prompts: query holds a lone surrogate, which is not text; export again$",
+            r"portvec\.json: prompts: 'query' holds a lone surrogate, which is not text; export again$",
+        ),
+        (
+            {"prompts": {"a\ud800": "x"}},
+            r"portvec\.json: prompts: 'a\\ud800' holds a lone surrogate, which is not text; export again$",
         ),
         ({"default_prompt_name": 3}, r"field default_prompt_name has type int, expected str"),
         (

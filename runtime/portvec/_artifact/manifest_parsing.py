@@ -19,7 +19,7 @@ from portvec._artifact.manifest import (
     TokenizerFacts,
     Variant,
 )
-from portvec._artifact.prompts import all_prompts
+from portvec._artifact.prompts import all_prompts, has_surrogate
 from portvec._messages import describe_unknown
 from portvec.errors import ArtifactError
 
@@ -165,9 +165,9 @@ def _check(manifest: Manifest, where: str) -> None:
             raise ArtifactError(
                 f"{where}: prompts: {name} has type {type(prompt).__name__}, expected str; export again"
             )
-        if any("\ud800" <= character <= "\udfff" for character in prompt):
+        if has_surrogate(name + prompt):
             raise ArtifactError(
-                f"{where}: prompts: {name} holds a lone surrogate, which is not text; export again"
+                f"{where}: prompts: {name!r} holds a lone surrogate, which is not text; export again"
             )
     default, prompts = manifest.default_prompt_name, all_prompts(manifest.prompts)
     if default is not None and default not in prompts:
