@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,7 +230,9 @@ def test_folders_of_modules_that_cannot_be_there(path: str, tmp_path: Path) -> N
     listed = json.loads((source / "modules.json").read_text())
     listed[1]["path"] = path
     (source / "modules.json").write_text(json.dumps(listed))
-    message = rf"modules\.json: the folder {re.escape(repr(path))} of Normalize is not inside the model's; do not"
+    message = (
+        rf"modules\.json: the folder {re.escape(repr(path))} of Normalize is not inside the model's; do not"
+    )
     refuse(source, message, tmp_path)
     with pytest.raises(SourceError, match=message):
         StaticEmbedder.load(source, semantics="sentence-transformers")
@@ -279,6 +282,35 @@ def test_on_the_hub(portvec_process: RunPortvec, hub: LocalHub, tmp_path: Path) 
             "embed", "owner/model", "x", "--semantics", "sentence-transformers", **variables
         )
         assert (done.returncode, done.stdout) == (0, local.stdout), done.stderr
+
+
+@pytest.mark.parametrize("lost", ["config.json", "model.safetensors"])
+def test_a_cache_without_files_of_modules(
+    lost: str, portvec_process: RunPortvec, hub: LocalHub, tmp_path: Path
+) -> None:
+    source = save(tmp_path / "model", "wordpiece", NORMALIZE, DENSE)
+    hub.add_folder("owner/model", source)
+
+    def embed(semantics: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+        settings = {"PORTVEC_CACHE": str(tmp_path / f"{semantics} {variables}"), **variables}
+        return portvec_process("embed", "owner/model", "x", "--semantics", semantics, **settings)
+
+    complete = embed("sentence-transformers", HF_ENDPOINT=hub.url)
+    assert complete.returncode == 0, complete.stderr
+    (file,) = (tmp_path / "home" / ".cache" / "huggingface").rglob(f"2_Dense/{lost}")
+    file.unlink()
+    offline = embed("sentence-transformers", HF_HUB_OFFLINE="1")
+    assert (offline.returncode, offline.stderr) == (
+        1,
+        f"portvec: error: owner/model: the cache lacks 2_Dense/{lost}, and HF_HUB_OFFLINE is set; unset it "
+        "once to download the model\n",
+    )
+    assert embed("model2vec", HF_HUB_OFFLINE="1").returncode == 0  # which reads no modules
+    online = portvec_process(
+        "export", "owner/model", "-o", "artifact", "--semantics", "sentence-transformers", HF_ENDPOINT=hub.url
+    )
+    assert online.returncode == 0, online.stderr
+    assert file.is_file()
 
 
 def test_the_module_of_another_first_class(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ MODULES: Final = "modules.json"
 MODULE_CONFIG: Final = "config.json"
 MODULE_WEIGHTS: Final = "model.safetensors"
 MODULE_FILES: Final = (MODULE_CONFIG, MODULE_WEIGHTS)
+# The one that has both.
+DENSE: Final = "Dense"
 
 # The head of a pipeline is a file beside the model. One in the legacy format must be converted first.
 HEAD: Final = "head.safetensors"
@@ -93,11 +95,27 @@ def module_files(folder: Path) -> set[str]:
 
     That is none if there is no such list, and those of a folder that cannot be there are left out.
     """
+    return {f"{path}/{name}" for path, _ in _further_modules(folder) for name in MODULE_FILES}
+
+
+def needed_module_files(folder: Path) -> set[str]:
+    """Return those of `module_files` that are always there; other modules may have none."""
+    return {
+        f"{path}/{name}"
+        for path, kind in _further_modules(folder)
+        if kind.rpartition(".")[2] == DENSE
+        for name in MODULE_FILES
+    }
+
+
+def _further_modules(folder: Path) -> list[tuple[str, str]]:
+    """Return the folder and the type of each module after the first."""
     try:
-        paths = [str(module["path"]) for module in parse_json(read_file(folder / MODULES))[1:]]
-    except (OSError, ValueError, LookupError, TypeError):
-        return set()
-    return {f"{path}/{name}" for path in paths if path and is_inside(path) for name in MODULE_FILES}
+        listed = parse_json(read_file(folder / MODULES))[1:]
+        modules = [(str(module["path"]), str(module.get("type"))) for module in listed]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+    return [(path, kind) for path, kind in modules if path and is_inside(path)]
 
 
 def is_inside(path: str) -> bool:
