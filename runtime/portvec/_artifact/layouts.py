@@ -170,6 +170,8 @@ def check_legacy_files(files: Collection[str], where: str) -> None:
                 if missing == [layout.config]
                 else "copy or download it too"
             )
+            if missing == [LAYOUTS[0].config] and MODULES in files:  # which model2vec writes too
+                remedy += f", or add {LAYOUTS[1].config} with {{}} if sentence-transformers wrote the model"
             raise SourceError(f"{where}: has {layout.embeddings}, but no {missing[0]}; {remedy}")
 
 
