@@ -177,6 +177,12 @@ def test_empty_prompts_for_queries_and_documents_are_no_prompts(tmp_path: Path) 
             {"default_prompt_name": "cod"},
             r"portvec\.json: default_prompt_name 'cod' is unknown, expected one of query, document, code$",
         ),
+        ({"format_version": True}, r"portvec\.json: artifact format version True, but this portvec reads"),
+        ({"format_version": 2.0}, r"portvec\.json: artifact format version 2\.0, but this portvec reads"),
+        (
+            {"format_version": 1, "prompts": {}, "default_prompt_name": "query"},
+            r"has default_prompt_name, which format version 1 does not have; export the model again$",
+        ),
         ({"format_version": 1}, r"has prompts, which format version 1 does not have; export the"),
     ],
 )
