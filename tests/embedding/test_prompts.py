@@ -256,7 +256,7 @@ def test_a_run_does_not_go_on_with_another_prompt(
     with pytest.raises(FileError) as caught:
         embed_file(embedder, source, output, Plan(part_rows=4, prompt_name="query"))
     assert str(caught.value) == (
-        f"{output}.partial: holds 9 rows of a run with another prompt (the text is , now search for ); "
+        f"{output}.partial: holds 9 rows of a run with another prompt ('the text is ', now 'search for '); "
         "repeat that run to go on with it, or pass overwrite=True to begin again"
     )
     assert embed_file(embedder, source, output, Plan(part_rows=4)).resumed == 9
