@@ -196,7 +196,11 @@ TRUNCATIONS: dict[str, tuple[dict[str, Any], str]] = {
         r"tokenizer\.json: the tokenizer fails on texts of more than 5 tokens \(strategy 'only_second', "
         r"stride 0\); correct the file, or pass max_length=None or a number$",
     ),
-    "nothing": ({"max_length": 0}, r"fails on texts of more than 0 tokens \(strategy 'longest_first', "),
+    "nothing": (
+        {"max_length": 0},
+        r"tokenizer\.json: truncation keeps no tokens \(max_length 0\); correct the file, or pass "
+        r"max_length=None or a number$",
+    ),
 }
 
 

@@ -144,6 +144,11 @@ def _read_limit(path: Path, truncation: Mapping[str, Any] | None) -> int | None:
             f"{path}: truncation keeps the last tokens (direction {direction!r}), and an artifact the first; "
             "correct the file, or pass max_length=None or a number to keep all or the first tokens"
         )
+    if limit == 0:
+        raise SourceError(
+            f"{path}: truncation keeps no tokens (max_length 0); correct the file, or pass max_length=None "
+            "or a number"
+        )
     if strategy == "only_second" or not truncation["stride"] < limit:
         raise SourceError(
             f"{path}: the tokenizer fails on texts of more than {limit} tokens (strategy {strategy!r}, "
