@@ -42,9 +42,11 @@ class StaticClassifier(LoadedModel):
     ) -> StaticClassifier:
         head = artifact.manifest.head
         if head is None:
+            remedy = "load it with StaticEmbedder"
+            if options.semantics == "projector":
+                remedy = f"leave out semantics='projector' to predict with its head, or {remedy}"
             raise SourceError(
-                f"{artifact.folder}: an embedding model without a classifier or regressor head; "
-                "load it with StaticEmbedder"
+                f"{source}: an embedding model without a classifier or regressor head; {remedy}"
             )
         classifier = cls.__new__(cls)
         classifier._start(artifact, options, source, output=fmt.LOGITS, width=head.outputs)

@@ -117,7 +117,11 @@ def _load_repository(hub_id: HubId, options: ModelOptions, convert: bool, damage
 
     def fetch(target: Path) -> Artifact:
         fetched = fetch_snapshot(
-            hub_id, token=options.token, force_download=options.force_download, convertible=convert
+            hub_id,
+            token=options.token,
+            force_download=options.force_download,
+            convertible=convert,
+            modules=options.semantics == fmt.SENTENCE_TRANSFORMERS,
         )
         if kind_of(known_files(fetched.folder)) == "artifact":
             artifact = _open_snapshot(fetched.folder, hub_id)

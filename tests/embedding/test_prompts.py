@@ -166,12 +166,22 @@ def test_empty_prompts_for_queries_and_documents_are_no_prompts(tmp_path: Path) 
         ),
         (
             {"prompts": {"query": "a\ud800"}},
-            r"portvec\.json: prompts: query holds a lone surrogate, which is not text; export again$",
+            r"portvec\.json: prompts: 'query' holds a lone surrogate, which is not text; export again$",
+        ),
+        (
+            {"prompts": {"a\ud800": "x"}},
+            r"portvec\.json: prompts: 'a\\ud800' holds a lone surrogate, which is not text; export again$",
         ),
         ({"default_prompt_name": 3}, r"field default_prompt_name has type int, expected str"),
         (
             {"default_prompt_name": "cod"},
             r"portvec\.json: default_prompt_name 'cod' is unknown, expected one of query, document, code$",
+        ),
+        ({"format_version": True}, r"portvec\.json: artifact format version True, but this portvec reads"),
+        ({"format_version": 2.0}, r"portvec\.json: artifact format version 2\.0, but this portvec reads"),
+        (
+            {"format_version": 1, "prompts": {}, "default_prompt_name": "query"},
+            r"has default_prompt_name, which format version 1 does not have; export the model again$",
         ),
         ({"format_version": 1}, r"has prompts, which format version 1 does not have; export the"),
     ],
@@ -246,7 +256,7 @@ def test_a_run_does_not_go_on_with_another_prompt(
     with pytest.raises(FileError) as caught:
         embed_file(embedder, source, output, Plan(part_rows=4, prompt_name="query"))
     assert str(caught.value) == (
-        f"{output}.partial: holds 9 rows of a run with another prompt (the text is , now search for ); "
+        f"{output}.partial: holds 9 rows of a run with another prompt ('the text is ', now 'search for '); "
         "repeat that run to go on with it, or pass overwrite=True to begin again"
     )
     assert embed_file(embedder, source, output, Plan(part_rows=4)).resumed == 9

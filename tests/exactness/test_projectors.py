@@ -233,6 +233,15 @@ class TestRefusals:
         with pytest.raises(SourceError, match="an embedding model without a classifier or regressor head"):
             StaticClassifier.load(exported)
 
+    def test_a_projector_that_should_predict(self, projector: Path) -> None:
+        with pytest.raises(
+            SourceError,
+            match=rf"^{re.escape(str(projector))}: an embedding model without a classifier or regressor "
+            r"head; leave out semantics='projector' to predict with its head, or load it with "
+            r"StaticEmbedder$",
+        ):
+            StaticClassifier.load(projector, semantics="projector")
+
     @pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
     def test_a_classifier(self, kind: str, tmp_path: Path) -> None:
         pipeline(kind).save_pretrained(str(tmp_path / "model"))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import static_folders
 import tiny_models
 from classifiers import pipeline
 from command_line import RunPortvec
@@ -148,7 +149,9 @@ LAYOUTS: dict[str, tuple[bool | None, dict[str, str | None], str]] = {
     "no configuration": (
         None,
         {"config.json": None},
-        r'has model\.safetensors, but no config\.json; add one, such as {"normalize": true} if embeddings',
+        r'has model\.safetensors, but no config\.json; add one, such as {"normalize": true} if embeddings '
+        r"have unit length, or add config_sentence_transformers\.json with {} if sentence-transformers wrote "
+        r"the model$",
     ),
     "no tokenizer": (
         None,
@@ -202,3 +205,16 @@ def test_the_remedies_help(tmp_path: Path) -> None:
     expected = StaticEmbedder.load(folder).encode(texts)
     (folder / "config.json").write_text('{"normalize": true}')
     np.testing.assert_array_equal(StaticEmbedder.load(folder).encode(texts), expected)
+
+
+@pytest.mark.parametrize("semantics", [None, "sentence-transformers"])
+def test_the_configuration_of_sentence_transformers(semantics: Any, tmp_path: Path) -> None:
+    folder = static_folders.save(tmp_path / "model")
+    expected = StaticEmbedder.load(folder, semantics=semantics).encode("the value")
+    (folder / "config_sentence_transformers.json").unlink()
+    message = r"with {} if sentence-transformers wrote the model$"
+    with pytest.raises(SourceError, match=rf"or add config_sentence_transformers\.json {message}"):
+        StaticEmbedder.load(folder, semantics=semantics)
+    (folder / "config_sentence_transformers.json").write_text("{}")
+    again = StaticEmbedder.load(folder, semantics=semantics).encode("the value")
+    np.testing.assert_array_equal(again, expected)

@@ -148,6 +148,7 @@ def test_faulty_prompts(tmp_path: Path) -> None:
         (["query: "], r"prompts is \['query: '\], expected an object; correct it"),
         ({"query": 1}, r"the prompt 'query' is 1, expected a text; correct it"),
         ({"query": "\ud800"}, r"the prompt 'query' is '\\ud800', expected a text; correct it"),
+        ({"a\ud800": "x"}, r"the prompt 'a\\ud800' has a lone surrogate in its name; correct it"),
     ]
     for number, (prompts, message) in enumerate(faults):
         source = save(tmp_path / f"{number}", prompts=prompts)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -194,7 +196,11 @@ TRUNCATIONS: dict[str, tuple[dict[str, Any], str]] = {
         r"tokenizer\.json: the tokenizer fails on texts of more than 5 tokens \(strategy 'only_second', "
         r"stride 0\); correct the file, or pass max_length=None or a number$",
     ),
-    "nothing": ({"max_length": 0}, r"fails on texts of more than 0 tokens \(strategy 'longest_first', "),
+    "nothing": (
+        {"max_length": 0},
+        r"tokenizer\.json: truncation keeps no tokens \(max_length 0\); correct the file, or pass "
+        r"max_length=None or a number$",
+    ),
 }
 
 
@@ -218,6 +224,31 @@ def test_modules_with_the_same_name(tmp_path: Path) -> None:
         r"modules\.json: 3 modules have the name 'x', of which sentence-transformers keeps the last; give"
     )
     refuse(source, message, tmp_path)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "a\nb"])
+def test_folders_of_modules_that_cannot_be_there(path: str, tmp_path: Path) -> None:
+    source = tiny_models.save(tmp_path / "model")
+    expected = StaticEmbedder.load(source).encode("the value")
+    save_modules(source, NORMALIZE)
+    listed = json.loads((source / "modules.json").read_text())
+    listed[1]["path"] = path
+    (source / "modules.json").write_text(json.dumps(listed))
+    message = (
+        rf"modules\.json: the folder {re.escape(repr(path))} of Normalize is not inside the model's; do not"
+    )
+    refuse(source, message, tmp_path)
+    with pytest.raises(SourceError, match=message):
+        StaticEmbedder.load(source, semantics="sentence-transformers")
+    vector = StaticEmbedder.load(source, semantics="model2vec").encode("the value")
+    np.testing.assert_array_equal(vector, expected)
+
+
+def test_a_folder_of_a_module_with_too_long_a_name(tmp_path: Path) -> None:
+    source = save(tmp_path / "model", "wordpiece", NORMALIZE)
+    text = (source / "modules.json").read_text()
+    (source / "modules.json").write_text(text.replace("1_Normalize", "x" * 300))
+    refuse(source, r"model: cannot be read \(.+\); check the folder", tmp_path)
 
 
 def test_integer_tables(tmp_path: Path) -> None:
@@ -255,6 +286,35 @@ def test_on_the_hub(portvec_process: RunPortvec, hub: LocalHub, tmp_path: Path) 
             "embed", "owner/model", "x", "--semantics", "sentence-transformers", **variables
         )
         assert (done.returncode, done.stdout) == (0, local.stdout), done.stderr
+
+
+@pytest.mark.parametrize("lost", ["config.json", "model.safetensors"])
+def test_a_cache_without_files_of_modules(
+    lost: str, portvec_process: RunPortvec, hub: LocalHub, tmp_path: Path
+) -> None:
+    source = save(tmp_path / "model", "wordpiece", NORMALIZE, DENSE)
+    hub.add_folder("owner/model", source)
+
+    def embed(semantics: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+        settings = {"PORTVEC_CACHE": str(tmp_path / f"{semantics} {variables}"), **variables}
+        return portvec_process("embed", "owner/model", "x", "--semantics", semantics, **settings)
+
+    complete = embed("sentence-transformers", HF_ENDPOINT=hub.url)
+    assert complete.returncode == 0, complete.stderr
+    (file,) = (tmp_path / "home" / ".cache" / "huggingface").rglob(f"2_Dense/{lost}")
+    file.unlink()
+    offline = embed("sentence-transformers", HF_HUB_OFFLINE="1")
+    assert (offline.returncode, offline.stderr) == (
+        1,
+        f"portvec: error: owner/model: the cache lacks 2_Dense/{lost}, and HF_HUB_OFFLINE is set; unset it "
+        "once to download the model\n",
+    )
+    assert embed("model2vec", HF_HUB_OFFLINE="1").returncode == 0  # which reads no modules
+    online = portvec_process(
+        "export", "owner/model", "-o", "artifact", "--semantics", "sentence-transformers", HF_ENDPOINT=hub.url
+    )
+    assert online.returncode == 0, online.stderr
+    assert file.is_file()
 
 
 def test_the_module_of_another_first_class(tmp_path: Path) -> None:

@@ -223,6 +223,11 @@ class TestDocumentsOfAnotherModel:
             (np.ones(256), r"returns the shape \(256,\) for 2 texts, expected \(2, 256\)$"),
             (None, r"returns the shape \(\) for 2 texts, expected \(2, 256\)$"),
             ([[1.0], [1.0, 2.0]], r"returns list, expected an array of numbers \(2, 256\) or a list of vec"),
+            ([["1"] * 256] * 2, r"returns list, expected an array of numbers \(2, 256\) or a list of vec"),
+            (
+                np.ones((2, 256), np.complex64),
+                r"returns ndarray, expected an array of numbers \(2, 256\) or a",
+            ),
             ({"dense": 1}, r"returns dict, expected an array of numbers \(2, 256\) or a list of vectors$"),
             (
                 np.array([np.ones(256), np.full(256, np.nan)]),

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from portvec._artifact import format as fmt
 from portvec._artifact.folder import sha256_of
 from portvec._artifact.layouts import (
     HEAD,
@@ -62,7 +63,8 @@ def find_model(source: str | os.PathLike[str], options: ExportOptions) -> Locati
     """
     located = locate(source, options.revision, options.subfolder)
     if isinstance(located, HubId):
-        fetched = fetch_snapshot(located, token=options.token)
+        modules = options.semantics == fmt.SENTENCE_TRANSFORMERS
+        fetched = fetch_snapshot(located, token=options.token, modules=modules)
         folder, name, commit = fetched.folder, located.repo_id, fetched.commit
     else:
         folder, name, commit = located / (options.subfolder or ""), located.resolve().name, None

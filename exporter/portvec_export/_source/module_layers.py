@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from portvec._artifact.layouts import MODULE_CONFIG, MODULE_WEIGHTS, MODULES
+from portvec._artifact.layouts import DENSE, MODULE_CONFIG, MODULE_WEIGHTS, MODULES
 from portvec._messages import describe_unknown
 from portvec.errors import SourceError
 from portvec_export._source.files import parse_object, read_whole
@@ -22,7 +22,7 @@ WITHOUT_SEMANTICS: Final = "pass semantics='model2vec' to read the model as mode
 LEAST_NORM: Final = 1e-12
 
 _OWN = "sentence_transformers."
-_DENSE, _DROPOUT = "Dense", "Dropout"
+_DROPOUT = "Dropout"
 _EMBEDDING = "sentence_embedding"
 # Classes of PyTorch, which sentence-transformers calls without arguments.
 _ACTIVATIONS = {
@@ -59,11 +59,11 @@ def read_layers(folder: Path, modules: Sequence[Module], width: int) -> tuple[La
         if kind == NORMALIZE:
             _read_config(folder / module.path)
             layers.append(UnitLength(LEAST_NORM))
-        elif kind == _DENSE:
+        elif kind == DENSE:
             layers.append(_read_dense(folder / module.path, width_after(layers, width)))
         elif kind != _DROPOUT:  # which does something in training only
             raise SourceError(
-                f"{folder / MODULES}: has the module {module.type}, expected {NORMALIZE}, {_DENSE} or "
+                f"{folder / MODULES}: has the module {module.type}, expected {NORMALIZE}, {DENSE} or "
                 f"{_DROPOUT}; {WITHOUT_SEMANTICS}"
             )
     return tuple(layers)

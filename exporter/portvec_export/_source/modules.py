@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from portvec._artifact.files import parse_json, read_file
-from portvec._artifact.layouts import MODULES, Layout
+from portvec._artifact.layouts import MODULES, Layout, is_inside
+from portvec._artifact.prompts import has_surrogate
 from portvec.errors import SourceError
 
 STATIC = "StaticEmbedding"
@@ -58,8 +59,7 @@ def read_modules(folder: Path, layout: Layout) -> list[Module]:
         name = modules[0].kind if modules else "nothing"
         raise SourceError(f"{path}: has the module {name}, expected {STATIC} first; is it a static model?")
     for module in modules:
-        inside = PurePosixPath(module.path)
-        if inside.is_absolute() or ".." in inside.parts or "\\" in module.path or ":" in module.path:
+        if not is_inside(module.path):
             raise SourceError(
                 f"{path}: the folder {module.path!r} of {module.kind} is not inside the model's; do not use "
                 "this model"
@@ -110,7 +110,8 @@ def read_prompts(path: Path, config: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(prompts, dict):
         raise SourceError(f"{path}: prompts is {prompts!r}, expected an object; correct it")
     for name, prompt in prompts.items():
-        is_text = isinstance(prompt, str) and not any("\ud800" <= char <= "\udfff" for char in prompt)
-        if not is_text and prompt is not None:
+        if has_surrogate(name):
+            raise SourceError(f"{path}: the prompt {name!r} has a lone surrogate in its name; correct it")
+        if prompt is not None and (not isinstance(prompt, str) or has_surrogate(prompt)):
             raise SourceError(f"{path}: the prompt {name!r} is {prompt!r}, expected a text; correct it")
     return {name: prompt or "" for name, prompt in prompts.items()}

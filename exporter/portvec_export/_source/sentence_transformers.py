@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, module_files
+from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, known_files, module_files
 from portvec._artifact.prompts import all_prompts
 from portvec._messages import describe_unknown
 from portvec.errors import SourceError
@@ -66,7 +66,7 @@ def read_sentence_transformer(
     modules = read_modules(folder, layout)
     _check_names(folder / MODULES, modules)
     _check_dtype(folder / layout.embeddings, files)
-    read = [MODULES, *sorted(module_files(folder))]
+    read = [MODULES, *sorted(known_files(folder, module_files(folder)))]
     settings = files.config
     if layout == LAYOUTS[0]:  # whose configuration is that of model2vec
         read.append(_SETTINGS)
@@ -143,6 +143,11 @@ def _read_limit(path: Path, truncation: Mapping[str, Any] | None) -> int | None:
         raise SourceError(
             f"{path}: truncation keeps the last tokens (direction {direction!r}), and an artifact the first; "
             "correct the file, or pass max_length=None or a number to keep all or the first tokens"
+        )
+    if limit == 0:
+        raise SourceError(
+            f"{path}: truncation keeps no tokens (max_length 0); correct the file, or pass max_length=None "
+            "or a number"
         )
     if strategy == "only_second" or not truncation["stride"] < limit:
         raise SourceError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, Literal, NamedTuple
 
 from portvec._artifact import format as fmt
@@ -53,6 +53,8 @@ MODULES: Final = "modules.json"
 MODULE_CONFIG: Final = "config.json"
 MODULE_WEIGHTS: Final = "model.safetensors"
 MODULE_FILES: Final = (MODULE_CONFIG, MODULE_WEIGHTS)
+# The one that has both.
+DENSE: Final = "Dense"
 
 # The head of a pipeline is a file beside the model. One in the legacy format must be converted first.
 HEAD: Final = "head.safetensors"
@@ -91,14 +93,36 @@ def model2vec_files() -> set[str]:
 def module_files(folder: Path) -> set[str]:
     """Return every file name that the modules after the first may have, as modules.json in `folder` says.
 
-    That is none if there is no such list, and paths that leave the folder are left out.
+    That is none if there is no such list, and those of a folder that cannot be there are left out.
     """
+    return {f"{path}/{name}" for path, _ in _further_modules(folder) for name in MODULE_FILES}
+
+
+def needed_module_files(folder: Path) -> set[str]:
+    """Return those of `module_files` that are always there; other modules may have none."""
+    return {
+        f"{path}/{name}"
+        for path, kind in _further_modules(folder)
+        if kind.rpartition(".")[2] == DENSE
+        for name in MODULE_FILES
+    }
+
+
+def _further_modules(folder: Path) -> list[tuple[str, str]]:
+    """Return the folder and the type of each module after the first."""
     try:
-        paths = [str(module["path"]) for module in parse_json(read_file(folder / MODULES))[1:]]
-    except (OSError, ValueError, LookupError, TypeError):
-        return set()
-    kept = [path for path in paths if path and ".." not in path.split("/") and not path.startswith("/")]
-    return {f"{path}/{name}" for path in kept for name in MODULE_FILES}
+        listed = parse_json(read_file(folder / MODULES))[1:]
+        modules = [(str(module["path"]), str(module.get("type"))) for module in listed]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+    return [(path, kind) for path, kind in modules if path and is_inside(path)]
+
+
+def is_inside(path: str) -> bool:
+    """Return whether a path with slashes can be one inside a folder, on every system."""
+    inside = PurePosixPath(path)
+    leaves = inside.is_absolute() or ".." in inside.parts or "\\" in path or ":" in path
+    return not leaves and path.isprintable()  # a NUL or a lone surrogate is in no file's name
 
 
 def known_files(folder: Path, names: Collection[str] | None = None) -> set[str]:
@@ -146,6 +170,8 @@ def check_legacy_files(files: Collection[str], where: str) -> None:
                 if missing == [layout.config]
                 else "copy or download it too"
             )
+            if missing == [LAYOUTS[0].config] and MODULES in files:  # which model2vec writes too
+                remedy += f", or add {LAYOUTS[1].config} with {{}} if sentence-transformers wrote the model"
             raise SourceError(f"{where}: has {layout.embeddings}, but no {missing[0]}; {remedy}")
 
 

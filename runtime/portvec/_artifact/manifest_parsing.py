@@ -19,7 +19,7 @@ from portvec._artifact.manifest import (
     TokenizerFacts,
     Variant,
 )
-from portvec._artifact.prompts import all_prompts
+from portvec._artifact.prompts import all_prompts, has_surrogate
 from portvec._messages import describe_unknown
 from portvec.errors import ArtifactError
 
@@ -52,16 +52,17 @@ def parse_manifest(text: str | bytes, where: str) -> Manifest:
     if not isinstance(document, dict) or document.get("format") != fmt.FORMAT_NAME:
         raise ArtifactError(f'{where}: not a portvec manifest, "format" is not "{fmt.FORMAT_NAME}"')
     version = document.get("format_version")
-    if version not in (1, fmt.FORMAT_VERSION):
+    # In Python, true and 2.0 are equal to such numbers.
+    if type(version) is not int or version not in (1, fmt.FORMAT_VERSION):
         raise ArtifactError(
             f"{where}: artifact format version {version!r}, but this portvec reads versions 1 and "
             f"{fmt.FORMAT_VERSION}; upgrade portvec, or export the model again"
         )
     manifest = _parse(JsonFields(document, where))
-    if version < manifest.format_version:
-        what = "layers" if manifest.layers else "prompts"
+    newer = [name for name in ("layers", "prompts", "default_prompt_name") if getattr(manifest, name)]
+    if version == 1 and newer:
         raise ArtifactError(
-            f"{where}: has {what}, which format version {version} does not have; export the model again"
+            f"{where}: has {newer[0]}, which format version {version} does not have; export the model again"
         )
     _check(manifest, where)
     return manifest
@@ -165,9 +166,9 @@ def _check(manifest: Manifest, where: str) -> None:
             raise ArtifactError(
                 f"{where}: prompts: {name} has type {type(prompt).__name__}, expected str; export again"
             )
-        if any("\ud800" <= character <= "\udfff" for character in prompt):
+        if has_surrogate(name + prompt):
             raise ArtifactError(
-                f"{where}: prompts: {name} holds a lone surrogate, which is not text; export again"
+                f"{where}: prompts: {name!r} holds a lone surrogate, which is not text; export again"
             )
     default, prompts = manifest.default_prompt_name, all_prompts(manifest.prompts)
     if default is not None and default not in prompts:

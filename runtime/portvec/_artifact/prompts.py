@@ -13,6 +13,11 @@ def all_prompts(stored: Mapping[str, str]) -> dict[str, str]:
     return {fmt.QUERY: "", fmt.DOCUMENT: "", **stored}
 
 
+def has_surrogate(text: str) -> bool:
+    """Return whether `text` has a lone surrogate, which is not text, and cannot be written in UTF-8."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def describe_prompts(manifest: Manifest) -> str:
     """Return prompts in words, such as "query 'search_query: '", or "" if there are none."""
     default = manifest.default_prompt_name

@@ -192,7 +192,8 @@ def _find_difference(before: dict[str, Any], now: dict[str, Any]) -> str:
         new: Any = now.get(name)
         if old == new:
             continue
-        values = f" ({old}, now {new})"
+        # A prompt may be empty, or have characters that a terminal obeys.
+        values = f" ({old!r}, now {new!r})" if name == "prompt" else f" ({old}, now {new})"
         if name == "input":
             files = [file[0] for file in [*new, *old] if (file in old) != (file in new)]
             values = f" ({files[0] if files else 'the same files in another order'})"

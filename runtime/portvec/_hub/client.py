@@ -21,6 +21,7 @@ from portvec._artifact.layouts import (
     layout_of,
     model2vec_files,
     module_files,
+    needed_module_files,
 )
 from portvec._hub.failures import explain
 from portvec._hub.ids import HubId
@@ -84,6 +85,7 @@ def fetch_snapshot(
     token: str | bool | None = None,
     force_download: bool = False,
     convertible: bool = True,
+    modules: bool = False,
 ) -> Snapshot:
     """Return the files of a Model2Vec model or an artifact, downloading only those that are missing.
 
@@ -96,13 +98,14 @@ def fetch_snapshot(
         token: Hub access token; None uses the one that huggingface_hub finds.
         force_download: ask the Hub even if its cache holds the model.
         convertible: whether a Model2Vec model will do. Otherwise, it is refused before it is downloaded.
+        modules: whether a model in the cache is complete only with the modules after its table.
 
     Raises:
         HubError: the repository, revision or network cannot be reached.
         SourceError: it holds neither a Model2Vec model nor an artifact, or the wrong one.
     """
     if not force_download:
-        cached = _find_cached(hub_id)
+        cached = _find_cached(hub_id, modules=modules)
         if cached is not None:
             _check_kind(hub_id, kind_of(known_files(cached.folder)), convertible)
             return cached
@@ -153,8 +156,14 @@ def _check_kind(hub_id: HubId, kind: Kind | None, convertible: bool) -> None:
         raise SourceError(not_converted(hub_id.name, hub_id.subfolder))
 
 
-def _find_cached(hub_id: HubId) -> Snapshot | None:
-    """Return the model if huggingface_hub's cache has all its files, whatever else the repository has."""
+def _find_cached(hub_id: HubId, *, modules: bool) -> Snapshot | None:
+    """Return the model if huggingface_hub's cache has all its files, whatever else the repository has.
+
+    With `modules`, those of the modules after the table count.
+
+    Raises:
+        HubError: files of modules are missing, and HF_HUB_OFFLINE is set.
+    """
     from huggingface_hub import constants, try_to_load_from_cache
 
     for name in (fmt.MANIFEST, *sorted(model2vec_files())):
@@ -176,6 +185,16 @@ def _find_cached(hub_id: HubId) -> Snapshot | None:
         return None
     if kind == "model2vec" and HEAD not in files and not constants.HF_HUB_OFFLINE:
         return None  # Only the Hub knows whether it is a pipeline, whose head nobody has asked for so far.
+    if kind == "model2vec" and modules:
+        wanted = needed_module_files(model) if constants.HF_HUB_OFFLINE else module_files(model)
+        missing = sorted(wanted - known_files(model, wanted))
+        if missing and constants.HF_HUB_OFFLINE:
+            raise HubError(
+                f"{hub_id}: the cache lacks {', '.join(missing)}, and HF_HUB_OFFLINE is set; unset it once "
+                "to download the model"
+            )
+        if missing:
+            return None  # Only the Hub knows whether there are such files: not every module has any.
     if kind == "artifact" and not all(
         (model / name).is_file() for name in _read_listed_files(model / fmt.MANIFEST)
     ):

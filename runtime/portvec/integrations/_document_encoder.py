@@ -47,7 +47,10 @@ class DocumentEncoder:
             return []
         found = self._encode(texts)
         try:
-            vectors = np.asarray(found, dtype=np.float32)
+            vectors = np.asarray(found)
+            if vectors.dtype.kind in "cSU":
+                raise TypeError  # numpy would drop the imaginary parts, and read texts
+            vectors = vectors.astype(np.float32, copy=False)
         except (TypeError, ValueError) as error:
             raise OptionError(
                 f"documents: {self.name} returns {type(found).__name__}, expected an array of numbers "
