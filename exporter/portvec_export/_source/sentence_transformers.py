@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, module_files
 from portvec._artifact.prompts import all_prompts
 from portvec._messages import describe_unknown
@@ -23,6 +21,8 @@ _SETTINGS = "config_sentence_transformers.json"
 _KIND = "SentenceTransformer"
 # No text has so many tokens, and a manifest cannot say so many.
 _MOST_TOKENS = 2**31
+# Vectors that nearly cancel leave a 2**24th of their norm in float32, which is still more than LEAST_NORM.
+_SAFE_NORM = 1e-4
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,13 @@ def own_table(files: SourceFiles, layout: Layout) -> SourceFiles:
     return files if layout.tensor == LAYOUTS[0].tensor else replace(files, mapping=None, weights=None)
 
 
-def check_norms(vectors: TokenVectors, tensors: Path) -> None:
-    """Check that the module Normalize gives each token vector unit length; `tensors` names them in errors.
+def needs_least_norm(vectors: TokenVectors) -> bool:
+    """Return whether means of vectors may be so short that Normalize does not give them unit length.
 
-    Raises:
-        SourceError: one is so short that it does not.
+    If not, Normalize does what a Model2Vec model that normalizes does.
     """
-    short = (vectors.norms > 0) & (vectors.norms < LEAST_NORM)
-    if short.any():
-        token_id = int(np.flatnonzero(short)[0])
-        raise SourceError(
-            f"{tensors}: the vector of token {token_id} has a norm of {vectors.norms[token_id]:.1e}, which "
-            f"sentence-transformers divides by {LEAST_NORM}; multiply the table by a power of 2"
-        )
+    norms = vectors.norms
+    return bool(((norms > 0) & (norms < _SAFE_NORM)).any())
 
 
 def _check_kind(path: Path, settings: Mapping[str, Any]) -> None:
