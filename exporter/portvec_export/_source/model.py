@@ -123,7 +123,7 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
         files = own_table(files, layout)
         theirs = read_sentence_transformer(folder, layout, files, keeps_limit=options.max_length == "model")
         options = replace(options, dim=options.dim or theirs.dim)
-    if layout.is_sentence_transformers and options.semantics is None:
+    if options.semantics is None:
         check_plain(folder, layout, files.config, may_normalize=options.normalize is not None)
     with _blame(folder / layout.tokenizer):
         stored = _static_model(files, theirs, options)

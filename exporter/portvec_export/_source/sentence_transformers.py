@@ -11,13 +11,12 @@ from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, module_files
 from portvec._artifact.prompts import all_prompts
 from portvec._messages import describe_unknown
 from portvec.errors import SourceError
-from portvec_export._source.files import SourceFiles, parse_object, read_whole
+from portvec_export._source.files import SourceFiles
 from portvec_export._source.layers import Layer, UnitLength
 from portvec_export._source.module_layers import LEAST_NORM, WITHOUT_SEMANTICS, read_layers
-from portvec_export._source.modules import Module, read_modules, read_prompts
+from portvec_export._source.modules import SETTINGS, Module, read_modules, read_prompts, read_settings
 from portvec_export._source.vectors import TokenVectors
 
-_SETTINGS = "config_sentence_transformers.json"
 _KIND = "SentenceTransformer"
 # No text has so many tokens, and a manifest cannot say so many.
 _MOST_TOKENS = 2**31
@@ -67,22 +66,20 @@ def read_sentence_transformer(
     _check_names(folder / MODULES, modules)
     _check_dtype(folder / layout.embeddings, files)
     read = [MODULES, *sorted(module_files(folder))]
-    settings = files.config
     if layout == LAYOUTS[0]:  # whose configuration is that of model2vec
-        read.append(_SETTINGS)
-        path = folder / _SETTINGS
-        settings = parse_object(read_whole(path), path) if path.is_file() else {}
-    _check_kind(folder / _SETTINGS, settings)
+        read.append(SETTINGS)
+    settings = read_settings(folder, layout, files.config)
+    _check_kind(folder / SETTINGS, settings)
     layers = read_layers(folder, modules, files.table.shape[1])
     is_unit = layers == (UnitLength(LEAST_NORM),)
-    prompts = read_prompts(folder / _SETTINGS, settings)
+    prompts = read_prompts(folder / SETTINGS, settings)
     return SentenceTransformer(
         normalize=is_unit,
         layers=() if is_unit else layers,
         max_length=_read_limit(folder / layout.tokenizer, files.truncation) if keeps_limit else None,
         prompts={name: text for name, text in prompts.items() if all_prompts({}).get(name) != text},
-        default_prompt_name=_read_default(folder / _SETTINGS, settings, prompts),
-        dim=_read_dim(folder / _SETTINGS, settings, files.table.shape[1], layers),
+        default_prompt_name=_read_default(folder / SETTINGS, settings, prompts),
+        dim=_read_dim(folder / SETTINGS, settings, files.table.shape[1], layers),
         files=tuple(name for name in read if (folder / name).is_file()),
     )
 
