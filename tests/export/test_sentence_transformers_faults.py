@@ -234,6 +234,17 @@ def test_weights_beside_its_own_table_are_ignored(tmp_path: Path) -> None:
     assert StaticEmbedder.load(source, semantics="sentence-transformers").encode("the value").any()
 
 
+def test_tables_of_both_libraries_in_one_file(tmp_path: Path) -> None:
+    source = tiny_models.save(tmp_path / "model")
+    tensors = {"embeddings": tiny_models.vectors(800), "embedding.weight": tiny_models.vectors(800) * 2}
+    save_file(tensors, source / "model.safetensors")
+    message = (
+        r"model/model\.safetensors: has the tensors 'embeddings' and 'embedding\.weight', of which "
+        r"sentence-transformers reads the second and model2vec the first; remove one of them$"
+    )
+    refuse(source, message, tmp_path)
+
+
 def test_on_the_hub(portvec_process: RunPortvec, hub: LocalHub, tmp_path: Path) -> None:
     source = save(tmp_path / "model", "wordpiece", DENSE, NORMALIZE, nested=True, prompts={"query": "find: "})
     local = portvec_process("embed", source, "x", "--semantics", "sentence-transformers")

@@ -120,7 +120,7 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     files = read_files(folder, layout)
     theirs = None
     if options.semantics == fmt.SENTENCE_TRANSFORMERS:
-        files = own_table(files, layout)
+        files = own_table(folder, layout, files)
         theirs = read_sentence_transformer(folder, layout, files, keeps_limit=options.max_length == "model")
         options = replace(options, dim=options.dim or theirs.dim)
     if options.semantics is None:

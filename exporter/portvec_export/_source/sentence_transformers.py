@@ -15,6 +15,7 @@ from portvec_export._source.files import SourceFiles
 from portvec_export._source.layers import Layer, UnitLength
 from portvec_export._source.module_layers import LEAST_NORM, WITHOUT_SEMANTICS, read_layers
 from portvec_export._source.modules import SETTINGS, Module, read_modules, read_prompts, read_settings
+from portvec_export._source.tensors import open_tensors
 from portvec_export._source.vectors import TokenVectors
 
 _KIND = "SentenceTransformer"
@@ -84,12 +85,24 @@ def read_sentence_transformer(
     )
 
 
-def own_table(files: SourceFiles, layout: Layout) -> SourceFiles:
+def own_table(folder: Path, layout: Layout, files: SourceFiles) -> SourceFiles:
     """Return files with the table as sentence-transformers reads it.
 
     It applies the mapping and the weights beside a table of Model2Vec, and ignores those beside its own.
+
+    Raises:
+        SourceError: it reads another table than model2vec.
     """
-    return files if layout.tensor == LAYOUTS[0].tensor else replace(files, mapping=None, weights=None)
+    if layout.tensor != LAYOUTS[0].tensor:
+        return replace(files, mapping=None, weights=None)
+    path = folder / layout.embeddings
+    own = LAYOUTS[1].tensor
+    if own in open_tensors(path).names:
+        raise SourceError(
+            f"{path}: has the tensors {layout.tensor!r} and {own!r}, of which sentence-transformers reads the "
+            "second and model2vec the first; remove one of them"
+        )
+    return files
 
 
 def needs_least_norm(vectors: TokenVectors) -> bool:
