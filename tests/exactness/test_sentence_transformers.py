@@ -124,6 +124,26 @@ def test_normalize_alone_is_the_fast_form(tmp_path: Path) -> None:
     assert not raw.manifest.normalize
 
 
+@pytest.mark.parametrize("norm", [5e-11, 3e-13])
+def test_vectors_that_normalize_does_not_reach(norm: float, tmp_path: Path) -> None:
+    """Normalize divides by no less than 1e-12, which the mean of longer vectors may be short of."""
+    tokenizer = tiny_models.tokenizer("wordpiece")
+    table = tiny_models.vectors(tokenizer.get_vocab_size())
+    first, second = (tokenizer.token_to_id(token) for token in ("the", "value"))
+    table[first] *= norm / np.linalg.norm(table[first])
+    table[second] = table[first] * -1.001
+    source = save(tmp_path / "model", "wordpiece", NORMALIZE, table=table)
+    artifact = export(source, tmp_path / "artifact")
+    assert verify(artifact).largest_difference <= 1e-6
+    embedder, few = StaticEmbedder.load(artifact), ["the value", "the", "value", "the value the", ""]
+    expected = Reference(source).encode(few)
+    assert np.linalg.norm(expected[0]) < 0.5
+    for got in (embedder.encode(few), np.stack([embedder.encode(text) for text in few])):
+        np.testing.assert_allclose(got, expected, rtol=2e-6)
+    assert not load(source, normalize=False).manifest.layers
+    assert load(source, dim=8).manifest.layers == [{"type": "unit_length", "least": 1e-12}]
+
+
 def test_dimensions_are_cut_where_nothing_follows(tmp_path: Path) -> None:
     source = save(tmp_path / "model", truncate_dim=7)
     embedder = load(source)

@@ -72,6 +72,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"prompts": {"query": "query: "}, "default_prompt_name": "query"},
         r"sentence-transformers puts prompts before texts \(query\)",
     ),
+    "fewer dimensions": (
+        {"truncate_dim": 8},
+        rf"config_sentence_transformers\.json: truncate_dim is 8, which model2vec ignores; {ASK} it$",
+    ),
+    "a second table": (
+        {"modules": [module("StaticEmbedding", "1_StaticEmbedding")]},
+        rf"modules\.json: has the module StaticEmbedding, which model2vec ignores; {ASK} it$",
+    ),
+    "Normalize of another package": (
+        {"modules": [module("Normalize", "1_Normalize", "custom.")], "normalize": True},
+        rf"modules\.json: has the module custom\.Normalize, whose code model2vec ignores; {ASK} it$",
+    ),
 }
 
 
@@ -162,6 +174,47 @@ def test_folders_of_model2vec_keep_to_their_own_configuration(tmp_path: Path) ->
         source = tiny_models.save(tmp_path / f"{normalize}", normalize=normalize)
         assert (source / "modules.json").is_file()
         assert StaticEmbedder.load(source).manifest.normalize == normalize
+
+
+def test_another_first_class(tmp_path: Path) -> None:
+    source = save(tmp_path / "model", modules=json.dumps([module("StaticEmbedding", package="my_code.")]))
+    message = rf"has the module my_code\.StaticEmbedding, whose code model2vec ignores; {ASK} it$"
+    with pytest.raises(SourceError, match=message):
+        export_model(source, tmp_path / "artifact")
+    assert export_model(source, tmp_path / "artifact", semantics="model2vec").is_dir()
+
+
+FIRST = module("StaticEmbedding", ".")
+MODEL2VEC: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "Dense": (
+        [FIRST, module("Dense", "1_Dense")],
+        {},
+        rf"modules\.json: has the module Dense, which model2vec ignores; {ASK} it$",
+    ),
+    "prompts": (
+        [FIRST],
+        {"prompts": {"query": "query: "}},
+        r"config_sentence_transformers\.json: sentence-transformers puts prompts before texts \(query\); "
+        rf"{ASK} them$",
+    ),
+    "truncate_dim": ([FIRST], {"truncate_dim": 8}, rf"truncate_dim is 8, which model2vec ignores; {ASK} it$"),
+}
+
+
+@pytest.mark.parametrize("name", MODEL2VEC)
+def test_folders_of_model2vec_with_more(name: str, tmp_path: Path) -> None:
+    modules, settings, message = MODEL2VEC[name]
+    source = tiny_models.save(tmp_path / "model")
+    assert StaticEmbedder.load(source).dim == 24
+    (source / "modules.json").write_text(json.dumps(modules))
+    (source / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    with pytest.raises(SourceError, match=message):
+        export_model(source, tmp_path / "artifact")
+    with pytest.raises(SourceError, match=message):  # although the cache has a conversion of the folder
+        StaticEmbedder.load(source)
+    expected = StaticModel.from_pretrained(source).encode(paragraphs(20))
+    got = StaticEmbedder.load(source, semantics="model2vec").encode(paragraphs(20))
+    np.testing.assert_allclose(got, expected, rtol=2e-6, atol=1e-6)
 
 
 def test_unknown_semantics(tmp_path: Path) -> None:

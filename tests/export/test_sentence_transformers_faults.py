@@ -258,21 +258,22 @@ def test_integer_tables(tmp_path: Path) -> None:
     refuse(source, message + WITHOUT, tmp_path)
 
 
-def test_vectors_that_normalize_does_not_reach(tmp_path: Path) -> None:
-    table = tiny_models.vectors(800)
-    table[7] *= 1e-14
-    source = save(tmp_path / "model", "wordpiece", NORMALIZE, table=table)
-    message = (
-        r"the vector of token 7 has a norm of [\d.]+e-14, which sentence-transformers divides by 1e-12; "
-    )
-    refuse(source, message + "multiply the table by a power of 2$", tmp_path)
-
-
 def test_weights_beside_its_own_table_are_ignored(tmp_path: Path) -> None:
     source = save(tmp_path / "model")
     tensors = {"embedding.weight": tiny_models.vectors(800), "weights": np.zeros(800, np.float32)}
     save_file(tensors, source / "model.safetensors")
     assert StaticEmbedder.load(source, semantics="sentence-transformers").encode("the value").any()
+
+
+def test_tables_of_both_libraries_in_one_file(tmp_path: Path) -> None:
+    source = tiny_models.save(tmp_path / "model")
+    tensors = {"embeddings": tiny_models.vectors(800), "embedding.weight": tiny_models.vectors(800) * 2}
+    save_file(tensors, source / "model.safetensors")
+    message = (
+        r"model/model\.safetensors: has the tensors 'embeddings' and 'embedding\.weight', of which "
+        r"sentence-transformers reads the second and model2vec the first; remove one of them$"
+    )
+    refuse(source, message, tmp_path)
 
 
 def test_on_the_hub(portvec_process: RunPortvec, hub: LocalHub, tmp_path: Path) -> None:

@@ -119,19 +119,30 @@ def test_documents_are_found_by_their_own_words_before_and_after_the_file_is_reo
         assert find_each(client, ef, documents) == found
 
 
-def test_example_prints_the_right_documents(
+def test_example_prints_the_passages_that_are_nearest(
     bundled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import runpy
 
     example = runpy.run_path(str(ROOT / "examples" / "milvus_search.py"))
     example["main"](str(bundled), tmp_path / "demo.db")
+    first = capsys.readouterr().out.splitlines()
     example["main"](str(bundled), tmp_path / "demo.db")  # a second run starts over
-    output = capsys.readouterr().out.splitlines()
-    assert output[:3] == output[3:]
-    assert output[0] == "Dim: 256 (256,)"
-    assert "founded -> Artificial intelligence was founded as an academic discipline in 1956. (" in output[1]
-    assert "born? -> Born in Maida Vale, London, Turing was raised in southern England. (" in output[2]
+    assert capsys.readouterr().out.splitlines() == first
+    assert first[0] == "Dim: 256 (256,)"
+    questions, passages = example["QUESTIONS"], example["DOCUMENTS"] + example["read_passages"](ROOT / "docs")
+    assert len(questions) >= 5
+    assert len(passages) > 200
+    embedder = StaticEmbedder.load(bundled)
+    cosines = embedder.encode(questions) @ embedder.encode(passages).T
+    shown = iter(first[1:])
+    for question, row in zip(questions, cosines, strict=True):
+        assert next(shown) == question
+        for index in np.argsort(-row)[:2]:
+            score, _, text = next(shown).strip().partition("  ")
+            assert float(score) == pytest.approx(row[index], abs=1e-3)
+            assert text.removesuffix("…") == passages[index][: len(text.removesuffix("…"))]
+    assert not [*shown]
 
 
 class Transformer:

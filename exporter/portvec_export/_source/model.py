@@ -24,15 +24,16 @@ from portvec_export._source.card import read_front_matter
 from portvec_export._source.checks import check_model
 from portvec_export._source.files import SourceFiles, parse_object, read_files
 from portvec_export._source.head import HeadLayers, load_head, projector_layers
-from portvec_export._source.layers import Layer, apply_layers, width_after
+from portvec_export._source.layers import Layer, UnitLength, apply_layers, width_after
 from portvec_export._source.location import find_model
 from portvec_export._source.magnitudes import check_layers, check_vectors, needs_means
+from portvec_export._source.module_layers import LEAST_NORM
 from portvec_export._source.modules import check_plain
 from portvec_export._source.rows import RowReader
 from portvec_export._source.rules import Rules
 from portvec_export._source.sentence_transformers import (
     SentenceTransformer,
-    check_norms,
+    needs_least_norm,
     own_table,
     read_sentence_transformer,
 )
@@ -119,10 +120,10 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     files = read_files(folder, layout)
     theirs = None
     if options.semantics == fmt.SENTENCE_TRANSFORMERS:
-        files = own_table(files, layout)
+        files = own_table(folder, layout, files)
         theirs = read_sentence_transformer(folder, layout, files, keeps_limit=options.max_length == "model")
         options = replace(options, dim=options.dim or theirs.dim)
-    if layout.is_sentence_transformers and options.semantics is None:
+    if options.semantics is None:
         check_plain(folder, layout, files.config, may_normalize=options.normalize is not None)
     with _blame(folder / layout.tokenizer):
         stored = _static_model(files, theirs, options)
@@ -137,11 +138,12 @@ def load_source(source: str | os.PathLike[str], options: ExportOptions) -> Sourc
     check_model(stored, folder / layout.embeddings, folder / layout.tokenizer)
     original = _vectors(stored, options.dim, folder / layout.embeddings)
     vectors = _cluster(stored, options, folder / layout.embeddings) or original
+    if theirs and stored.normalize and needs_least_norm(vectors):
+        stored.config.pop("normalize")  # model2vec would warn that it changes
+        stored.normalize, layers = False, (UnitLength(LEAST_NORM),)
     check_layers(
         head.as_layers() if head else layers, stored, vectors, folder / (MODULES if theirs else HEAD)
     )
-    if theirs and stored.normalize:
-        check_norms(vectors, folder / layout.embeddings)
     rules = _rules(stored, theirs)
     origin = location.origin(theirs.files if theirs else ())
     return SourceModel(

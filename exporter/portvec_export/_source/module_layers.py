@@ -14,14 +14,13 @@ from portvec._messages import describe_unknown
 from portvec.errors import SourceError
 from portvec_export._source.files import parse_object, read_whole
 from portvec_export._source.layers import Dense, DynamicTanh, Layer, UnitLength, width_after
-from portvec_export._source.modules import NORMALIZE, SSE, STATIC, Module
+from portvec_export._source.modules import NORMALIZE, OWN, SSE, STATIC, Module
 from portvec_export._source.tensors import open_tensors
 
 WITHOUT_SEMANTICS: Final = "pass semantics='model2vec' to read the model as model2vec does"
 # PyTorch divides a vector by its norm, but by no less than this.
 LEAST_NORM: Final = 1e-12
 
-_OWN = "sentence_transformers."
 _DROPOUT = "Dropout"
 _EMBEDDING = "sentence_embedding"
 # Classes of PyTorch, which sentence-transformers calls without arguments.
@@ -49,13 +48,13 @@ def read_layers(folder: Path, modules: Sequence[Module], width: int) -> tuple[La
     first = modules[0]
     if first.kind == SSE:
         layers.append(_read_sse(folder / first.path, width))
-    elif not first.type.startswith(_OWN):
+    elif not first.type.startswith(OWN):
         raise SourceError(
-            f"{folder / MODULES}: has the module {first.type}, expected {_OWN}models.{STATIC}; "
+            f"{folder / MODULES}: has the module {first.type}, expected {OWN}models.{STATIC}; "
             f"{WITHOUT_SEMANTICS}"
         )
     for module in modules[1:]:
-        kind = module.kind if module.type.startswith(_OWN) else None
+        kind = module.kind if module.type.startswith(OWN) else None
         if kind == NORMALIZE:
             _read_config(folder / module.path)
             layers.append(UnitLength(LEAST_NORM))

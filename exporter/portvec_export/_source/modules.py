@@ -7,10 +7,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from portvec._artifact.files import parse_json, read_file
-from portvec._artifact.layouts import MODULES, Layout, is_inside
+from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, is_inside
 from portvec._artifact.prompts import has_surrogate
 from portvec.errors import SourceError
+from portvec_export._source.files import parse_object, read_whole
 
+# Package of the classes that sentence-transformers brings, and its configuration.
+OWN = "sentence_transformers."
+SETTINGS = "config_sentence_transformers.json"
 STATIC = "StaticEmbedding"
 # What StaticEmbedding does, and a layer more. Models bring the class as code.
 SSE = "SSE"
@@ -73,31 +77,61 @@ def read_modules(folder: Path, layout: Layout) -> list[Module]:
     return modules
 
 
-def check_plain(folder: Path, layout: Layout, config: Mapping[str, Any], *, may_normalize: bool) -> None:
+def check_plain(folder: Path, layout: Layout, config: dict[str, Any], *, may_normalize: bool) -> None:
     """Check that sentence-transformers only looks up and pools tokens, or gives unit length as `config` says.
 
-    With `may_normalize`, the user said whether embeddings have unit length.
+    With `may_normalize`, the user said whether embeddings have unit length. In a folder of model2vec, its own
+    configuration does.
 
     Raises:
-        SourceError: a module or prompt that model2vec ignores changes the embeddings.
+        SourceError: a module, prompt or setting that model2vec ignores changes the embeddings.
     """
-    path = folder / MODULES
-    if path.is_file():
-        kinds = [module.kind for module in read_modules(folder, layout)]
-        further = [kind for kind in kinds if kind not in (STATIC, NORMALIZE)]
-        if further:
-            raise SourceError(f"{path}: has the module {further[0]}, which model2vec ignores; {_ASK} it")
-        if NORMALIZE in kinds and not config.get("normalize", False) and not may_normalize:
-            raise SourceError(
-                f"{path}: has the module {NORMALIZE}, but {layout.config} does not normalize; {_ASK} it"
-            )
-    prompts = read_prompts(folder / layout.config, config)
-    used = sorted(name for name, prompt in prompts.items() if prompt)
+    if (folder / MODULES).is_file():
+        is_decided = may_normalize or bool(config.get("normalize", False))
+        _check_plain_modules(folder, layout, may_normalize=is_decided or not layout.is_sentence_transformers)
+    path = folder / SETTINGS
+    settings = read_settings(folder, layout, config)
+    used = sorted(name for name, prompt in read_prompts(path, settings).items() if prompt)
     if used:
         raise SourceError(
-            f"{folder / layout.config}: sentence-transformers puts prompts before texts ({', '.join(used)}); "
-            f"{_ASK} them"
+            f"{path}: sentence-transformers puts prompts before texts ({', '.join(used)}); {_ASK} them"
         )
+    dim = settings.get("truncate_dim")
+    if dim is not None:
+        raise SourceError(f"{path}: truncate_dim is {dim!r}, which model2vec ignores; {_ASK} it")
+
+
+def _check_plain_modules(folder: Path, layout: Layout, *, may_normalize: bool) -> None:
+    path = folder / MODULES
+    first, *further = read_modules(folder, layout)
+    ignored = [module.kind for module in further if module.kind != NORMALIZE]
+    if ignored or first.kind != STATIC:
+        raise SourceError(
+            f"{path}: has the module {[*ignored, first.kind][0]}, which model2vec ignores; {_ASK} it"
+        )
+    for module in (first, *further):
+        if not module.type.startswith(OWN):
+            raise SourceError(
+                f"{path}: has the module {module.type}, whose code model2vec ignores; {_ASK} it"
+            )
+    if further and not may_normalize:
+        raise SourceError(
+            f"{path}: has the module {NORMALIZE}, but {layout.config} does not normalize; {_ASK} it"
+        )
+
+
+def read_settings(folder: Path, layout: Layout, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of sentence-transformers, {} if there is none.
+
+    `config` is what the layout calls its configuration: that one, or model2vec's.
+
+    Raises:
+        SourceError: it is not a JSON object, or cannot be read.
+    """
+    if layout != LAYOUTS[0]:
+        return config
+    path = folder / SETTINGS
+    return parse_object(read_whole(path), path) if path.is_file() else {}
 
 
 def read_prompts(path: Path, config: Mapping[str, Any]) -> dict[str, str]:

@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from portvec._artifact.layouts import LAYOUTS, MODULES, Layout, known_files, module_files
 from portvec._artifact.prompts import all_prompts
 from portvec._messages import describe_unknown
 from portvec.errors import SourceError
-from portvec_export._source.files import SourceFiles, parse_object, read_whole
+from portvec_export._source.files import SourceFiles
 from portvec_export._source.layers import Layer, UnitLength
 from portvec_export._source.module_layers import LEAST_NORM, WITHOUT_SEMANTICS, read_layers
-from portvec_export._source.modules import Module, read_modules, read_prompts
+from portvec_export._source.modules import SETTINGS, Module, read_modules, read_prompts, read_settings
+from portvec_export._source.tensors import open_tensors
 from portvec_export._source.vectors import TokenVectors
 
-_SETTINGS = "config_sentence_transformers.json"
 _KIND = "SentenceTransformer"
 # No text has so many tokens, and a manifest cannot say so many.
 _MOST_TOKENS = 2**31
+# Vectors that nearly cancel leave a 2**24th of their norm in float32, which is still more than LEAST_NORM.
+_SAFE_NORM = 1e-4
 
 
 @dataclass(frozen=True)
@@ -67,47 +67,51 @@ def read_sentence_transformer(
     _check_names(folder / MODULES, modules)
     _check_dtype(folder / layout.embeddings, files)
     read = [MODULES, *sorted(known_files(folder, module_files(folder)))]
-    settings = files.config
     if layout == LAYOUTS[0]:  # whose configuration is that of model2vec
-        read.append(_SETTINGS)
-        path = folder / _SETTINGS
-        settings = parse_object(read_whole(path), path) if path.is_file() else {}
-    _check_kind(folder / _SETTINGS, settings)
+        read.append(SETTINGS)
+    settings = read_settings(folder, layout, files.config)
+    _check_kind(folder / SETTINGS, settings)
     layers = read_layers(folder, modules, files.table.shape[1])
     is_unit = layers == (UnitLength(LEAST_NORM),)
-    prompts = read_prompts(folder / _SETTINGS, settings)
+    prompts = read_prompts(folder / SETTINGS, settings)
     return SentenceTransformer(
         normalize=is_unit,
         layers=() if is_unit else layers,
         max_length=_read_limit(folder / layout.tokenizer, files.truncation) if keeps_limit else None,
         prompts={name: text for name, text in prompts.items() if all_prompts({}).get(name) != text},
-        default_prompt_name=_read_default(folder / _SETTINGS, settings, prompts),
-        dim=_read_dim(folder / _SETTINGS, settings, files.table.shape[1], layers),
+        default_prompt_name=_read_default(folder / SETTINGS, settings, prompts),
+        dim=_read_dim(folder / SETTINGS, settings, files.table.shape[1], layers),
         files=tuple(name for name in read if (folder / name).is_file()),
     )
 
 
-def own_table(files: SourceFiles, layout: Layout) -> SourceFiles:
+def own_table(folder: Path, layout: Layout, files: SourceFiles) -> SourceFiles:
     """Return files with the table as sentence-transformers reads it.
 
     It applies the mapping and the weights beside a table of Model2Vec, and ignores those beside its own.
-    """
-    return files if layout.tensor == LAYOUTS[0].tensor else replace(files, mapping=None, weights=None)
-
-
-def check_norms(vectors: TokenVectors, tensors: Path) -> None:
-    """Check that the module Normalize gives each token vector unit length; `tensors` names them in errors.
 
     Raises:
-        SourceError: one is so short that it does not.
+        SourceError: it reads another table than model2vec.
     """
-    short = (vectors.norms > 0) & (vectors.norms < LEAST_NORM)
-    if short.any():
-        token_id = int(np.flatnonzero(short)[0])
+    if layout.tensor != LAYOUTS[0].tensor:
+        return replace(files, mapping=None, weights=None)
+    path = folder / layout.embeddings
+    own = LAYOUTS[1].tensor
+    if own in open_tensors(path).names:
         raise SourceError(
-            f"{tensors}: the vector of token {token_id} has a norm of {vectors.norms[token_id]:.1e}, which "
-            f"sentence-transformers divides by {LEAST_NORM}; multiply the table by a power of 2"
+            f"{path}: has the tensors {layout.tensor!r} and {own!r}, of which sentence-transformers reads "
+            "the second and model2vec the first; remove one of them"
         )
+    return files
+
+
+def needs_least_norm(vectors: TokenVectors) -> bool:
+    """Return whether means of vectors may be so short that Normalize does not give them unit length.
+
+    If not, Normalize does what a Model2Vec model that normalizes does.
+    """
+    norms = vectors.norms
+    return bool(((norms > 0) & (norms < _SAFE_NORM)).any())
 
 
 def _check_kind(path: Path, settings: Mapping[str, Any]) -> None:
