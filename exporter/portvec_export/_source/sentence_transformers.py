@@ -99,8 +99,8 @@ def own_table(folder: Path, layout: Layout, files: SourceFiles) -> SourceFiles:
     own = LAYOUTS[1].tensor
     if own in open_tensors(path).names:
         raise SourceError(
-            f"{path}: has the tensors {layout.tensor!r} and {own!r}, of which sentence-transformers reads the "
-            "second and model2vec the first; remove one of them"
+            f"{path}: has the tensors {layout.tensor!r} and {own!r}, of which sentence-transformers reads "
+            "the second and model2vec the first; remove one of them"
         )
     return files
 
