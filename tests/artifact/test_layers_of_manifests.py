@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import static_folders
 from damage import edit
+from portvec import StaticEmbedder, verify
 from portvec._artifact.layers import describe_layers, has_unit_length
 from portvec._artifact.manifest import Manifest
 from portvec._artifact.manifest_parsing import parse_manifest
 from portvec.errors import ArtifactError
+from portvec_export import export_model
 
 DENSE = {"type": "dense", "inputs": 24, "outputs": 24, "activation": "tanh", "residual": False}
 UNIT = {"type": "unit_length", "least": 1e-12}
@@ -60,6 +64,7 @@ def read(tiny: Path) -> Callable[..., Manifest]:
         ([{**UNIT, "least": 0.0}], LEAD + r"0: least is 0\.0, expected a positive number; export again$"),
         ([{**UNIT, "least": -1.0}], LEAD + r"0: least is -1\.0, expected a positive number; export again$"),
         ([{**UNIT, "least": "1"}], LEAD + "0: field least has type str, expected float"),
+        ([UNIT] * 1001, "^here: has 1001 layers, expected at most 1000; export again$"),
         (
             [{**DENSE, "outputs": 5}],
             "^here: dim is 24, expected 5, what the layers make of table_dim; export again$",
@@ -141,11 +146,61 @@ def test_in_words(
 
 def test_forged_widths_do_not_replace_what_is_stored(tiny: Path) -> None:
     """A manifest may not claim layers that the graph does not have: its output has another width."""
-    from portvec import StaticEmbedder
-
     wide = {**DENSE, "outputs": 2**31 - 1}
     edit(tiny, lambda m: m.update(format_version=2, dim=2**31 - 1, table_dim=24, layers=[wide]))
     with pytest.raises(
         ArtifactError, match=r"portvec\.graph: not a portvec graph, expected .* of dimension "
     ):
         StaticEmbedder.load(tiny)
+
+
+WIDER = [{**DENSE, "outputs": 2**30}, {**DENSE, "inputs": 2**30}]
+FORGED: dict[str, tuple[dict[str, Any], str]] = {
+    "no layers": ({"layers": []}, r"layers\.0\.bias is \(24,\), expected none"),
+    "no fields of version 2": (
+        {"format_version": 1, "layers": ..., "table_dim": ..., "prompts": ..., "default_prompt_name": ...},
+        r"layers\.0\.bias is \(24,\), expected none",
+    ),
+    "a layer more": ({"layers": [DENSE, DENSE]}, r"layers\.1\.weight is none, expected \(24, 24\)"),
+    "another kind": (
+        {"layers": [{"type": "dynamic_tanh"}]},
+        r"layers\.0\.alpha is none, expected \(24,\)",
+    ),
+    "a residual": (
+        {"layers": [{**DENSE, "residual": True}]},
+        r"layers\.0\.residual is none, expected \(24, 24\)",
+    ),
+    "a table of another width": (
+        {"table_dim": 48, "layers": [{**DENSE, "inputs": 48}]},
+        r"layers\.0\.weight is \(24, 24\), expected \(24, 48\)",
+    ),
+    "wide layers": ({"layers": WIDER}, r"layers\.0\.bias is \(24,\), expected \(1073741824,\)"),
+}
+
+
+@pytest.fixture(scope="module")
+def layered_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("layered")
+    source = static_folders.save(folder / "model", "wordpiece", static_folders.dense(24, 24))
+    return export_model(source, folder / "artifact", semantics="sentence-transformers", variants=["int8"])
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_layers_that_the_graph_does_not_have(name: str, layered_artifact: Path, tmp_path: Path) -> None:
+    fields, message = FORGED[name]
+    folder = Path(shutil.copytree(layered_artifact, tmp_path / "artifact"))
+    assert StaticEmbedder.load(folder).encode("the value").any()
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest.update(fields)
+        for field in [key for key, value in fields.items() if value is ...]:
+            manifest.pop(field, None)
+
+    edit(folder, change)
+    message = (
+        rf"portvec\.graph: the shape of the tensor {message} for the layers of portvec\.json; "
+        "do not use this artifact, or export the model again$"
+    )
+    for read in (StaticEmbedder.load, verify):
+        with pytest.raises(ArtifactError, match=message):
+            read(folder)

@@ -112,6 +112,29 @@ def test_a_model_without_padding_or_unknown_token_gets_a_padding_token(tmp_path:
     assert tokenizer["post_processor"] is None
 
 
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ({"pad_token": "[absent]", "pad_id": 0}, ("[PAD]", 0)),  # which consumers would add, with a new id
+        ({"pad_token": "the", "pad_id": 0}, ("the", None)),  # None: its id in the vocabulary
+    ],
+)
+def test_a_stored_padding_token_is_one_of_the_vocabulary(
+    stored: dict[str, Any], expected: tuple[str, int | None], tmp_path: Path
+) -> None:
+    source = tiny_models.save(tmp_path / "model")
+    tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
+    tokenizer.enable_padding(**stored)
+    tokenizer.save(str(source / "tokenizer.json"))
+    text, token_id = expected
+    token_id = tokenizer.token_to_id(text) if token_id is None else token_id
+    folder = export_model(source, tmp_path / "artifact")
+    padding = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["padding"]
+    assert (padding["pad_token"], padding["pad_id"]) == (text, token_id)
+    assert json.loads((folder / "config.json").read_text())["pad_token_id"] == token_id
+    assert json.loads((folder / "tokenizer_config.json").read_text())["pad_token"] == text
+
+
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe"])  # with an UNK around the text, and without
 @pytest.mark.parametrize("max_length", [10, 40])
 def test_a_cut_after_the_special_tokens_keeps_no_token_too_many(

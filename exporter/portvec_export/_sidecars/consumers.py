@@ -143,11 +143,13 @@ def _template(unk: _Token) -> dict[str, Any]:
 
 
 def _pad_token(source: SourceModel, tokenizer_json: dict[str, Any]) -> _Token:
-    """Return a padding token. Any will do, as the graph masks it."""
-    if stored := tokenizer_json.get("padding"):
-        return _Token(stored["pad_token"], stored["pad_id"])
-    for name in ("[PAD]", "<pad>"):
-        token_id = source.original.tokenizer.token_to_id(name)
+    """Return a padding token. Any of the vocabulary will do, as the graph masks it.
+
+    One that is stored for padding need not be there, and consumers would add it, with an id of its own.
+    """
+    stored = tokenizer_json.get("padding") or {}
+    for name in (stored.get("pad_token"), "[PAD]", "<pad>"):
+        token_id = None if name is None else source.original.tokenizer.token_to_id(name)
         if token_id is not None:
             return _Token(name, token_id)
     return _unk_token(source) or _token(source, min(source.original.tokenizer.get_vocab().values()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from portvec._artifact import format as fmt
@@ -13,15 +13,20 @@ from portvec._messages import describe_unknown
 from portvec.errors import ArtifactError
 
 _MAX_WIDTH = 2**31 - 1
+_MAX_LAYERS = 1000
 
 
 def check_layers(layers: Sequence[Any], table_dim: int, dim: int, where: str) -> None:
     """Check that layers are known, and lead from token vectors (table_dim,) to embeddings (dim,).
 
     Raises:
-        ArtifactError: a layer is not a JSON object, is unknown, has a missing or impossible value, or does
-            not fit its neighbours. The message begins with `where`.
+        ArtifactError: there are too many layers, or one is not a JSON object, is unknown, has a missing or
+            impossible value, or does not fit its neighbours. The message begins with `where`.
     """
+    if len(layers) > _MAX_LAYERS:
+        raise ArtifactError(
+            f"{where}: has {len(layers)} layers, expected at most {_MAX_LAYERS}; export again"
+        )
     width = table_dim
     for index, layer in enumerate(layers):
         place = f"{where}: layers: {index}"
@@ -62,6 +67,37 @@ def _check_dense(fields: JsonFields, width: int) -> int:
         )
     fields.get("residual", bool)
     return int(outputs)
+
+
+def check_layer_tensors(manifest: Manifest, shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Check that a graph with tensors of these `shapes`, by name, has those of the manifest's layers.
+
+    Raises:
+        ArtifactError: it has not, or has others. The message begins with `where`.
+    """
+    prefix = "layers."
+    found = {name: shape for name, shape in shapes.items() if name.startswith(prefix)}
+    expected: dict[str, tuple[int, ...]] = {}
+    width = manifest.table_dim
+    for index, layer in enumerate(manifest.layers):
+        name = f"{prefix}{index}"
+        if layer["type"] == "dynamic_tanh":
+            expected.update({f"{name}.{kind}": (width,) for kind in ("alpha", "bias", "weight")})
+        elif layer["type"] == "dense":
+            matrix = (layer["outputs"], layer["inputs"])
+            expected[f"{name}.weight"] = matrix
+            if layer["residual"]:
+                expected[f"{name}.residual"] = matrix
+            if f"{name}.bias" in found:  # which a layer need not have
+                expected[f"{name}.bias"] = matrix[:1]
+            width = layer["outputs"]
+    for name in sorted(found.keys() | expected.keys()):
+        got, want = (each.get(name, "none") for each in (found, expected))
+        if got != want:
+            raise ArtifactError(
+                f"{where}: the shape of the tensor {name} is {got}, expected {want} for the layers "
+                "of portvec.json; do not use this artifact, or export the model again"
+            )
 
 
 def tolerance_after(layers: Sequence[dict[str, Any]]) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
+from portvec._artifact.layers import check_layer_tensors
 from portvec._inference.batching import Batch, lay_out_one
 from portvec._inference.graph_validation import CheckedGraph, check_graph
 from portvec._inference.pooling import Pooling
@@ -55,6 +56,8 @@ class GraphStrategy(ABC):
         """Check the graph `name`, whose inputs must be these (names and onnxruntime's types)."""
         graph = check_graph(artifact, name, fmt.data_of(target.graph or fmt.GRAPH))
         graph.ports.check(inputs, target, graph.where)
+        shapes = {name: tensor.shape for name, tensor in graph.tensors.items()}
+        check_layer_tensors(artifact.manifest, shapes, graph.where)
         self._padding_id = artifact.manifest.vocabulary_size
         self._where = graph.where
         self._table = open_table(graph, artifact.manifest)
