@@ -147,9 +147,9 @@ def _pad_token(source: SourceModel, tokenizer_json: dict[str, Any]) -> _Token:
 
     One that is stored for padding need not be there, and consumers would add it, with an id of its own.
     """
-    stored = tokenizer_json.get("padding") or {}
-    for name in (stored.get("pad_token"), "[PAD]", "<pad>"):
-        token_id = None if name is None else source.original.tokenizer.token_to_id(name)
+    stored = tokenizer_json.get("padding")
+    for name in (*([stored["pad_token"]] if stored else []), "[PAD]", "<pad>"):
+        token_id = source.original.tokenizer.token_to_id(name)
         if token_id is not None:
             return _Token(name, token_id)
     return _unk_token(source) or _token(source, min(source.original.tokenizer.get_vocab().values()))
