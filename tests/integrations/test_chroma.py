@@ -137,7 +137,7 @@ def test_prompts(prompted: Path, tmp_path: Path) -> None:
     client = chromadb.PersistentClient(str(tmp_path / "db"))
     collection = client.create_collection("docs", embedding_function=function)
     collection.add(ids=["a"], documents=["value"])
-    found = collection.query(query_texts=["value"], n_results=1)["distances"]
+    found: Any = collection.query(query_texts=["value"], n_results=1)["distances"]
     one, other = embedder.encode_documents(["value"])[0], embedder.encode_queries(["value"])[0]
     distance = 1 - one @ other / np.linalg.norm(one) / np.linalg.norm(other)
     assert found == [[pytest.approx(distance, abs=1e-5)]]
