@@ -67,7 +67,8 @@ def test_prompts(connection: duckdb.DuckDBPyConnection, prompted: Path) -> None:
     embedder = StaticEmbedder.load(prompted)
     expected = [embedder.encode_documents("the value"), embedder.encode_queries("the value")]
     assert not np.allclose(expected[0], expected[1])
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert found is not None
+    np.testing.assert_allclose(np.array(found), np.array(expected), atol=1e-6)
     with pytest.raises(OptionError, match=r"^prompt_name 'querry' is unknown, expected one of query, docu"):
         register(connection, prompted, name="other", prompt_name="querry")
 
