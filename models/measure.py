@@ -27,7 +27,9 @@ DTYPES = ("float32", "float16", "int8", "int4")
 def main(model: Path, work: Path) -> None:
     """Print a row for each combination."""
     fetch_packages(work / "packages")
-    evaluation = Evaluation.open(work / "evaluation", read_corpus(work / "packages").held_out)
+    corpus = read_corpus(work / "packages")
+    corpus.warn_of_bundled()
+    evaluation = Evaluation.open(work / "evaluation", corpus.held_out)
     heading = True
     with tempfile.TemporaryDirectory() as folder:
         for dim in DIMS:

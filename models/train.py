@@ -52,6 +52,7 @@ def main(work: Path, output: Path) -> None:
     for name in students[0]:
         values = [scores[name] for scores in students]
         print(f"students: {name} {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
+    corpus.warn_of_bundled()
     bundled = load_file(BUNDLED / "model.safetensors")["embeddings"]
     for name, table in (("their mean", mean), ("bundled", bundled)):
         for dim in recipe.dims:

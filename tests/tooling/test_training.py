@@ -85,6 +85,17 @@ def test_the_same_texts_in_each_run(packages: Path) -> None:
     assert sorted(first.list_texts()) == sorted({text for pair in first.pairs for text in pair[1:]})
 
 
+def test_a_warning_if_the_bundled_model_has_seen_held_out_texts(
+    packages: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = read_corpus(packages)
+    corpus.warn_of_bundled()
+    assert "it has seen some paragraphs that are held out now" in capsys.readouterr().out
+    monkeypatch.setattr(texts, "_BUNDLED_SHA256", corpus.sha256)
+    corpus.warn_of_bundled()
+    assert capsys.readouterr().out == ""
+
+
 def test_spearman() -> None:
     assert spearman([1, 2, 3, 4], [10, 20, 30, 40]) == pytest.approx(1)
     assert spearman([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
