@@ -88,7 +88,8 @@ test-consumers: setup  ## Run other runtimes, and mteb, on an artifact (3.6 GB; 
 	$(MAKE) --no-print-directory -j4 $(patsubst %,$(CONSUMERS_IN)/%/ready,light torch node-3 node-4)
 	PYTHONPATH=tests/support $(BIN)/python tests/tools/run_consumers.py $(CONSUMERS)
 	PORTVEC_ALL_CONSUMERS=1 PORTVEC_TEST_ARTIFACTS=$(CURDIR)/$(CONSUMERS_IN)/alone HF_HUB_OFFLINE=1 \
-		PYTHONPATH=$(CURDIR)/runtime $(CONSUMERS_IN)/torch/bin/python -m pytest tests/integrations/test_mteb.py
+		PYTHONPATH=$(CURDIR)/runtime $(CONSUMERS_IN)/torch/bin/python -m pytest tests/integrations/test_mteb.py \
+		tests/tooling/test_student.py
 
 test-arm64: setup $(ARM64)/ready  ## Test the runtime on emulated 64-bit ARM (Debian or Ubuntu on x86-64): docs/edge.md.
 	PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
