@@ -31,6 +31,8 @@ IR_VERSION = 8
 OPSET = 14
 
 Axes: TypeAlias = Sequence[str | int]
+# Element type and axes of a value.
+Type: TypeAlias = "tuple[npt.DTypeLike, Axes]"
 # Makes the protobuf message of a stored tensor, which holds the numbers or says where they are.
 Store: TypeAlias = Callable[[Tensor, str], TensorProto]
 
@@ -64,9 +66,10 @@ class _Stored:
 
 
 class Graph(Operators):
-    """A graph under construction, or the body of a Scan in one."""
+    """A graph under construction, or the body of a Scan, a Loop or an If in one."""
 
-    def __init__(self) -> None:
+    def __init__(self, opset: int = OPSET) -> None:
+        self._opset = opset
         self._nodes: list[_Node] = []
         self._inputs: list[_Port] = []
         self._outputs: list[_Port] = []
@@ -146,10 +149,69 @@ class Graph(Operators):
             item: element type and axes of an item.
             result: element type and axes of a result.
         """
-        inner = Graph()
-        inner._stored = self._stored
+        inner = self._inner()
         inner.output("result", body(inner, inner.input("item", *item)), *result)
         return self.node("Scan", items, body=inner, num_scan_inputs=1)
+
+    def loop(
+        self,
+        states: Sequence[Value],
+        body: Callable[[Graph, Value, list[Value]], tuple[Value | None, list[Value]]],
+        types: Sequence[Type],
+        *,
+        trips: Operand | None = None,
+        condition: Value | None = None,
+    ) -> list[Value]:
+        """Repeat `body`, which makes new states of the states, and return the last ones.
+
+        Args:
+            states: what the first trip gets.
+            body: adds the nodes for one trip to the graph it is given. Its other arguments are the number of
+                the trip, int64 (), and the states. It returns whether to go on, bool (), or None for always,
+                and the new states. It may use values of this graph too.
+            types: element type and axes of each state.
+            trips: the most trips, int64 (); None for no limit.
+            condition: whether to start, bool (); None to start anyway.
+        """
+        inner = self._inner()
+        trip, going_on = inner.input("trip", np.int64, []), inner.input("going_on", np.bool_, [])
+        inputs = [inner.input(f"state_{n}", *each) for n, each in enumerate(types)]
+        goes_on, results = body(inner, trip, inputs)
+        inner.output("goes_on", inner.identity(going_on if goes_on is None else goes_on), np.bool_, [])
+        for number, (result, each) in enumerate(zip(results, types, strict=True)):
+            inner.output(f"result_{number}", inner.identity(result), *each)
+        return self.nodes("Loop", len(states), trips, condition, *states, body=inner)
+
+    def branch(
+        self,
+        condition: Value,
+        then: Callable[[Graph], Sequence[Value]],
+        otherwise: Callable[[Graph], Sequence[Value]],
+        types: Sequence[Type],
+    ) -> list[Value]:
+        """Compute one of two lists of results, as the condition, bool (), says.
+
+        Args:
+            condition: whether to run `then`.
+            then: adds the nodes to the graph it is given, and returns the results. It may use values of this
+                graph too.
+            otherwise: the same for the other case.
+            types: element type and axes of each result.
+        """
+        branches = []
+        for name, body in (("then", then), ("else", otherwise)):
+            inner = self._inner()
+            for number, (result, each) in enumerate(zip(body(inner), types, strict=True)):
+                inner.output(f"{name}_{number}", inner.identity(result), *each)
+            branches.append(inner)
+        return self.nodes(
+            "If", len(types), condition, then_branch=branches[0], else_branch=branches[1]
+        )
+
+    def _inner(self) -> Graph:
+        inner = Graph(self._opset)
+        inner._stored = self._stored
+        return inner
 
     # The model
 
@@ -168,12 +230,24 @@ class Graph(Operators):
             graph,
             producer_name=fmt.FORMAT_NAME,
             ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            opset_imports=[
+                helper.make_opsetid(domain, 1 if domain else self._opset)
+                for domain in sorted({"", *self._domains()})
+            ],
         )
+
+    def _domains(self) -> set[str]:
+        """Return the domains of all operators, also of those in bodies."""
+        found = {node.attributes.get("domain", "") for node in self._nodes}
+        bodies = (each for node in self._nodes for each in node.attributes.values())
+        return found.union(*(body._domains() for body in bodies if isinstance(body, Graph)))
 
     def _to_proto(self, title: str, names: dict[Value, str]) -> onnx.GraphProto:
         """Return the message of this graph; adds the names of its values to `names`."""
-        names.update({port.value: port.name for port in (*self._inputs, *self._outputs)})
+        taken = set(names.values())
+        for port in (*self._inputs, *self._outputs):
+            # A body's names must differ from those of the graph around it, and of other bodies.
+            names[port.value] = f"{port.name}_{len(names)}" if port.name in taken else port.name
         nodes = []
         for node in self._nodes:
             attributes = {
@@ -185,10 +259,10 @@ class Graph(Operators):
             inputs = ["" if value is None else names[value] for value in node.inputs]
             outputs = [names[value] for value in node.outputs]
             nodes.append(helper.make_node(node.operator, inputs, outputs, **attributes))
-        ins = [_value_info(port) for port in self._inputs]
-        outs = [_value_info(port) for port in self._outputs]
+        ins = [_value_info(port, names) for port in self._inputs]
+        outs = [_value_info(port, names) for port in self._outputs]
         return helper.make_graph(nodes, title, ins, outs)
 
 
-def _value_info(port: _Port) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(port.name, tensor_type(port.dtype), port.axes)
+def _value_info(port: _Port, names: dict[Value, str]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(names[port.value], tensor_type(port.dtype), port.axes)

@@ -1,0 +1,1 @@
+"""The tokenizer as part of the graph: characters -> symbols -> words -> pieces -> ids."""
