@@ -96,6 +96,13 @@ def test_folder_without_manifest(tiny: Path) -> None:
             r"path 'a\\x1b\[2J' has characters that cannot be printed; do not use",
         ),
         (lambda m: m["files"].update({"a": []}), "files: field a has type list, expected dict"),
+        (lambda m: m.update(text_inputs=[]), "field text_inputs has type list, expected dict"),
+        (lambda m: m.update(text_inputs={"strings": 1}), "text_inputs: field strings has type int, expected"),
+        (lambda m: m.update(text_inputs={"bytes": "x"}), "text_inputs: kind 'bytes' is unknown, expected"),
+        (
+            lambda m: m.update(text_inputs={"strings": "onnx/x.onnx"}),
+            "files does not list onnx/x.onnx; export the model again",
+        ),
         (lambda m: m["files"].update({"a": {"size": 1}}), "files: a: field sha256 is missing"),
     ],
 )

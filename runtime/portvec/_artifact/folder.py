@@ -130,7 +130,8 @@ def _stamp(folder: Path) -> tuple[int, ...]:
 def _open(folder: Path, text: bytes, links: bool) -> Artifact:
     manifest = parse_manifest(text, str(folder / fmt.MANIFEST))
     files = manifest.files
-    for graph in (fmt.GRAPH, *(variant.graph for variant in manifest.variants.values())):
+    variants = (variant.graph for variant in manifest.variants.values())
+    for graph in (fmt.GRAPH, *variants, *manifest.text_inputs.values()):
         data = fmt.data_of(graph)
         if data not in files and os.path.lexists(folder / data):
             raise ArtifactError(
@@ -141,7 +142,7 @@ def _open(folder: Path, text: bytes, links: bool) -> Artifact:
     artifact = Artifact(folder, manifest, hashlib.sha256(text).hexdigest(), contents)
     for name in (fmt.GRAPH, fmt.RUNTIME_GRAPH):
         if name in files and files[name].size <= _SMALL:
-            _check_hash(artifact, name)
+            check_hash(artifact, name)
     return artifact
 
 
@@ -198,10 +199,15 @@ def check_hashes(artifact: Artifact) -> None:
         ArtifactError: the content of a file differs from what was exported.
     """
     for name in artifact.manifest.files:
-        _check_hash(artifact, name)
+        check_hash(artifact, name)
 
 
-def _check_hash(artifact: Artifact, name: str) -> None:
+def check_hash(artifact: Artifact, name: str) -> None:
+    """Compare the SHA-256 of a file with the manifest.
+
+    Raises:
+        ArtifactError: its content differs from what was exported.
+    """
     if hashlib.sha256(artifact.contents[name]).hexdigest() != artifact.manifest.files[name].sha256:
         raise ArtifactError(
             f"{artifact.path(name)}: content differs from what was exported (SHA-256); "

@@ -22,6 +22,14 @@ RUNTIME_GRAPH: Final = "portvec.graph"
 TOKEN_IDS: Final = "token_ids"
 TILE_BOUNDS: Final = "block_bounds"
 TOKEN_COUNTS: Final = "token_counts"
+# Graphs that have the tokenizer in them, by what they take as texts.
+STRINGS: Final = "strings"
+CODE_POINTS: Final = "codepoints"
+TEXT_GRAPHS: Final = {STRINGS: "onnx/model_text.onnx", CODE_POINTS: "onnx/model_codepoints.onnx"}
+# The input of each.
+TEXT_INPUTS: Final = {STRINGS: "text", CODE_POINTS: "codepoints"}
+# What stands for no token, and for no character, behind the end of a text.
+TEXT_PADDING: Final = -1
 
 # Tensors of a graph: the table, and what its rows are multiplied by.
 VECTORS: Final = "vectors"

@@ -10,6 +10,8 @@ from portvec._artifact import format as fmt
 
 # The fields that version 1 does not have.
 _SINCE_VERSION_2 = ("table_dim", "layers", "prompts", "default_prompt_name")
+# The fields that are left out if they are empty.
+_OPTIONAL = ("text_inputs",)
 
 
 class FileRecord(NamedTuple):
@@ -125,6 +127,7 @@ class Manifest:
         prompts: texts to put before others, by name.
         default_prompt_name: the one that is used unless another is asked for; None for none.
         variants: further graphs by the type of their table, for other runtimes.
+        text_inputs: paths of the graphs that tokenize, by what they take: "strings" or "codepoints".
         files: size and hash of each file except the manifest and the model card, by path in the folder.
     """
 
@@ -146,6 +149,7 @@ class Manifest:
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt_name: str | None = None
     variants: dict[str, Variant] = field(default_factory=dict)
+    text_inputs: dict[str, str] = field(default_factory=dict)
     files: dict[str, FileRecord] = field(default_factory=dict)
 
     @property
@@ -178,7 +182,8 @@ class Manifest:
         values = {
             each.name: _to_json(getattr(self, each.name))
             for each in fields(self)
-            if version > 1 or each.name not in _SINCE_VERSION_2
+            if (version > 1 or each.name not in _SINCE_VERSION_2)
+            and (each.name not in _OPTIONAL or getattr(self, each.name))
         }
         document = {"format": fmt.FORMAT_NAME, "format_version": version, **values}
         return json.dumps(document, indent=2) + "\n"

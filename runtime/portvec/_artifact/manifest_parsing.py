@@ -74,6 +74,7 @@ def _parse(fields: JsonFields) -> Manifest:
     quality = fields.nullable_object("quality")
     head = fields.nullable_object("head")
     variants = fields.object("variants", default={})
+    text_inputs = fields.object("text_inputs", default={})
     files = fields.object("files")
     dim = fields.get("dim", int)
     return Manifest(
@@ -105,6 +106,7 @@ def _parse(fields: JsonFields) -> Manifest:
         variants={
             _check_dtype(dtype, variants.where): _parse_variant(variants.object(dtype)) for dtype in variants
         },
+        text_inputs={kind: text_inputs.get(kind, str) for kind in text_inputs},
         files={path: _parse_record(files.object(path)) for path in files},
     )
 
@@ -174,6 +176,9 @@ def _check(manifest: Manifest, where: str) -> None:
     if default is not None and default not in prompts:
         raise ArtifactError(f"{where}: {describe_unknown('default_prompt_name', default, prompts)}")
     check_layers(manifest.layers, manifest.table_dim, manifest.dim, where)
+    for kind in manifest.text_inputs:
+        if kind not in fmt.TEXT_INPUTS:
+            raise ArtifactError(f"{where}: text_inputs: {describe_unknown('kind', kind, fmt.TEXT_INPUTS)}")
     for path in manifest.files:
         parts = PurePosixPath(path).parts
         if path.startswith("/") or "\\" in path or ":" in path or ".." in parts or not parts:
@@ -185,7 +190,8 @@ def _check(manifest: Manifest, where: str) -> None:
                 f"{where}: file path {path!r} has characters that cannot be printed; do not use this artifact"
             )
     variant_files = [path for each in manifest.variants.values() for path in (each.graph, each.conformance)]
-    for path in (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE, *variant_files):
+    listed = (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE, *variant_files, *manifest.text_inputs.values())
+    for path in listed:
         if path not in manifest.files:
             raise ArtifactError(f"{where}: files does not list {path}; export the model again")
     # A row takes a byte or more, so a larger number is wrong, and a reader might allocate memory for it.
