@@ -204,9 +204,7 @@ class Graph(Operators):
             for number, (result, each) in enumerate(zip(body(inner), types, strict=True)):
                 inner.output(f"{name}_{number}", inner.identity(result), *each)
             branches.append(inner)
-        return self.nodes(
-            "If", len(types), condition, then_branch=branches[0], else_branch=branches[1]
-        )
+        return self.nodes("If", len(types), condition, then_branch=branches[0], else_branch=branches[1])
 
     def _inner(self) -> Graph:
         inner = Graph(self._opset)

@@ -8,8 +8,8 @@ The methods take the graph to add their nodes to, because a walk may happen in t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,29 +18,34 @@ from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.flat import count, find_true, take
 
+Arrays: TypeAlias = dict[str, npt.NDArray[np.int32]]
+
 
 class PieceTrie:
     """A trie, stored in a graph.
 
     Attributes:
-        depths: int32 (slots,), characters from the root to each state; 0 for slots without a state.
         longest: characters of the longest piece.
     """
 
-    def __init__(self, graph: Graph, arrays: Mapping[str, npt.NDArray[Any]], name: str = "pieces") -> None:
-        """Store the arrays under names that begin with `name`."""
-        self._arrays = {key: np.ascontiguousarray(arrays[key], np.int32) for key in _ARRAYS}
-        self._stored = {key: graph.tensor(f"{name}.{key}", array) for key, array in self._arrays.items()}
-        self.depths = _find_depths(self._arrays["check"])
-        self.longest = int(self.depths.max())
+    def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], name: str = "pieces") -> None:
+        """Use these arrays. Those that a graph needs are stored in it under names that begin with `name`."""
+        self._name = name
+        self._arrays: Arrays = {key: np.ascontiguousarray(arrays[key], np.int32) for key in _ARRAYS}
+        self.longest = sum(1 for _ in _list_levels(self._arrays["check"]))
+
+    def _tensor(self, graph: Graph, name: str) -> Value:
+        if name not in self._arrays:
+            self._arrays |= self._find_last_pieces()
+        return graph.tensor(f"{self._name}.{name}", self._arrays[name])
 
     def symbols(self, graph: Graph, codes: Value) -> Value:
         """Return the symbol, int32 (n,), of each code, int32 (n,): 0 if no piece has it or it is negative."""
         known = graph.maximum(codes, np.int32(0))
         high = graph.div(known, np.int32(256))
         low = graph.sub(known, graph.mul(high, np.int32(256)))
-        place = graph.add(take(graph, self._stored["symbol_pages"], high), low)
-        symbols = take(graph, self._stored["symbols"], place)
+        place = graph.add(take(graph, self._tensor(graph, "symbol_pages"), high), low)
+        symbols = take(graph, self._tensor(graph, "symbols"), place)
         return graph.where(graph.node("Less", codes, np.int32(0)), np.int32(0), symbols)
 
     def step(self, graph: Graph, states: Value, symbols: Value) -> tuple[Value, Value]:
@@ -49,12 +54,17 @@ class PieceTrie:
         Returns:
             slots, int32 (n,), which are the next states where there is one, and bool (n,), where that is so.
         """
-        slots = graph.add(take(graph, self._stored["base"], states), symbols)
-        return slots, graph.equal(take(graph, self._stored["check"], slots), states)
+        slots = graph.add(take(graph, self._tensor(graph, "base"), states), symbols)
+        return slots, graph.equal(take(graph, self._tensor(graph, "check"), slots), states)
+
+    def step_from(self, graph: Graph, state: int, symbols: Value) -> tuple[Value, Value]:
+        """Go from one state by symbols, int32 (n,). Returns what `step` does."""
+        slots = graph.add(symbols, self._arrays["base"][state])
+        return slots, graph.equal(take(graph, self._tensor(graph, "check"), slots), np.int32(state))
 
     def token(self, graph: Graph, states: Value) -> Value:
         """Return the id, int32 (n,), of the piece that ends at each state; negative if none does."""
-        return take(graph, self._stored["token"], states)
+        return take(graph, self._tensor(graph, "token"), states)
 
     def state_after(self, text: str) -> int | None:
         """Return the state that the characters of a text lead to from the root, or None."""
@@ -68,27 +78,24 @@ class PieceTrie:
             state = slot
         return state
 
-    def last_pieces(self, root: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """Return, for each slot, the longest piece on the way from `root` to it, if it lies below `root`.
+    def last_piece(self, graph: Graph, states: Value) -> tuple[Value, Value]:
+        """Return the longest piece on the way from the root to each state, int32 (n,).
 
         Returns:
-            the id of the piece, int32 (slots,), -1 if there is none, and its characters below `root`, int32
-            (slots,), 0 if there is none.
+            the id of the piece, int32 (n,), -1 if there is none, and its length, int32 (n,), 0 if there is
+            none.
         """
+        ids, lengths = (self._tensor(graph, name) for name in ("last_ids", "last_lengths"))
+        return take(graph, ids, states), take(graph, lengths, states)
+
+    def _find_last_pieces(self) -> Arrays:
         check, token = self._arrays["check"], self._arrays["token"]
-        best, lengths = np.full(len(check), -1, np.int32), np.zeros(len(check), np.int32)
-        level = np.array([root])
-        below = 0
-        children = _list_children(check)
-        while len(level):
-            level = children(level)
-            below += 1
-            parents = check[level]
-            ends = token[level] >= 0
-            best[level] = np.where(ends, token[level], best[parents])
-            lengths[level] = np.where(ends, below, lengths[parents])
-        best[root], lengths[root] = -1, 0
-        return best, lengths
+        ids, lengths = np.full(len(check), -1, np.int32), np.zeros(len(check), np.int32)
+        for depth, slots in enumerate(_list_levels(check), 1):
+            parents, is_end = check[slots], token[slots] >= 0
+            ids[slots] = np.where(is_end, token[slots], ids[parents])
+            lengths[slots] = np.where(is_end, depth, lengths[parents])
+        return {"last_ids": ids, "last_lengths": lengths}
 
     def walk(self, graph: Graph, symbols: Value, places: Value, states: Value, limit: int) -> Value:
         """Return the last state, int32 (k,), on the way from each place on.
@@ -123,25 +130,17 @@ def is_any(graph: Graph, values: Value) -> Value:
 _ARRAYS = ("symbol_pages", "symbols", "base", "check", "token")
 
 
-def _list_children(check: npt.NDArray[np.int32]) -> Any:
-    """Return a function that gives the slots of all children of some slots."""
+def _list_levels(check: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the slots of the states of each depth, from 1 on."""
     order = np.argsort(check, kind="stable")
     parents = check[order]
-
-    def children(slots: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+    slots = np.zeros(1, np.int64)
+    while True:
         first, last = (np.searchsorted(parents, slots, side) for side in ("left", "right"))
         counts = last - first
-        offsets = np.repeat(first - (np.cumsum(counts) - counts), counts)
-        return np.asarray(order[offsets + np.arange(counts.sum())], np.int64)
-
-    return children
-
-
-def _find_depths(check: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-    depths = np.zeros(len(check), np.int32)
-    children = _list_children(check)
-    level, depth = np.array([0], np.int64), 0
-    while len(level):
-        depths[level] = depth
-        level, depth = children(level), depth + 1
-    return depths
+        if not counts.any():
+            return
+        # The children of a state follow each other in this order.
+        offsets = np.repeat(first - np.cumsum(counts) + counts, counts)
+        slots = order[offsets + np.arange(counts.sum())]
+        yield slots

@@ -14,13 +14,13 @@ PIECES = {"a": 0, "ab": 1, "abcd": 2, "##b": 3, "##bc": 4, "\0x": 5, "\U0001f600
 
 
 def compiled() -> PieceTrie:
-    return PieceTrie(Graph(OPSET), compile_trie(PIECES))
+    return PieceTrie(compile_trie(PIECES))
 
 
 def walked(texts: str, root: int) -> list[int]:
     """Return the last state of a walk from `root` at each character."""
     graph = Graph(OPSET)
-    trie = PieceTrie(graph, compile_trie(PIECES))
+    trie = PieceTrie(compile_trie(PIECES))
     codes = graph.input("codes", np.int32, ["n"])
     places, states = graph.input("places", np.int64, ["k"]), graph.input("states", np.int32, ["k"])
     last = trie.walk(graph, trie.symbols(graph, codes), places, states, trie.longest)
@@ -50,24 +50,22 @@ def test_a_walk_may_begin_below_a_prefix() -> None:
     assert walked("bcb", root) == [trie.state_after("##bc"), root, trie.state_after("##b")]
 
 
-def test_the_last_piece_on_a_way_lies_below_its_root() -> None:
+def test_the_last_piece_on_a_way() -> None:
+    ways = {"abc": "ab", "abcd": "abcd", "a": "a", "##": "#", "##bc": "##bc", "": None, "\0": None}
+    graph = Graph(OPSET)
     trie = compiled()
-    tokens, lengths = trie.last_pieces(0)
-    for way, piece in {"abc": "ab", "abcd": "abcd", "a": "a", "##": "#", "##b": "##b"}.items():
-        state = trie.state_after(way)
-        assert [tokens[state], lengths[state]] == [PIECES[piece], len(piece)]
-    root = trie.state_after("##")
-    assert root is not None
-    tokens, lengths = trie.last_pieces(root)
-    assert [tokens[root], lengths[root]] == [-1, 0]
-    state = trie.state_after("##bc")
-    assert [tokens[state], lengths[state]] == [4, 2]
-    assert tokens[trie.state_after("ab")] == -1
+    ids, lengths = trie.last_piece(graph, graph.input("states", np.int32, ["n"]))
+    graph.output("ids", ids, np.int32, ["n"])
+    graph.output("lengths", lengths, np.int32, ["n"])
+    states = np.array([trie.state_after(way) for way in ways], np.int32)
+    found = run_all(graph, [{"states": states}])[0]
+    expected = [(-1, 0) if piece is None else (PIECES[piece], len(piece)) for piece in ways.values()]
+    assert list(zip(*(each.tolist() for each in found), strict=True)) == expected
 
 
 def test_unknown_and_negative_codes_have_symbol_0() -> None:
     graph = Graph(OPSET)
-    trie = PieceTrie(graph, compile_trie(PIECES))
+    trie = PieceTrie(compile_trie(PIECES))
     graph.output("symbols", trie.symbols(graph, graph.input("codes", np.int32, ["n"])), np.int32, ["n"])
     codes = np.array([0, ord("a"), ord("q"), 0x10FFFF, -1, END], np.int32)
     (symbols,) = run_all(graph, [{"codes": codes}])[0]
@@ -78,4 +76,3 @@ def test_the_longest_piece_and_its_end() -> None:
     trie = compiled()
     assert trie.longest == 4
     assert trie.state_after("abx") is None
-    assert trie.depths[trie.state_after("abcd")] == 4
