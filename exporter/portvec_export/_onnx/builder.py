@@ -30,7 +30,9 @@ from portvec_export._onnx.operators import Operand, Operators, Value, tensor_typ
 IR_VERSION = 8
 OPSET = 14
 
-Axes: TypeAlias = Sequence[str | int]
+# None is an axis of unknown length. onnxruntime may put two tensors in one buffer if their axes have the same
+# names, so each length that a loop or a branch makes needs a name of its own, or None.
+Axes: TypeAlias = Sequence[str | int | None]
 # Element type and axes of a value.
 Type: TypeAlias = "tuple[npt.DTypeLike, Axes]"
 # Makes the protobuf message of a stored tensor, which holds the numbers or says where they are.
