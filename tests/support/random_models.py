@@ -31,7 +31,7 @@ _ALPHABET = [
 
 def random_model(random: Random, mark: str) -> Json:
     """Return a model for words that begin with `mark`."""
-    kind = random.choice([_unigram, _unigram, _bpe, _bpe, _wordlevel])
+    kind = random.choice([_unigram, _unigram, random_bpe, random_bpe, _wordlevel])
     return kind(random, mark) if random.random() < 0.9 else wordpiece(random)
 
 
@@ -65,7 +65,7 @@ def _unigram(random: Random, mark: str) -> Json:
     }
 
 
-def _bpe(random: Random, mark: str) -> Json:
+def random_bpe(random: Random, mark: str) -> Json:
     unknown = random.choice([None, "<unk>", "<unk>", f"{mark}?"])
     byte_fallback = random.random() < 0.3
     prefix = random.choice([None, None, None, None, "##", mark])

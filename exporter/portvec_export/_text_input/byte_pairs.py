@@ -1,0 +1,135 @@
+"""BPE in a graph: a word's characters are tokens, and neighbouring tokens are merged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Value
+from portvec_export._text_input.errors import NotExpressible
+from portvec_export._text_input.flat import Ids, Words, after, before, count, find_true, keep, take
+from portvec_export._text_input.merges import Merger, Tokens
+from portvec_export._text_input.spelling import Spelling
+from portvec_export._text_input.trie import PieceTrie
+from portvec_export._vocabulary.errors import NotCompilable
+from portvec_export._vocabulary.merges import compile_bpe
+from portvec_export._vocabulary.pieces import compile_trie
+
+# Characters that often stand for spaces.
+_MARKS = "\u2581 "
+
+
+def add_byte_pairs(graph: Graph, words: Words, tokenizer: Tokenizer) -> Ids:
+    """Return the ids of words under a BPE.
+
+    Words that the model makes one token of are looked up. The others are spelled and merged.
+
+    Raises:
+        NotExpressible: it has dropout, or something of which the order of the ids depends on the library.
+    """
+    try:
+        facts, compiled = compile_bpe(tokenizer)
+    except NotCompilable as error:
+        raise NotExpressible(str(error)) from error
+    pieces = tokenizer.get_vocab(with_added_tokens=False)
+    spelling = Spelling(graph, pieces, facts)
+
+    for mark in _find_marks(tokenizer, pieces):
+        words = _cut(graph, words, ord(mark))
+    whole = _find_whole(graph, words, tokenizer, pieces)
+    words = spelling.add_bytes(graph, words)
+
+    # Each token has the place of its first character, or byte, until all are known.
+    starts = find_true(graph, _is_start(graph, words.words))
+    size = count(graph, words.codes)
+    result = graph.node("Expand", np.array([-1], np.int32), size)
+    result = graph.node("ScatterElements", result, starts, whole, axis=0)
+    is_rest = graph.node("Less", whole, np.int32(0))
+    places = find_true(graph, take(graph, is_rest, words.words))
+    codes, owners = (take(graph, each, places) for each in (words.codes, words.words))
+    ids, owners, places = spelling.find(graph, codes, owners, places)
+    merger = Merger(graph, compiled, max(pieces.values()) + 1)
+    tokens = Tokens(ids, owners, places)
+    result = merger.merge(graph, tokens, count(graph, words.texts), result)
+
+    is_token = graph.node("GreaterOrEqual", result, np.int32(0))
+    ids, owners = keep(graph, is_token, result, words.words)
+    return Ids(ids, take(graph, words.texts, owners))
+
+
+def _is_start(graph: Graph, words: Value) -> Value:
+    """Return whether each character is the first of its word, bool (characters,)."""
+    return graph.node("Not", graph.equal(words, before(graph, words, np.int64(-1))))
+
+
+def _find_marks(tokenizer: Tokenizer, pieces: Mapping[str, int]) -> list[str]:
+    """Return characters before which words can be cut, if another is before them.
+
+    No merge may have both sides of the cut in one token, and neither may an unknown token.
+    """
+    state = json.loads(tokenizer.model.__getstate__())
+    names = ("ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
+    if any(state[name] for name in names):
+        return []
+    return [
+        mark
+        for mark in _MARKS
+        if mark in pieces
+        and all(left.endswith(mark) or not right.startswith(mark) for left, right in state["merges"])
+    ]
+
+
+def _cut(graph: Graph, words: Words, mark: int) -> Words:
+    """Cut words before each mark that another character is before."""
+    is_mark = graph.equal(words.codes, np.int32(mark))
+    follows_mark = before(graph, is_mark, np.bool_(False))
+    is_start = _is_start(graph, words.words)
+    is_start = graph.node("Or", is_start, graph.node("Greater", *_as_int(graph, is_mark, follows_mark)))
+    (owners,) = keep(graph, is_start, words.words)
+    numbers = graph.sub(graph.node("CumSum", graph.cast(is_start, np.int64), np.int64(0)), np.int64(1))
+    return Words(words.codes, numbers, take(graph, words.texts, owners))
+
+
+def _as_int(graph: Graph, *values: Value) -> list[Value]:
+    return [graph.cast(each, np.int32) for each in values]
+
+
+def _find_whole(graph: Graph, words: Words, tokenizer: Tokenizer, pieces: Mapping[str, int]) -> Value:
+    """Return the id, int32 (words,), of each word that is one token or an added token; -1 for others."""
+    is_start = _is_start(graph, words.words)
+    starts = find_true(graph, is_start)
+    first = take(graph, words.codes, starts)
+    added = graph.sub(np.int32(-1), first)
+    is_added = graph.node("Less", first, np.int32(0))
+    known = _list_whole_words(tokenizer, pieces)
+    if not known:
+        return graph.where(is_added, added, np.int32(-1))
+    trie = PieceTrie(graph, compile_trie(known), "words")
+    symbols = trie.symbols(graph, words.codes)
+    roots = graph.node("Expand", np.array([0], np.int32), count(graph, starts))
+    states, found = trie.step(graph, roots, take(graph, symbols, starts))
+    # A word's walk ends at the next word, as if that began with an unknown character.
+    following = after(graph, graph.where(is_start, np.int32(0), symbols), np.int32(0))
+    states = graph.where(found, states, np.int32(0))
+    last = trie.walk(graph, following, starts, states, trie.longest)
+    ends = graph.concat(graph.slice(starts, 1, 2**63 - 1, axis=0), count(graph, words.codes), axis=0)
+    lengths = graph.cast(graph.sub(ends, starts), np.int32)
+    depths = take(graph, graph.tensor("words.depths", trie.depths), last)
+    ids = graph.where(graph.equal(depths, lengths), trie.token(graph, last), np.int32(-1))
+    return graph.where(is_added, added, ids)
+
+
+def _list_whole_words(tokenizer: Tokenizer, pieces: Mapping[str, int]) -> dict[str, int]:
+    """Return the words of which the model makes one token, with the id of that."""
+    suffix = json.loads(tokenizer.model.__getstate__())["end_of_word_suffix"] or ""
+    candidates = set(pieces) | {piece.removesuffix(suffix) for piece in pieces}
+    known = {}
+    for word in sorted(candidates - {""}):
+        tokens = tokenizer.model.tokenize(word)
+        if len(tokens) == 1:
+            known[word] = tokens[0].id
+    return known
