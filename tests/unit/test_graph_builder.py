@@ -183,6 +183,28 @@ class TestScan:
         graph.output("y", graph.mul(sums, np.float32(1)), np.float32, ["slices"])
         return graph
 
+    def test_a_fold_hands_states_on_and_stacks_results(self) -> None:
+        graph = Graph()
+        x, y = (graph.input(name, np.float32, ["items", 2]) for name in ("x", "y"))
+
+        def add(body: Graph, states: list[Value], items: list[Value]) -> tuple[list[Value], list[Value]]:
+            total = body.add(states[0], body.mul(items[0], items[1]))
+            return [total], [body.reduce_sum(total, axis=0), body.sub(items[0], items[1])]
+
+        pair = (np.float32, [2])
+        zeros = graph.constant(np.zeros(2, np.float32))
+        states, results = graph.fold(
+            [zeros], [x, y], add, types=([pair], [pair, pair], [(np.float32, []), pair])
+        )
+        graph.output("total", states[0], np.float32, [2])
+        graph.output("sums", results[0], np.float32, ["items"])
+        graph.output("differences", results[1], np.float32, ["items", 2])
+        a, b = np.array([[1, 2], [3, 4], [5, 6]], np.float32), np.array([[1, 0], [2, 1], [0, 3]], np.float32)
+        total, sums, differences = run(graph.to_model(), x=a, y=b)
+        np.testing.assert_array_equal(total, [7, 22])
+        np.testing.assert_array_equal(sums, [1, 11, 29])
+        np.testing.assert_array_equal(differences, a - b)
+
     def test_bodies_use_values_of_the_graph_around_them(self) -> None:
         feeds = {"x": np.arange(6, dtype=np.float32), "factor": np.array(2, np.float32)}
         (got,) = run(self.build().to_model(), **feeds, bounds=np.array([[0, 2], [1, 6]]))

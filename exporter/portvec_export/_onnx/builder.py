@@ -155,6 +155,41 @@ class Graph(Operators):
         inner.output("result", body(inner, inner.input("item", *item)), *result)
         return self.node("Scan", items, body=inner, num_scan_inputs=1)
 
+    def fold(
+        self,
+        states: Sequence[Value],
+        items: Sequence[Value],
+        body: Callable[[Graph, list[Value], list[Value]], tuple[list[Value], list[Value]]],
+        *,
+        types: tuple[Sequence[Type], Sequence[Type], Sequence[Type]],
+    ) -> tuple[list[Value], list[Value]]:
+        """Go through items with states, and stack what `body` computes for each.
+
+        Args:
+            states: what the first step gets.
+            items: tensors with the same first axis, along which the items are.
+            body: adds the nodes for one step to the graph it is given. Its other arguments are the states and
+                the items of the step. It returns the new states, of the same shapes, and the results. It may
+                use values of this graph too.
+            types: element type and axes of the states, of the items, and of the results.
+
+        Returns:
+            the last states, and the stacked results.
+        """
+        inner = self._inner()
+        inputs = [
+            [inner.input(f"{name}_{n}", *each) for n, each in enumerate(some)]
+            for name, some in zip(("state", "item"), types[:2], strict=True)
+        ]
+        states_after, results = body(inner, *inputs)
+        for name, values, some in (("after", states_after, types[0]), ("result", results, types[2])):
+            for number, (value, each) in enumerate(zip(values, some, strict=True)):
+                inner.output(f"{name}_{number}", value, *each)
+        outputs = self.nodes(
+            "Scan", len(states) + len(results), *states, *items, body=inner, num_scan_inputs=len(items)
+        )
+        return outputs[: len(states)], outputs[len(states) :]
+
     def loop(
         self,
         states: Sequence[Value],

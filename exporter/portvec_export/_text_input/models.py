@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from portvec_export._onnx.builder import Graph
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._text_input.flat import Ids, Words
+from portvec_export._text_input.unigram import add_unigram
 from portvec_export._text_input.wordlevel import add_wordlevel
 from portvec_export._text_input.wordpiece import add_wordpiece
 from portvec_export._vocabulary.errors import NotCompilable
@@ -18,6 +19,7 @@ Adder: TypeAlias = Callable[[Graph, Words, Tokenizer], Ids]
 
 # What adds the nodes of each type of model.
 _MODELS: Final[dict[str, Adder]] = {
+    "Unigram": add_unigram,
     "WordLevel": add_wordlevel,
     "WordPiece": add_wordpiece,
 }

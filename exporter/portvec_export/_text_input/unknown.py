@@ -1,0 +1,185 @@
+"""What Unigram makes of unknown characters: those that follow each other in a word are one token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from portvec_export._onnx.builder import Graph, Type
+from portvec_export._onnx.operators import Value
+from portvec_export._text_input.flat import Ids, Words, before, count, find_true, take
+from portvec_export._text_input.trie import PieceTrie, is_any
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Pieces, of which unknown ones that follow each other in a word are one.
+
+    Attributes:
+        tokens: int32 (runs,), the id of each, for added tokens too; -1 for what is no piece.
+        starts: int64 (runs,), the first character of each.
+        words: int64 (runs,), the word of each.
+    """
+
+    tokens: Value
+    starts: Value
+    words: Value
+
+
+def fuse(
+    graph: Graph,
+    words: Words,
+    starts: Value,
+    tokens: Value,
+    unk_id: int,
+    *,
+    trie: PieceTrie,
+    symbols: Value,
+) -> Runs:
+    """Return the runs of the pieces of words. A run is looked up as a whole: it may be a piece.
+
+    Args:
+        graph: to add the nodes to.
+        words: the words.
+        starts: int64 (pieces,), the first character of each piece.
+        tokens: int32 (pieces,), the id of each, -1 for an unknown character.
+        unk_id: of the unknown token, which texts may have literally.
+        trie: of all pieces.
+        symbols: int32 (characters,).
+    """
+    codes, owners = take(graph, words.codes, starts), take(graph, words.words, starts)
+    is_added = graph.node("Less", codes, np.int32(0))
+    tokens = graph.where(is_added, graph.sub(np.int32(-1), codes), tokens)
+    is_known = graph.node("GreaterOrEqual", tokens, np.int32(0))
+    is_known = graph.node("And", is_known, graph.node("Not", graph.equal(tokens, np.int32(unk_id))))
+    is_known = graph.node("Or", is_known, is_added)
+    is_first = graph.node("Not", graph.equal(owners, before(graph, owners, np.int64(-1))))
+    is_first = graph.node("Or", is_first, graph.node("Or", is_known, before(graph, is_known, np.bool_(True))))
+    first = find_true(graph, is_first)
+    # How many pieces a run has, and how many characters.
+    pieces = _distances(graph, first, count(graph, starts))
+    starts = take(graph, starts, first)
+    lengths = _distances(graph, starts, count(graph, symbols))
+    is_fused = graph.node("Greater", pieces, np.int64(1))
+    tokens = graph.where(is_fused, np.int32(-1), take(graph, tokens, first))
+    tokens = _look_up(graph, trie, symbols, tokens, starts, lengths, is_fused)
+    return Runs(tokens, starts, take(graph, owners, first))
+
+
+def name(graph: Graph, words: Words, runs: Runs, unk_id: int, byte_ids: npt.NDArray[np.int32] | None) -> Ids:
+    """Return the ids of runs: of what is no piece, those of its bytes if there are such, or `unk_id`.
+
+    `byte_ids`, (256,), are those of the tokens for bytes, -1 for those that are not there.
+    """
+    is_unknown = graph.node("Less", runs.tokens, np.int32(0))
+    ids, owners = graph.where(is_unknown, np.int32(unk_id), runs.tokens), runs.words
+    if byte_ids is not None:
+        ids, owners = graph.branch(
+            is_any(graph, find_true(graph, is_unknown)),
+            lambda body: _spell(body, words, runs, is_unknown, ids, byte_ids),
+            lambda body: [ids, owners],
+            [(np.int32, [None]), (np.int64, [None])],
+        )
+    return Ids(ids, take(graph, words.texts, owners))
+
+
+def _distances(graph: Graph, values: Value, end: Value) -> Value:
+    """Return the distance of each of values, int64 (n,), to the next; that of the last to `end`, (1,)."""
+    following = graph.concat(graph.slice(values, 1, 2**63 - 1, axis=0), end, axis=0)
+    return graph.sub(following, values)
+
+
+def _look_up(
+    graph: Graph,
+    trie: PieceTrie,
+    symbols: Value,
+    tokens: Value,
+    starts: Value,
+    lengths: Value,
+    is_asked: Value,
+) -> Value:
+    """Return `tokens`, int32 (runs,), with the ids of those runs that are asked for and are a piece."""
+    is_short = graph.node("LessOrEqual", lengths, np.int64(trie.longest))
+    asked = find_true(graph, graph.node("And", is_asked, is_short))
+
+    def advance(body: Graph, trip: Value, states: list[Value]) -> tuple[Value, list[Value]]:
+        tokens, asked, slots = states
+        places = body.add(take(body, starts, asked), trip)
+        slots, found = trie.step(body, slots, take(body, symbols, places))
+        going = find_true(body, found)
+        asked, slots = take(body, asked, going), take(body, slots, going)
+        is_whole = body.equal(take(body, lengths, asked), body.add(trip, np.int64(1)))
+        done, rest = find_true(body, is_whole), find_true(body, body.node("Not", is_whole))
+        names = trie.token(body, take(body, slots, done))
+        tokens = body.node("ScatterElements", tokens, take(body, asked, done), names, axis=0)
+        asked, slots = take(body, asked, rest), take(body, slots, rest)
+        return is_any(body, asked), [tokens, asked, slots]
+
+    roots = graph.node("Expand", np.int32(0), count(graph, asked))
+    types: list[Type] = [(np.int32, ["runs"]), (np.int64, [None]), (np.int32, [None])]
+    return graph.loop(
+        [tokens, asked, roots],
+        advance,
+        types,
+        trips=np.int64(trie.longest),
+        condition=is_any(graph, asked),
+    )[0]
+
+
+def _spell(
+    graph: Graph,
+    words: Words,
+    runs: Runs,
+    is_unknown: Value,
+    ids: Value,
+    byte_ids: npt.NDArray[np.int32],
+) -> list[Value]:
+    """Return the ids of runs, int32 (ids,), of bytes for unknown ones, and their words, int64 (ids,)."""
+    # The run of each character.
+    zeros = graph.node("Expand", np.int64(0), count(graph, words.codes))
+    ones = graph.node("Expand", np.int64(1), count(graph, runs.starts))
+    is_start = graph.node("ScatterElements", zeros, runs.starts, ones, axis=0)
+    owners = graph.sub(graph.node("CumSum", is_start, np.int64(0)), np.int64(1))
+    spelled = _spell_characters(graph, graph.maximum(words.codes, np.int32(0)), byte_ids)
+    if byte_ids.min() < 0:
+        # All bytes of a run have tokens, or none is used.
+        lowest = graph.node("ReduceMin", spelled, np.array([1]), keepdims=0)
+        lacking = take(graph, owners, find_true(graph, graph.equal(lowest, np.int32(_LACKING))))
+        never = graph.node("Expand", np.bool_(False), count(graph, lacking))
+        is_unknown = graph.node("ScatterElements", is_unknown, lacking, never, axis=0)
+    # Four places for each character; a run that is not spelled has its id in the last one of its first.
+    id_of_start = graph.where(graph.cast(is_start, np.bool_), take(graph, ids, owners), np.int32(_ABSENT))
+    whole = graph.node("Pad", graph.unsqueeze(id_of_start, 1), np.array([0, 3, 0, 0]), np.int32(_ABSENT))
+    is_spelled = graph.unsqueeze(take(graph, is_unknown, owners), 1)
+    flat = graph.reshape(graph.where(is_spelled, spelled, whole), -1)
+    kept = find_true(graph, graph.node("GreaterOrEqual", flat, np.int32(0)))
+    characters = graph.div(kept, np.int64(4))
+    return [take(graph, flat, kept), take(graph, words.words, characters)]
+
+
+def _spell_characters(graph: Graph, codes: Value, byte_ids: npt.NDArray[np.int32]) -> Value:
+    """Return the ids of the UTF-8 bytes of code points (n,) as int32 (n, 4), with `_ABSENT` before them."""
+    bits = [graph.div(codes, np.int32(64**power)) for power in range(4)]
+    starts = [graph.node("Less", codes, np.int32(bound)) for bound in (0x80, 0x800, 0x10000)]
+    tails = [
+        graph.add(graph.sub(low, graph.mul(graph.div(low, np.int32(64)), np.int32(64))), np.int32(0x80))
+        for low in bits[:3]
+    ]
+    none = np.int32(256)
+    columns = [
+        graph.where(starts[2], none, graph.add(bits[3], np.int32(0xF0))),
+        graph.where(starts[1], none, graph.where(starts[2], graph.add(bits[2], np.int32(0xE0)), tails[2])),
+        graph.where(starts[0], none, graph.where(starts[1], graph.add(bits[1], np.int32(0xC0)), tails[1])),
+        graph.where(starts[0], codes, tails[0]),
+    ]
+    table = np.append(np.where(byte_ids < 0, _LACKING, byte_ids), _ABSENT).astype(np.int32)
+    bytes_ = graph.concat(*(graph.unsqueeze(column, 1) for column in columns), axis=1)
+    flat = take(graph, graph.constant(table), graph.reshape(bytes_, -1))
+    return graph.reshape(flat, -1, 4)
+
+
+# No byte, and a byte without a token.
+_ABSENT = -1
+_LACKING = -2
