@@ -10,12 +10,11 @@ from tokenizers import Tokenizer
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.flat import Ids, Words, after, before, count, find_true, keep, take
+from portvec_export._text_input.flat import Ids, Words, before, count, find_true, keep, take
 from portvec_export._text_input.merges import Merger, Tokens
 from portvec_export._text_input.spelling import Spelling
 from portvec_export._text_input.trie import PieceTrie
-from portvec_export._vocabulary.errors import NotCompilable
+from portvec_export._text_input.word_walks import walk_words, with_added_tokens
 from portvec_export._vocabulary.merges import compile_bpe
 from portvec_export._vocabulary.pieces import compile_trie
 
@@ -29,12 +28,10 @@ def add_byte_pairs(graph: Graph, words: Words, tokenizer: Tokenizer) -> Ids:
     Words that the model makes one token of are looked up. The others are spelled and merged.
 
     Raises:
-        NotExpressible: it has dropout, or something of which the order of the ids depends on the library.
+        NotCompilable: it has dropout, or its ids depend on the order in which the library works.
+        NotExpressible: it spells characters with bytes, and something of that is unusual.
     """
-    try:
-        facts, compiled = compile_bpe(tokenizer)
-    except NotCompilable as error:
-        raise NotExpressible(str(error)) from error
+    facts, compiled = compile_bpe(tokenizer)
     pieces = tokenizer.get_vocab(with_added_tokens=False)
     spelling = Spelling(graph, pieces, facts)
 
@@ -100,27 +97,16 @@ def _as_int(graph: Graph, *values: Value) -> list[Value]:
 
 def _find_whole(graph: Graph, words: Words, tokenizer: Tokenizer, pieces: Mapping[str, int]) -> Value:
     """Return the id, int32 (words,), of each word that is one token or an added token; -1 for others."""
-    is_start = _is_start(graph, words.words)
-    starts = find_true(graph, is_start)
-    first = take(graph, words.codes, starts)
-    added = graph.sub(np.int32(-1), first)
-    is_added = graph.node("Less", first, np.int32(0))
     known = _list_whole_words(tokenizer, pieces)
     if not known:
-        return graph.where(is_added, added, np.int32(-1))
-    trie = PieceTrie(graph, compile_trie(known), "words")
-    symbols = trie.symbols(graph, words.codes)
-    roots = graph.node("Expand", np.array([0], np.int32), count(graph, starts))
-    states, found = trie.step(graph, roots, take(graph, symbols, starts))
-    # A word's walk ends at the next word, as if that began with an unknown character.
-    following = after(graph, graph.where(is_start, np.int32(0), symbols), np.int32(0))
-    states = graph.where(found, states, np.int32(0))
-    last = trie.walk(graph, following, starts, states, trie.longest)
-    ends = graph.concat(graph.slice(starts, 1, 2**63 - 1, axis=0), count(graph, words.codes), axis=0)
-    lengths = graph.cast(graph.sub(ends, starts), np.int32)
-    depths = take(graph, graph.tensor("words.depths", trie.depths), last)
-    ids = graph.where(graph.equal(depths, lengths), trie.token(graph, last), np.int32(-1))
-    return graph.where(is_added, added, ids)
+        starts = find_true(graph, _is_start(graph, words.words))
+        return with_added_tokens(graph, take(graph, words.codes, starts), np.int32(-1))
+    trie = PieceTrie(compile_trie(known), "words")
+    walks = walk_words(graph, words, trie, trie.longest)
+    ids, lengths = trie.last_piece(graph, walks.states)
+    is_whole = graph.equal(graph.cast(lengths, np.int64), graph.sub(walks.ends, walks.starts))
+    ids = graph.where(is_whole, ids, np.int32(-1))
+    return with_added_tokens(graph, take(graph, words.codes, walks.starts), ids)
 
 
 def _list_whole_words(tokenizer: Tokenizer, pieces: Mapping[str, int]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from portvec._vocabulary.merges import NO_RANK
-from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.flat import after, before, count, find_true, keep, take
 from portvec_export._text_input.trie import is_any
@@ -96,10 +96,10 @@ class Merger:
             states = keep(body, body.node("Not", is_gone), ids, current.words, current.places)
             return is_any(body, states[0]), [*states, result]
 
-        types = [(each, ["tokens"]) for each in (np.int32, np.int64, np.int64)]
+        types: list[Type] = [(each, [None]) for each in (np.int32, np.int64, np.int64)]
         values = [tokens.ids, tokens.words, tokens.places, result]
         condition = is_any(graph, tokens.ids)
-        return graph.loop(values, advance, [*types, (np.int32, ["places"])], condition=condition)[3]
+        return graph.loop(values, advance, [*types, (np.int32, [None])], condition=condition)[3]
 
     def _find_ranks(self, graph: Graph, tokens: Tokens) -> Value:
         """Return the rank, int32 (tokens,), of the pair of each token and the next of its word."""

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from tokenizers import Tokenizer
 
 from portvec_export._onnx.builder import Graph
+from portvec_export._text_input.byte_pairs import add_byte_pairs
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._text_input.flat import Ids, Words
 from portvec_export._text_input.unigram import add_unigram
@@ -20,6 +21,7 @@ Adder: TypeAlias = Callable[[Graph, Words, Tokenizer], Ids]
 # What adds the nodes of each type of model.
 _MODELS: Final[dict[str, Adder]] = {
     "Unigram": add_unigram,
+    "BPE": add_byte_pairs,
     "WordLevel": add_wordlevel,
     "WordPiece": add_wordpiece,
 }

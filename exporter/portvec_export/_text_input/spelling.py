@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from portvec._vocabulary.characters import PAGE, PAGES
-from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._text_input.flat import Words, after, before, keep, look_up, take
@@ -79,7 +79,7 @@ class Spelling:
             codes = body.where(take(body, is_spelled, owners), spelled, codes)
             return [codes, take(body, words.words, owners)]
 
-        types = [(np.int32, ["spelled"]), (np.int64, ["spelled"])]
+        types: list[Type] = [(np.int32, [None]), (np.int64, [None])]
         any_spelled = graph.node("ReduceMax", graph.cast(is_spelled, np.int32), keepdims=0)
         codes, numbers = graph.branch(
             graph.cast(any_spelled, np.bool_), spell, lambda _: [words.codes, words.words], types
