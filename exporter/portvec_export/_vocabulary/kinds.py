@@ -36,11 +36,11 @@ def probe_kinds(tokenizer: Mapping[str, Any], characters: Collection[str] | None
     codes = np.fromiter(map(ord, list_assigned() if characters is None else characters), np.int64)
     table = np.zeros(PAGES * PAGE, dtype=np.uint8)
     for place, step in enumerate(asked):
-        table[codes] |= _find_kinds(step, codes) << np.uint8(KIND_BITS * place)
+        table[codes] |= find_kinds(step, codes) << np.uint8(KIND_BITS * place)
     return pack_table("kind_pages", "kinds", table)
 
 
-def _find_kinds(step: Component, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+def find_kinds(step: Component, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
     """Return the kind of each character for one step.
 
     A character is of the kind of a neighbour that it is not split from. One that is dropped is a space.
