@@ -157,8 +157,9 @@ class ModelOptions(ConversionOptions):
     tokenizer: str = option(
         "auto",
         'tokenizer backend: "compiled" (the artifact\'s vocabulary), "tokenizers", an accelerator such as '
-        '"nanotoken" (extra `fast`), or "auto" for the fastest that there is and that gives the ids that '
-        "the artifact recorded",
+        '"nanotoken" (extra `fast`), "graph" (the artifact\'s graph with text input, which it has if it '
+        'was exported with one), or "auto" for the fastest of the others that there is and that gives the '
+        "ids that the artifact recorded",
     )
     tokenizer_cache: int | None = option(
         None,

@@ -74,7 +74,7 @@ def name_of(artifact: Artifact, choice: str, accelerators: dict[str, Any]) -> st
 
 
 def test_unknown_choice(artifact: Artifact) -> None:
-    message = r"^tokenizer 'quick' is unknown, expected one of auto, compiled, tokenizers, fake$"
+    message = r"^tokenizer 'quick' is unknown, expected one of auto, compiled, tokenizers, fake, graph$"
     with pytest.raises(OptionError, match=message):
         choose_tokenizer(artifact, "quick", accelerators=fake())
 

@@ -14,7 +14,7 @@ from portvec._bulk.sources.finding import FORMATS
 from portvec._cli.output import set_quiet
 from portvec._options import SEMANTICS
 from portvec._tokenization.backends import ACCELERATORS
-from portvec._tokenization.selection import AUTO, COMPILED, LIBRARY
+from portvec._tokenization.selection import AUTO, COMPILED, GRAPH, LIBRARY
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -138,7 +138,7 @@ def run_options(command: Function) -> Function:
         semantics_option,
         click.option(
             "--tokenizer",
-            type=click.Choice([AUTO, COMPILED, LIBRARY, *ACCELERATORS]),
+            type=click.Choice([AUTO, COMPILED, LIBRARY, GRAPH, *ACCELERATORS]),
             default=AUTO,
             show_default=True,
             help="Tokenizer backend.",

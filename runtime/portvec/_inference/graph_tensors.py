@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,13 +25,15 @@ class TensorReader:
         location: how a graph names that file.
     """
 
-    def __init__(self, location: str, data: Content) -> None:
+    def __init__(self, location: str, data: Content, dtypes: Mapping[int, np.dtype[Any]] = DTYPES) -> None:
+        """Read tensors of these element types, with external data in `data`, which graphs call `location`."""
         self.location = location
         self._data = data
+        self._dtypes = dtypes
 
     def read(self, tensor: Message, name: str) -> npt.NDArray[Any]:
         """Return a tensor, aligned. Its memory is that of the content, where possible."""
-        dtype = DTYPES.get(tensor.get("data_type", 0))
+        dtype = self._dtypes.get(tensor.get("data_type", 0))
         if dtype is None:
             raise UnknownContentError(f"a tensor of type {tensor.get('data_type')}")
         shape = tuple(tensor["dims"])

@@ -9,17 +9,19 @@ here, and it opens no file.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from portvec._artifact.files import Content
 from portvec._artifact.folder import Artifact
 from portvec._artifact.manifest import Manifest
 from portvec._inference.graph_tensors import EXTERNAL, TensorReader
 from portvec._inference.graph_work import check_work
 from portvec._inference.onnx_schema import BOOL, DTYPES, MODEL, attributes_of, new_name
 from portvec._inference.operators import OPERATORS
-from portvec._inference.protobuf import Message, UnknownContentError, decode, encode
+from portvec._inference.protobuf import Message, Schema, UnknownContentError, decode, encode
 from portvec._inference.target import Ports
 from portvec.errors import ArtifactError
 
@@ -33,9 +35,10 @@ _MAX_BYTES = 1 << 31
 _STANDARD_DOMAINS = (b"", b"ai.onnx")
 # What the format says. In other versions, operators mean something else.
 _IR_VERSION, _OPSET = 8, 14
+_LOOK_UPS = (b"Gather", b"GatherElements")
 _SCAN = frozenset({"body", "num_scan_inputs"})
 # onnxruntime's names of the types that inputs and outputs have.
-_TYPE_NAMES = {1: "float", 6: "int32", 7: "int64"}
+_TYPE_NAMES = {1: "float", 6: "int32", 7: "int64", 8: "string"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class CheckedGraph:
     tensors: Mapping[str, npt.NDArray[Any]]
     tables: Mapping[str, npt.NDArray[Any]]
     _model: Message
+    _schema: Schema
     _data: str
 
     def to_bytes(self, *, shared: bool) -> bytes:
@@ -74,7 +78,7 @@ class CheckedGraph:
                 del tensor["raw_data"]
             tensors.append(tensor)
         graph = {**self._model["graph"], "initializer": tensors}
-        return encode({**self._model, "graph": graph}, MODEL)
+        return encode({**self._model, "graph": graph}, self._schema)
 
 
 def check_graph(artifact: Artifact, graph: str, data: str) -> CheckedGraph:
@@ -88,13 +92,17 @@ def check_graph(artifact: Artifact, graph: str, data: str) -> CheckedGraph:
     """
     where = str(artifact.path(graph))
     location = PurePosixPath(data).relative_to(PurePosixPath(graph).parent).as_posix()
-    content = memoryview(artifact.contents[graph])
-    try:
-        if len(content) >= _MAX_BYTES:
-            raise ValueError(f"{len(content):,} bytes, and ONNX files have less than {_MAX_BYTES:,}")
-        model = decode(content, MODEL)
+    with refusals_are_named(where):
+        model = read_model(artifact.contents[graph], MODEL)
         tensors = TensorReader(location, artifact.contents.get(data, b""))
         return _check_model(model, tensors, artifact.manifest, where)
+
+
+@contextmanager
+def refusals_are_named(where: str) -> Iterator[None]:
+    """Turn what decoding and checking a graph raise into an ArtifactError that names it by `where`."""
+    try:
+        yield
     except UnknownContentError as error:
         raise ArtifactError(
             f"{where}: holds {error}, which no portvec artifact has; do not use this artifact"
@@ -102,6 +110,13 @@ def check_graph(artifact: Artifact, graph: str, data: str) -> CheckedGraph:
     except (ValueError, LookupError, TypeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ArtifactError(f"{where}: not an ONNX graph ({reason}); export again") from error
+
+
+def read_model(content: Content, schema: Schema) -> Message:
+    """Return the model in a file, which must have nothing that the schema does not know."""
+    if len(content) >= _MAX_BYTES:
+        raise ValueError(f"{len(content):,} bytes, and ONNX files have less than {_MAX_BYTES:,}")
+    return decode(memoryview(content), schema)
 
 
 def _check_model(model: Message, tensors: TensorReader, manifest: Manifest, where: str) -> CheckedGraph:
@@ -116,16 +131,16 @@ def _check_model(model: Message, tensors: TensorReader, manifest: Manifest, wher
         name = new_name(tensor["name"], arrays)
         arrays[name] = tensors.read(tensor, name)
     _check_nodes(graph, has_scan=True)
-    tables = _find_tables(graph, arrays)
+    tables = find_tables(graph, arrays)
     check_work(graph, arrays, tables, manifest)
     for tensor in graph["initializer"]:
         name = tensor["name"].decode()
         tensor.update(dims=list(arrays[name].shape), external_data=[], data_location=0)
         tensor["raw_data"] = b"" if name in tables else arrays[name].tobytes()
-    return CheckedGraph(where, _read_ports(graph, arrays), arrays, tables, model, tensors.location)
+    return CheckedGraph(where, read_ports(graph, arrays), arrays, tables, model, MODEL, tensors.location)
 
 
-def _read_ports(graph: Message, arrays: Container[str]) -> Ports:
+def read_ports(graph: Message, arrays: Container[str]) -> Ports:
     """Return the inputs and outputs that a graph declares, without inputs that have a default."""
     inputs, outputs = {}, {}
     for port in graph["input"]:
@@ -143,12 +158,13 @@ def _type_of(port: Message) -> str:
     return f"tensor({_TYPE_NAMES.get(element, element)})"
 
 
-def _find_tables(graph: Message, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Return the large tensors that only Gather reads, row by row."""
+def find_tables(graph: Message, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Return the large tensors of which only Gather and GatherElements read single rows."""
     tables = {name: array for name, array in arrays.items() if array.nbytes >= _TABLE_BYTES}
-    for node in _all_nodes(graph):
+    for node in all_nodes(graph):
+        looks_up = node["op_type"] in _LOOK_UPS and attributes_of(node).get("axis", 0) == 0
         for index, name in enumerate(map(bytes.decode, node["input"])):
-            if node["op_type"] != b"Gather" or index != 0 or attributes_of(node).get("axis", 0) != 0:
+            if not looks_up or index != 0:
                 tables.pop(name, None)
     return tables
 
@@ -178,10 +194,10 @@ def _check_domain(message: Message) -> None:
         raise UnknownContentError(f"operators of the domain {domain!r}")
 
 
-def _all_nodes(graph: Message) -> Iterator[Message]:
+def all_nodes(graph: Message) -> Iterator[Message]:
     """Yield the nodes of a graph, and those of the bodies in it."""
     for node in graph["node"]:
         yield node
         for attribute in node["attribute"]:
             if "g" in attribute:
-                yield from _all_nodes(attribute["g"])
+                yield from all_nodes(attribute["g"])

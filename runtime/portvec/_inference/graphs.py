@@ -12,11 +12,11 @@ from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
 from portvec._artifact.layers import check_layer_tensors
 from portvec._inference.batching import Batch, lay_out_one
-from portvec._inference.graph_validation import CheckedGraph, check_graph
+from portvec._inference.graph_validation import check_graph
 from portvec._inference.pooling import Pooling
+from portvec._inference.sessions import Sessions
 from portvec._inference.table import Table, open_table
 from portvec._inference.target import CPU, Target
-from portvec._vocabulary.locks import begin_loading, end_loading, holds_a_lock
 from portvec._vocabulary.token_ids import Ids
 from portvec.errors import ArtifactError
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     Feeds = dict[str, npt.NDArray[Any]]
 
 _INT64 = "tensor(int64)"
-# Seconds to wait for another thread that imports onnxruntime or loads a session.
-_PATIENCE = 10.0
 
 
 def choose_strategy(artifact: Artifact, target: Target) -> GraphStrategy:
@@ -65,7 +63,13 @@ class GraphStrategy(ABC):
         is_mean = target.output == fmt.SENTENCE_EMBEDDING and not artifact.manifest.layers
         if is_mean and target.graph is None and _is_on_cpu(target) and self._table is not None:
             self._pooling = Pooling(self._table, normalize=artifact.manifest.normalize)
-        self._sessions = _Sessions(graph, target, inputs)
+
+        def load() -> Session:
+            from portvec._inference.session import Session  # imports onnxruntime, which is slow
+
+            return Session(graph, target, inputs=inputs)
+
+        self._sessions = Sessions(load)
         # Without the other way, find out now whether the graph works.
         if self._pooling is None or target.providers is not None:
             self._sessions.load()
@@ -152,51 +156,3 @@ class ConsumerGraph(GraphStrategy):
 
 def _is_on_cpu(target: Target) -> bool:
     return target.providers is None or list(target.providers) == [CPU]
-
-
-class _Sessions:
-    """Sessions of a graph, one for each thread that runs it at the same time.
-
-    onnxruntime would pass the buffers of a shared one, which are in a core's cache, from core to core: a
-    sixth slower with two threads. And after a fork, a session that another thread was running would hang: its
-    locks stay locked. A fork waits until no thread imports onnxruntime or loads a session.
-    """
-
-    def __init__(self, graph: CheckedGraph, target: Target, inputs: Mapping[str, str]) -> None:
-        self._graph = graph
-        self._target = target
-        self._inputs = inputs
-        self._idle: list[Session] = []
-
-    def load(self) -> None:
-        """Load a session, for the first run."""
-        session = self._make(wait=True)
-        assert session is not None
-        self._idle.append(session)
-
-    def take(self, *, wait: bool) -> Session | None:
-        """Return a session that no other thread runs now, and that must be given back.
-
-        None if that takes loading one, and this is a signal handler which has interrupted loading, or another
-        thread loads for too long. With `wait`, the session is loaded even so.
-        """
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return self._make(wait=wait)
-
-    def give_back(self, session: Session) -> None:
-        """Let others have a session."""
-        self._idle.append(session)
-
-    def _make(self, *, wait: bool) -> Session | None:
-        may_load = begin_loading(0.0 if holds_a_lock() else _PATIENCE)
-        if not may_load and not wait:
-            return None
-        try:
-            from portvec._inference.session import Session  # imports onnxruntime, which is slow
-
-            return Session(self._graph, self._target, inputs=self._inputs)
-        finally:
-            if may_load:
-                end_loading()

@@ -1,4 +1,4 @@
-"""The messages of ONNX of which a portvec artifact's graphs consist.
+"""The messages of ONNX of which a portvec artifact's graphs consist, except those with text input.
 
 Field numbers are those of onnx.proto (github.com/onnx/onnx, onnx/onnx.proto). Fields that are not here are
 refused: that shuts out functions, training, sparse tensors, and every subgraph but the body of a Scan.
@@ -24,10 +24,14 @@ DTYPES: Final[dict[int, np.dtype[Any]]] = {
 }
 BOOL = 9
 # Which field of an attribute holds its value, by its type.
-_VALUES: Final = {2: "i", 3: "s", 5: "g", 7: "ints"}
+_VALUES: Final = {2: "i", 3: "s", 4: "t", 5: "g", 7: "ints", 8: "strings"}
+_REPEATED = ("ints", "strings")
 
-_DOCUMENTATION = Field("doc_string")
-_SPARSE = "sparse tensors"
+DOCUMENTATION: Final = Field("doc_string")
+SPARSE: Final = "sparse tensors"
+# onnxruntime computes with the shapes that a graph declares for values between nodes.
+SHAPES_BETWEEN: Final = "shapes of values between nodes"
+TENSORS_IN_SUBGRAPH: Final = "tensors in a subgraph"
 _SUBGRAPH = "a subgraph (a loop or condition)"
 
 _ENTRY = Schema("an entry", {1: Field("key"), 2: Field("value")})
@@ -40,15 +44,17 @@ _TENSOR_TYPE = Schema(
     "a tensor's type", {1: Field("elem_type", is_number=True), 2: Field("shape", schema=_SHAPE)}
 )
 _TYPE = Schema("a type", {1: Field("tensor_type", schema=_TENSOR_TYPE), 6: Field("denotation")})
-_VALUE = Schema("an input or output", {1: Field("name"), 2: Field("type", schema=_TYPE), 3: _DOCUMENTATION})
-_TENSOR = Schema(
+VALUE: Final = Schema(
+    "an input or output", {1: Field("name"), 2: Field("type", schema=_TYPE), 3: DOCUMENTATION}
+)
+TENSOR: Final = Schema(
     "a tensor",
     {
         1: Field("dims", is_number=True, repeated=True),
         2: Field("data_type", is_number=True),
         8: Field("name"),
         9: Field("raw_data", is_data=True),
-        12: _DOCUMENTATION,
+        12: DOCUMENTATION,
         13: Field("external_data", repeated=True, schema=_ENTRY),
         14: Field("data_location", is_number=True),
     },
@@ -61,10 +67,10 @@ def _attribute(body: Schema | None) -> Schema:
         3: Field("i", is_number=True),
         4: Field("s"),
         8: Field("ints", is_number=True, repeated=True),
-        13: _DOCUMENTATION,
+        13: DOCUMENTATION,
         20: Field("type", is_number=True),
     }
-    refused = {6: _SUBGRAPH, 11: _SUBGRAPH, 22: _SPARSE, 23: _SPARSE}
+    refused = {6: _SUBGRAPH, 11: _SUBGRAPH, 22: SPARSE, 23: SPARSE}
     if body is not None:
         fields[6] = Field("g", schema=body)
     return Schema("an attribute", fields, refused)
@@ -79,38 +85,41 @@ def _graph(body: Schema | None) -> Schema:
             3: Field("name"),
             4: Field("op_type"),
             5: Field("attribute", repeated=True, schema=_attribute(body)),
-            6: _DOCUMENTATION,
+            6: DOCUMENTATION,
             7: Field("domain"),
         },
     )
     fields = {
         1: Field("node", repeated=True, schema=node),
         2: Field("name"),
-        10: _DOCUMENTATION,
-        11: Field("input", repeated=True, schema=_VALUE),
-        12: Field("output", repeated=True, schema=_VALUE),
+        10: DOCUMENTATION,
+        11: Field("input", repeated=True, schema=VALUE),
+        12: Field("output", repeated=True, schema=VALUE),
     }
     if body is not None:
-        fields[5] = Field("initializer", repeated=True, schema=_TENSOR)
-    # onnxruntime computes with the shapes that a graph declares for values between nodes.
-    refused = {5: "tensors in a subgraph", 13: "shapes of values between nodes", 15: _SPARSE}
-    return Schema("a graph", fields, refused)
+        fields[5] = Field("initializer", repeated=True, schema=TENSOR)
+    return Schema("a graph", fields, {5: TENSORS_IN_SUBGRAPH, 13: SHAPES_BETWEEN, 15: SPARSE})
 
 
-MODEL: Final = Schema(
-    "a model",
-    {
-        1: Field("ir_version", is_number=True),
-        2: Field("producer_name"),
-        3: Field("producer_version"),
-        4: Field("domain"),
-        5: Field("model_version", is_number=True),
-        6: _DOCUMENTATION,
-        7: Field("graph", schema=_graph(_graph(None))),
-        8: Field("opset_import", repeated=True, schema=_OPSET),
-    },
-    {20: "training information", 25: "functions"},
-)
+def model_of(graph: Schema) -> Schema:
+    """Return the schema of a model that has such a graph."""
+    return Schema(
+        "a model",
+        {
+            1: Field("ir_version", is_number=True),
+            2: Field("producer_name"),
+            3: Field("producer_version"),
+            4: Field("domain"),
+            5: Field("model_version", is_number=True),
+            6: DOCUMENTATION,
+            7: Field("graph", schema=graph),
+            8: Field("opset_import", repeated=True, schema=_OPSET),
+        },
+        {20: "training information", 25: "functions"},
+    )
+
+
+MODEL: Final = model_of(_graph(_graph(None)))
 
 
 def attributes_of(node: Message) -> dict[str, Any]:
@@ -120,7 +129,8 @@ def attributes_of(node: Message) -> dict[str, Any]:
         kind = _VALUES.get(attribute.get("type", 0))
         if kind is None:
             raise UnknownContentError(f"an attribute of type {attribute.get('type')}")
-        if {"i", "s", "g"} & attribute.keys() - {kind} or (kind != "ints" and attribute["ints"]):
+        others = {"i", "s", "t", "g"} & attribute.keys() - {kind}
+        if others or any(attribute.get(each) for each in _REPEATED if each != kind):
             raise UnknownContentError("an attribute with two values")
         attributes[new_name(attribute["name"], attributes)] = attribute[kind]
     return attributes

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from portvec._artifact.folder import Artifact
-from portvec._cores import use_every_core
 from portvec._inference.batching import Batch, Tiling, lay_out
 from portvec._inference.graphs import GraphStrategy, choose_strategy
 from portvec._inference.row_buffer import RowBuffer
 from portvec._inference.target import Target
+from portvec._inference.text_tokenizer import open_tokenizer
 from portvec._inference.threads import Threads
 from portvec._itertools import batched
-from portvec._tokenization.selection import choose_tokenizer
 from portvec._tokenization.texts import check_iterable, check_texts
 from portvec._tokenization.tokenizer import Tokenizer
 from portvec._vocabulary.token_ids import Ids, TokenIds
@@ -81,11 +80,11 @@ class Pipeline:
         Raises:
             OptionError: the tokenizer is unknown, or onnxruntime does not have a provider.
             MissingExtraError: the accelerator asked for is not installed.
-            ArtifactError: a file cannot be loaded, or the accelerator asked for gives other ids.
+            ArtifactError: a file cannot be loaded or is not there, or the accelerator asked for gives other
+                ids.
         """
         return cls(
-            # A backend's own pool has a thread for each core, so it may run only if all cores are granted.
-            choose_tokenizer(artifact, tokenizer, parallel=use_every_core(threads), cache=cache),
+            open_tokenizer(artifact, tokenizer, threads=threads, cache=cache),
             choose_strategy(artifact, target),
             Tiling.of(artifact.manifest),
             target.width,

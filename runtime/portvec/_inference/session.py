@@ -19,7 +19,58 @@ if TYPE_CHECKING:
 _SEVERITY_ERROR = 3
 
 
-class Session:
+class _Loaded:
+    """A graph in onnxruntime."""
+
+    def __init__(self, graph: CheckedGraph, *, optimize: bool, providers: list[str]) -> None:
+        self._where = graph.where
+        try:
+            # onnxruntime does not keep what it shares alive.
+            self._tables = {
+                name: ort.OrtValue.ortvalue_from_numpy(table) for name, table in graph.tables.items()
+            }
+            self._session = _load(graph, self._tables, _options(optimize), providers)
+            self._ports = Ports(
+                {each.name: each.type for each in self._session.get_inputs()},
+                {each.name: (each.type, each.shape[-1]) for each in self._session.get_outputs()},
+            )
+        except Exception as error:  # onnxruntime's exceptions share no public base
+            raise ArtifactError(
+                f"{graph.where}: onnxruntime cannot load this graph ({fold_lines(error)})"
+            ) from error
+
+    def _run(self, outputs: Sequence[str], feeds: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        try:
+            found: list[npt.NDArray[Any]] = self._session.run(outputs, feeds)
+        except Exception as error:  # onnxruntime's exceptions share no public base
+            raise ArtifactError(
+                f"{self._where}: onnxruntime fails on this graph ({fold_lines(error)}); "
+                "run 'portvec verify' on the artifact, and export again if that fails too"
+            ) from error
+        return found
+
+
+class TextSession(_Loaded):
+    """A loaded graph with text input. One thread at a time may call `run`."""
+
+    def __init__(self, graph: CheckedGraph, *, optimize: bool = True) -> None:
+        """Load a graph.
+
+        Raises:
+            ArtifactError: it cannot be loaded.
+        """
+        super().__init__(graph, optimize=optimize, providers=[CPU])
+
+    def run(self, feeds: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return the outputs of the checked graph.
+
+        Raises:
+            ArtifactError: onnxruntime fails.
+        """
+        return self._run(list(self._ports.outputs), feeds)
+
+
+class Session(_Loaded):
     """A loaded graph. Threads may call `run` at the same time.
 
     All sessions on the CPU use the same tables, which are mapped into memory. So loading takes the same time
@@ -36,25 +87,10 @@ class Session:
             OptionError: onnxruntime does not have a provider of the target.
             ArtifactError: the graph cannot be loaded, or has other inputs or outputs.
         """
-        self._where = graph.where
+        super().__init__(graph, optimize=target.optimize, providers=_check_providers(target.providers))
         self._outputs = [target.output]
-        providers = _check_providers(target.providers)
-        try:
-            # onnxruntime does not keep what it shares alive.
-            self._tables = {
-                name: ort.OrtValue.ortvalue_from_numpy(table) for name, table in graph.tables.items()
-            }
-            self._session = _load(graph, self._tables, _options(target), providers)
-            ports = Ports(
-                {each.name: each.type for each in self._session.get_inputs()},
-                {each.name: (each.type, each.shape[-1]) for each in self._session.get_outputs()},
-            )
-        except Exception as error:  # onnxruntime's exceptions share no public base
-            raise ArtifactError(
-                f"{graph.where}: onnxruntime cannot load this graph ({fold_lines(error)})"
-            ) from error
         # onnxruntime may find other shapes than the graph declares.
-        ports.check(inputs, target, graph.where)
+        self._ports.check(inputs, target, graph.where)
 
     def run(self, feeds: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
         """Return the output.
@@ -62,14 +98,7 @@ class Session:
         Raises:
             ArtifactError: onnxruntime fails, for example because a token id is beyond the table.
         """
-        try:
-            outputs: list[npt.NDArray[np.float32]] = self._session.run(self._outputs, feeds)
-        except Exception as error:  # onnxruntime's exceptions share no public base
-            raise ArtifactError(
-                f"{self._where}: onnxruntime fails on this graph ({fold_lines(error)}); "
-                "run 'portvec verify' on the artifact, and export again if that fails too"
-            ) from error
-        return outputs[0]
+        return self._run(self._outputs, feeds)[0]
 
 
 def _load(
@@ -89,7 +118,7 @@ def _load(
     return ort.InferenceSession(graph.to_bytes(shared=shared), options, providers=providers)
 
 
-def _options(target: Target) -> ort.SessionOptions:
+def _options(optimize: bool) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = _SEVERITY_ERROR
     # One thread a run: tiles are small, and parallelism comes from several runs at once.
@@ -99,7 +128,7 @@ def _options(target: Target) -> ort.SessionOptions:
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     level = ort.GraphOptimizationLevel
-    options.graph_optimization_level = level.ORT_ENABLE_ALL if target.optimize else level.ORT_DISABLE_ALL
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
     return options
 
 

@@ -27,6 +27,8 @@ AUTO: Final = "auto"
 COMPILED: Final = "compiled"
 # The library that is the reference for every other backend.
 LIBRARY: Final = "tokenizers"
+# The artifact's graph with text input, which `portvec._inference.text_tokenizer` opens.
+GRAPH: Final = "graph"
 # What that is called if words are cached.
 CACHING: Final = "tokenizers, caching words"
 
@@ -62,6 +64,7 @@ def choose_tokenizer(
     """
     known = [AUTO, COMPILED, LIBRARY, *accelerators]
     if choice not in known:
+        known.append(GRAPH)
         raise OptionError(describe_unknown("tokenizer", choice, known))
     if choice in accelerators:
         from portvec._tokenization.trial import require_accelerator

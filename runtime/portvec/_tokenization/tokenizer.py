@@ -17,7 +17,7 @@ from portvec._messages import fold_lines
 from portvec._tokenization.known_words import KnownWords
 from portvec._tokenization.texts import refuse_surrogates
 from portvec._vocabulary.token_ids import Ids, TokenIds, concatenate, drop, keep_first
-from portvec.errors import ArtifactError, PortvecError
+from portvec.errors import ArtifactError, OptionError, PortvecError
 
 # So many texts are faster to tokenize one by one if their words are known.
 _FEW = 16
@@ -43,8 +43,13 @@ class Tokenizer:
         artifact: Artifact,
         known: KnownWords | None = None,
         file: str = fmt.TOKENIZER,
+        *,
+        has_limits: bool = False,
     ) -> None:
-        """Use `encoder`, and `known` words for few texts if there are any. Errors name `file`."""
+        """Use `encoder`, and `known` words for few texts if there are any. Errors name `file`.
+
+        `has_limits` says that the encoder applies the model's rules itself, so that no others can apply.
+        """
         manifest = artifact.manifest
         self._path = artifact.path(file)
         self._artifact = artifact
@@ -56,6 +61,7 @@ class Tokenizer:
         self._unk_id = manifest.unk_id
         self._cuts_characters = manifest.semantics != fmt.SENTENCE_TRANSFORMERS
         self._prompt = ""
+        self._has_limits = has_limits
 
     def prompted(self, prompt: str) -> Tokenizer:
         """Return a tokenizer that puts `prompt` before each text, and shares all else with this one."""
@@ -77,8 +83,17 @@ class Tokenizer:
         token.
 
         Raises:
+            OptionError: the encoder has a limit of its own, and it is another.
             ArtifactError: the tokens cannot be read, whose length is needed if the model has no limit.
         """
+        if self._has_limits:
+            if max_length == self._max_length:
+                return self
+            raise OptionError(
+                f"max_length is {max_length}, but tokenizer={self.name!r} keeps {self._max_length or 'all'} "
+                f"tokens of a text, as the model does; pass max_length={self._max_length}, or load the model "
+                "with tokenizer='auto'"
+            )
         other = copy.copy(self)
         other._max_length, other._max_characters = max_length, None
         if max_length is None:
