@@ -29,23 +29,23 @@ _WITH_NEXT: Final = "MergedWithNext"
 
 def add_bert(graph: Graph, pieces: Pieces, state: Component, name: str) -> Pieces:
     """Cut at white space, which is dropped, and around each punctuation character."""
-    return _cut(graph, pieces, _probe(state), ISOLATED, name)
+    return _cut(graph, pieces, kinds_of_all(state), ISOLATED, name)
 
 
 def add_whitespace(graph: Graph, pieces: Pieces, state: Component, name: str) -> Pieces:
     """Cut at white space, which is dropped, and where letters and others meet, if there are others."""
-    return _cut(graph, pieces, _probe(state), CONTIGUOUS, name)
+    return _cut(graph, pieces, kinds_of_all(state), CONTIGUOUS, name)
 
 
 def add_digits(graph: Graph, pieces: Pieces, state: Component, name: str) -> Pieces:
     """Cut around digits: each, or each run of them."""
     behavior = ISOLATED if state["individual_digits"] else CONTIGUOUS
-    return _cut(graph, pieces, _probe(state), behavior, name)
+    return _cut(graph, pieces, kinds_of_all(state), behavior, name)
 
 
 def add_punctuation(graph: Graph, pieces: Pieces, state: Component, name: str) -> Pieces:
     """Cut at punctuation, in the way that the state names."""
-    return _cut(graph, pieces, _probe({**state, "behavior": ISOLATED}), state["behavior"], name)
+    return _cut(graph, pieces, kinds_of_all({**state, "behavior": ISOLATED}), state["behavior"], name)
 
 
 def add_delimiter(graph: Graph, pieces: Pieces, state: Component, name: str) -> Pieces:
@@ -65,7 +65,7 @@ def add_split(graph: Graph, pieces: Pieces, state: Component, name: str) -> Piec
     return _cut(graph, pieces, _only(pattern), state["behavior"], name)
 
 
-def _probe(state: Component) -> npt.NDArray[np.uint8]:
+def kinds_of_all(state: Component) -> npt.NDArray[np.uint8]:
     """Return the kind of each code point, uint8."""
     codes = np.fromiter(scalar_values(), np.int64)
     kinds = np.full(CODES, LETTER, dtype=np.uint8)
@@ -81,7 +81,7 @@ def _only(character: str) -> npt.NDArray[np.uint8]:
 
 def _cut(graph: Graph, pieces: Pieces, table: npt.NDArray[np.uint8], behavior: str, name: str) -> Pieces:
     """Return smaller pieces. `table` has the kind of each code point; those of the kind SPACE are dropped."""
-    kinds = _find(graph, pieces.codes, table, name)
+    kinds = add_kinds(graph, pieces.codes, table, name)
     previous = before(graph, kinds, np.int32(LETTER))
     if behavior == _WITH_PREVIOUS:
         starts = graph.equal(previous, np.int32(OTHER))
@@ -100,7 +100,7 @@ def _cut(graph: Graph, pieces: Pieces, table: npt.NDArray[np.uint8], behavior: s
     return Pieces(*keep(graph, kept, cut.codes, cut.texts, cut.starts))
 
 
-def _find(graph: Graph, codes: Value, table: npt.NDArray[np.uint8], name: str) -> Value:
+def add_kinds(graph: Graph, codes: Value, table: npt.NDArray[np.uint8], name: str) -> Value:
     """Return the kinds of codes, int32. Added tokens are letters, since they are pieces anyway."""
     names = (f"{name}.pages", f"{name}.kinds")
     packed = pack_table(*names, table)

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from portvec._vocabulary.components import Component, list_steps
 from portvec_export._onnx.builder import Graph
 from portvec_export._text_input.bert_normalizer import add_bert_normalizer, strips_accents
+from portvec_export._text_input.byte_level import normalize_byte_level
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._text_input.flat import Characters
 from portvec_export._text_input.images import Images
@@ -23,6 +24,7 @@ AddStep: TypeAlias = Callable[[Graph, Characters, Component, str], Characters]
 
 _STEPS: Final[dict[str, AddStep]] = {
     "BertNormalizer": add_bert_normalizer,
+    "ByteLevel": normalize_byte_level,
 }
 
 _BY_CHARACTER: Final = frozenset({"Lowercase", "Nmt", "StripAccents"})

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 from portvec._vocabulary.components import Component, list_steps
 from portvec_export._onnx.builder import Graph
+from portvec_export._text_input.byte_level import add_byte_level
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._text_input.flat import Characters, Words
 from portvec_export._text_input.kinds import (
@@ -24,6 +25,7 @@ CutPieces: TypeAlias = Callable[[Graph, Pieces, Component, str], Pieces]
 
 _STEPS: Final[dict[str, CutPieces]] = {
     "BertPreTokenizer": add_bert,
+    "ByteLevel": add_byte_level,
     "CharDelimiterSplit": add_delimiter,
     "Digits": add_digits,
     "Punctuation": add_punctuation,

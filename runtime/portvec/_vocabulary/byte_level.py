@@ -46,7 +46,7 @@ class ByteLevel:
         encoded = np.frombuffer(joined.encode(), dtype=np.uint8)
         if len(encoded) != len(joined):
             starts = np.flatnonzero((encoded & 0xC0) != 0x80)[starts]
-        spelled = _BYTE_CODES[encoded].tobytes().decode("utf-16-le")
+        spelled = BYTE_CODES[encoded].tobytes().decode("utf-16-le")
         return cut_at(spelled, starts), counts
 
     def split_one(self, word: str) -> list[str]:
@@ -101,10 +101,10 @@ _PATTERN = r"'(?:[stmd]|ll|ve|re)| ?[a-z]+| ?0+| ?[!']+|[ \t]+(?![^ \t])|[ \t]+"
 
 # The character that stands for each byte: of Latin-1 where that is visible, or from U+0100 on.
 _VISIBLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-_BYTE_CODES = np.zeros(256, dtype="<u2")
-_BYTE_CODES[_VISIBLE] = _VISIBLE
-_BYTE_CODES[_BYTE_CODES == 0] = np.arange(0x100, 0x100 + 256 - len(_VISIBLE))
-_BYTE_CHARACTERS = dict(enumerate(map(chr, _BYTE_CODES.tolist())))
+BYTE_CODES = np.zeros(256, dtype="<u2")
+BYTE_CODES[_VISIBLE] = _VISIBLE
+BYTE_CODES[BYTE_CODES == 0] = np.arange(0x100, 0x100 + 256 - len(_VISIBLE))
+_BYTE_CHARACTERS = dict(enumerate(map(chr, BYTE_CODES.tolist())))
 
 
 def _spell(piece: str) -> str:
