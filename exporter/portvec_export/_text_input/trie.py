@@ -32,7 +32,7 @@ class PieceTrie:
         """Use these arrays. Those that a graph needs are stored in it under names that begin with `name`."""
         self._name = name
         self._arrays: Arrays = {key: np.ascontiguousarray(arrays[key], np.int32) for key in _ARRAYS}
-        self.longest = sum(1 for _ in _list_levels(self._arrays["check"]))
+        self.longest = sum(1 for _ in list_levels(self._arrays["check"]))
 
     def _tensor(self, graph: Graph, name: str) -> Value:
         if name not in self._arrays:
@@ -91,7 +91,7 @@ class PieceTrie:
     def _find_last_pieces(self) -> Arrays:
         check, token = self._arrays["check"], self._arrays["token"]
         ids, lengths = np.full(len(check), -1, np.int32), np.zeros(len(check), np.int32)
-        for depth, slots in enumerate(_list_levels(check), 1):
+        for depth, slots in enumerate(list_levels(check), 1):
             parents, is_end = check[slots], token[slots] >= 0
             ids[slots] = np.where(is_end, token[slots], ids[parents])
             lengths[slots] = np.where(is_end, depth, lengths[parents])
@@ -130,7 +130,7 @@ def is_any(graph: Graph, values: Value) -> Value:
 _ARRAYS = ("symbol_pages", "symbols", "base", "check", "token")
 
 
-def _list_levels(check: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int64]]:
+def list_levels(check: npt.NDArray[np.int32]) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the slots of the states of each depth, from 1 on."""
     order = np.argsort(check, kind="stable")
     parents = check[order]

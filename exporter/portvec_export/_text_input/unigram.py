@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
 from tokenizers import Tokenizer
 
 from portvec_export._onnx.builder import Graph
-from portvec_export._text_input.flat import Ids, Words, take
-from portvec_export._text_input.lattice import choose, find_edges, lay_rows, read_back
-from portvec_export._text_input.trie import PieceTrie
+from portvec_export._text_input.flat import Ids, Words, count, take
+from portvec_export._text_input.lattice import choose, lay_rows, read_back
+from portvec_export._text_input.suffixes import SuffixPieces
 from portvec_export._text_input.unknown import fuse, name
-from portvec_export._vocabulary.models import compile_model
-
-# How much lower the score of an unknown character is than that of any piece.
-_PENALTY: Final = 10.0
+from portvec_export._vocabulary.models import read_unigram
+from portvec_export._vocabulary.pieces import compile_bytes
 
 
 def add_unigram(graph: Graph, words: Words, tokenizer: Tokenizer) -> Ids:
@@ -24,16 +20,15 @@ def add_unigram(graph: Graph, words: Words, tokenizer: Tokenizer) -> Ids:
     Raises:
         NotCompilable: the model has something that cannot be done exactly.
     """
-    facts, arrays = compile_model(tokenizer)
-    unk_id, scores = facts["unk_id"], arrays["score"]
-    trie = PieceTrie(arrays)
-    symbols = trie.symbols(graph, words.codes)
+    model = read_unigram(tokenizer)
+    pieces = SuffixPieces(model.pieces, model.scores)
+    longest = pieces.find(graph, words.codes, words.words, count(graph, words.texts))
     rows = lay_rows(graph, words.words)
-    edges = find_edges(graph, trie, symbols, rows, scores, float(scores.min()) - _PENALTY)
-    chosen = choose(graph, edges, rows)
-    lasts = read_back(graph, take(graph, edges.steps, chosen), rows)
+    chosen = choose(graph, pieces, longest, rows)
+    steps = pieces.steps(graph, chosen)
+    lasts = read_back(graph, steps, rows)
+    starts = graph.sub(lasts, graph.cast(take(graph, steps, lasts), np.int64))
     chosen = take(graph, chosen, lasts)
-    starts = graph.sub(lasts, graph.cast(take(graph, edges.steps, chosen), np.int64))
-    tokens = take(graph, edges.tokens, chosen)
-    runs = fuse(graph, words, starts, tokens, unk_id, trie=trie, symbols=symbols)
-    return name(graph, words, runs, unk_id, arrays.get("byte_ids"))
+    runs = fuse(graph, words, starts, chosen, model.unk_id, pieces=pieces, longest=longest)
+    byte_ids = compile_bytes(model.pieces)["byte_ids"] if model.byte_fallback else None
+    return name(graph, words, runs, model.unk_id, byte_ids)

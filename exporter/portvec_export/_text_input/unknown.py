@@ -10,7 +10,8 @@ import numpy.typing as npt
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.flat import Ids, Words, before, count, find_true, take
-from portvec_export._text_input.trie import PieceTrie, is_any
+from portvec_export._text_input.suffixes import SuffixPieces
+from portvec_export._text_input.trie import is_any
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ def fuse(
     tokens: Value,
     unk_id: int,
     *,
-    trie: PieceTrie,
-    symbols: Value,
+    pieces: SuffixPieces,
+    longest: Value,
 ) -> Runs:
     """Return the runs of the pieces of words. A run is looked up as a whole: it may be a piece.
 
@@ -44,27 +45,29 @@ def fuse(
         graph: to add the nodes to.
         words: the words.
         starts: int64 (pieces,), the first character of each piece.
-        tokens: int32 (pieces,), the id of each, -1 for an unknown character.
+        tokens: int32 (pieces,), the id of each, or `pieces.unknown`.
         unk_id: of the unknown token, which texts may have literally.
-        trie: of all pieces.
-        symbols: int32 (characters,).
+        pieces: of the model.
+        longest: int32 (characters,), the longest piece that ends at each character.
     """
     codes, owners = take(graph, words.codes, starts), take(graph, words.words, starts)
     is_added = graph.node("Less", codes, np.int32(0))
+    is_unknown = graph.equal(tokens, np.int32(pieces.unknown))
+    tokens = graph.where(is_unknown, np.int32(-1), tokens)
+    is_known = graph.node("Not", graph.node("Or", is_unknown, graph.equal(tokens, np.int32(unk_id))))
     tokens = graph.where(is_added, graph.sub(np.int32(-1), codes), tokens)
-    is_known = graph.node("GreaterOrEqual", tokens, np.int32(0))
-    is_known = graph.node("And", is_known, graph.node("Not", graph.equal(tokens, np.int32(unk_id))))
     is_known = graph.node("Or", is_known, is_added)
     is_first = graph.node("Not", graph.equal(owners, before(graph, owners, np.int64(-1))))
     is_first = graph.node("Or", is_first, graph.node("Or", is_known, before(graph, is_known, np.bool_(True))))
     first = find_true(graph, is_first)
-    # How many pieces a run has, and how many characters.
-    pieces = _distances(graph, first, count(graph, starts))
-    starts = take(graph, starts, first)
-    lengths = _distances(graph, starts, count(graph, symbols))
-    is_fused = graph.node("Greater", pieces, np.int64(1))
-    tokens = graph.where(is_fused, np.int32(-1), take(graph, tokens, first))
-    tokens = _look_up(graph, trie, symbols, tokens, starts, lengths, is_fused)
+    # One piece is what it is; more than one are looked up.
+    is_fused = graph.node("Greater", _distances(graph, first, count(graph, starts)), np.int64(1))
+    fused = find_true(graph, is_fused)
+    tokens, starts = take(graph, tokens, first), take(graph, starts, first)
+    lengths = take(graph, _distances(graph, starts, count(graph, longest)), fused)
+    ends = graph.sub(graph.add(take(graph, starts, fused), lengths), np.int64(1))
+    found = _look_up(graph, pieces, take(graph, longest, ends), graph.cast(lengths, np.int32))
+    tokens = graph.node("ScatterElements", tokens, fused, found, axis=0)
     return Runs(tokens, starts, take(graph, owners, first))
 
 
@@ -91,41 +94,29 @@ def _distances(graph: Graph, values: Value, end: Value) -> Value:
     return graph.sub(following, values)
 
 
-def _look_up(
-    graph: Graph,
-    trie: PieceTrie,
-    symbols: Value,
-    tokens: Value,
-    starts: Value,
-    lengths: Value,
-    is_asked: Value,
-) -> Value:
-    """Return `tokens`, int32 (runs,), with the ids of those runs that are asked for and are a piece."""
-    is_short = graph.node("LessOrEqual", lengths, np.int64(trie.longest))
-    asked = find_true(graph, graph.node("And", is_asked, is_short))
+def _look_up(graph: Graph, pieces: SuffixPieces, longest: Value, lengths: Value) -> Value:
+    """Return the ids, int32 (n,), of the pieces with certain lengths, -1 for what is no piece.
 
-    def advance(body: Graph, trip: Value, states: list[Value]) -> tuple[Value, list[Value]]:
-        tokens, asked, slots = states
-        places = body.add(take(body, starts, asked), trip)
-        slots, found = trie.step(body, slots, take(body, symbols, places))
-        going = find_true(body, found)
-        asked, slots = take(body, asked, going), take(body, slots, going)
-        is_whole = body.equal(take(body, lengths, asked), body.add(trip, np.int64(1)))
-        done, rest = find_true(body, is_whole), find_true(body, body.node("Not", is_whole))
-        names = trie.token(body, take(body, slots, done))
-        tokens = body.node("ScatterElements", tokens, take(body, asked, done), names, axis=0)
-        asked, slots = take(body, asked, rest), take(body, slots, rest)
-        return is_any(body, asked), [tokens, asked, slots]
+    Args:
+        graph: to add the nodes to.
+        pieces: of the model.
+        longest: int32 (n,), the longest piece that ends where the one that is looked for ends.
+        lengths: int32 (n,), characters of the one that is looked for: at least 2.
+    """
+    steps = graph.sub(lengths, np.int32(1))
 
-    roots = graph.node("Expand", np.int32(0), count(graph, asked))
-    types: list[Type] = [(np.int32, ["runs"]), (np.int64, [None]), (np.int32, [None])]
-    return graph.loop(
-        [tokens, asked, roots],
-        advance,
-        types,
-        trips=np.int64(trie.longest),
-        condition=is_any(graph, asked),
-    )[0]
+    def is_longer(body: Graph, ids: Value) -> Value:
+        return body.node("Greater", pieces.steps(body, ids), steps)
+
+    def shorten(body: Graph, trip: Value, states: list[Value]) -> tuple[Value, list[Value]]:
+        (ids,) = states
+        ids = body.where(is_longer(body, ids), pieces.shorter(body, ids), ids)
+        return is_any(body, find_true(body, is_longer(body, ids))), [ids]
+
+    is_any_longer = is_any(graph, find_true(graph, is_longer(graph, longest)))
+    types: list[Type] = [(np.int32, [None])]
+    (ids,) = graph.loop([longest], shorten, types, condition=is_any_longer)
+    return graph.where(graph.equal(pieces.steps(graph, ids), steps), ids, np.int32(-1))
 
 
 def _spell(

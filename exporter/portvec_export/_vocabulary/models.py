@@ -6,6 +6,7 @@ import json
 import math
 from array import array
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -15,6 +16,9 @@ from portvec._vocabulary.unigram import LARGEST_SCORE
 from portvec_export._vocabulary.errors import NotCompilable
 from portvec_export._vocabulary.merges import compile_bpe
 from portvec_export._vocabulary.pieces import Arrays, Facts, compile_bytes, compile_trie
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 def compile_model(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
@@ -36,7 +40,28 @@ def compile_model(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
     return {"type": name, **facts}, arrays
 
 
-def _compile_unigram(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
+class UnigramModel(NamedTuple):
+    """What a Unigram model computes with.
+
+    Attributes:
+        unk_id: of the unknown token.
+        byte_fallback: whether unknown characters are spelled in tokens for bytes.
+        pieces: the id of each.
+        scores: float64 (ids,), of each id.
+    """
+
+    unk_id: int
+    byte_fallback: bool
+    pieces: dict[str, int]
+    scores: npt.NDArray[np.float64]
+
+
+def read_unigram(tokenizer: Tokenizer) -> UnigramModel:
+    """Return what the Unigram model of a tokenizer computes with.
+
+    Raises:
+        NotCompilable: the model has something that cannot be done exactly.
+    """
     model = tokenizer.model
     assert isinstance(model, Unigram)
     state, pieces, scores = _read_state(str(model.__getstate__(), "utf-8"))
@@ -46,10 +71,15 @@ def _compile_unigram(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
         raise NotCompilable("its Unigram samples")
     if not all(-LARGEST_SCORE <= score <= LARGEST_SCORE for score in scores):
         raise NotCompilable(f"its Unigram has scores beyond {LARGEST_SCORE}")
-    facts = {"unk_id": state["unk_id"], "byte_fallback": bool(state.get("byte_fallback", False))}
-    arrays = {**compile_trie(pieces), "score": np.array(scores)}
-    if facts["byte_fallback"]:
-        arrays |= compile_bytes(pieces)
+    return UnigramModel(state["unk_id"], bool(state.get("byte_fallback", False)), pieces, np.array(scores))
+
+
+def _compile_unigram(tokenizer: Tokenizer) -> tuple[Facts, Arrays]:
+    model = read_unigram(tokenizer)
+    facts = {"unk_id": model.unk_id, "byte_fallback": model.byte_fallback}
+    arrays = {**compile_trie(model.pieces), "score": model.scores}
+    if model.byte_fallback:
+        arrays |= compile_bytes(model.pieces)
     return facts, arrays
 
 

@@ -72,12 +72,13 @@ def test_long_pieces_and_long_words() -> None:
 
 
 def test_the_longest_word_of_each_length() -> None:
-    """Words are searched in blocks of columns, whose bounds are these."""
+    """Words are searched in blocks of columns. If there are many words, the first blocks end here."""
+    many = ["b"] * 300
     words = ["ab" * length for length in range(1, 20)] + [
         "a" * length for length in (7, 8, 9, 15, 16, 17, 33)
     ]
     tokenizer = with_pieces({"a": -1.0, "b": -1.0, "ab": -1.5, "ba": -1.4, "aba": -2.5})
-    check(tokenizer, [*([[word]] for word in words), [words]])
+    check(tokenizer, [*([[word], many] for word in words), [words], [words, many]])
 
 
 def test_bytes_of_every_length() -> None:
