@@ -168,11 +168,12 @@ def _charsmaps() -> list[str]:
         "\u0308": " ",
         "1": "2 ",
     }
-    maps = [_compile(name) for name in ("nmt_nfkc", "nfkc", "nmt_nfkc_cf")]
-    return [*maps, maps[0], *(_compile(rules=rules) for rules in (ends, spaces))]
+    maps = [compile_charsmap(name) for name in ("nmt_nfkc", "nfkc", "nmt_nfkc_cf")]
+    return [*maps, maps[0], *(compile_charsmap(rules=rules) for rules in (ends, spaces))]
 
 
-def _compile(name: str = "", rules: dict[str, str] | None = None) -> str:
+def compile_charsmap(name: str = "", rules: dict[str, str] | None = None) -> str:
+    """Return one of SentencePiece's own charsmaps, or one with these rules."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "rules.tsv")
         lines = [

@@ -38,7 +38,7 @@ def add_bert_normalizer(graph: Graph, characters: Characters, state: Component, 
 
     def add_in_order(inner: Graph, given: Characters) -> Characters:
         decomposed = Images(decompose).add(inner, given, f"{name}.decomposed")
-        ordered = add_canonical_order(inner, decomposed, name)
+        ordered = add_canonical_order(inner, decomposed)
         return Images(strip).add(inner, ordered, f"{name}.stripped")
 
     images = Images(normalize)

@@ -7,39 +7,78 @@ Unicode than Python does.
 from __future__ import annotations
 
 from functools import cache, cmp_to_key
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import normalizers
 
 from portvec_export._onnx.builder import Graph
-from portvec_export._text_input.flat import Characters, before, count, look_up, running_sum, take
+from portvec_export._onnx.operators import Value
+from portvec_export._text_input.code_tables import CodeTable, any_true
+from portvec_export._text_input.flat import Characters, before, count, find_true, running_sum, take
 from portvec_export._text_input.images import CODES, scalar_values
-from portvec_export._vocabulary.tables import pack_table
 
 # A mark of a low class and one of a high class: beside one of them, each mark moves.
 _LOW, _HIGH = "\u0334", "\u0345"
 _BLOCK = 64
 
+# Ranks of classes are below this.
+CLASSES: Final = 256
 
-def add_canonical_order(graph: Graph, characters: Characters, name: str) -> Characters:
-    """Return decomposed characters in canonical order. Arrays get names that begin with `name`."""
-    names = (f"{name}.class_pages", f"{name}.classes")
-    packed = pack_table(*names, find_classes())
-    codes, texts = characters.codes, characters.texts
-    known = graph.maximum(codes, np.int32(0))
-    classes = look_up(graph, known, packed[names[0]], packed[names[1]], names)
-    classes = graph.where(graph.equal(known, codes), classes, np.int32(0))
-    starts_text = graph.node("Not", graph.equal(texts, before(graph, texts, np.int64(-1))))
-    starts = graph.node("Or", graph.equal(classes, np.int32(0)), starts_text)
-    runs = running_sum(graph, graph.cast(starts, np.int64))
-    # The place makes the keys different, so that equal classes stay in their order.
-    size = count(graph, codes)
-    keys = graph.add(graph.mul(runs, np.int64(256)), graph.cast(classes, np.int64))
-    numbers = graph.sub(running_sum(graph, graph.where(starts, np.int64(1), np.int64(1))), np.int64(1))
+
+def add_canonical_order(graph: Graph, characters: Characters) -> Characters:
+    """Return decomposed characters in canonical order."""
+    return put_in_order(graph, characters, class_table().look_up(graph, characters.codes))
+
+
+def put_in_order(graph: Graph, characters: Characters, classes: Value) -> Characters:
+    """Return characters in canonical order; `classes`, int32 (characters,), are those of `find_classes`."""
+
+    def identity(inner: Graph) -> list[Value]:
+        return [inner.identity(characters.codes)]
+
+    def sort(inner: Graph) -> list[Value]:
+        return [_sort_marks(inner, characters, classes)]
+
+    condition = any_true(graph, find_out_of_order(graph, characters, classes))
+    (codes,) = graph.branch(condition, sort, identity, [(np.int32, [None])])
+    return Characters(codes, characters.texts)
+
+
+def find_out_of_order(graph: Graph, characters: Characters, classes: Value) -> Value:
+    """Return which characters must come before the one that is before them, bool (characters,)."""
+    texts = characters.texts
+    is_mark = graph.node("Greater", classes, np.int32(0))
+    is_less = graph.node("Less", classes, before(graph, classes, np.int32(0)))
+    is_inside = graph.equal(texts, before(graph, texts, np.int64(-1)))
+    return graph.node("And", graph.node("And", is_mark, is_less), is_inside)
+
+
+def _sort_marks(graph: Graph, characters: Characters, classes: Value) -> Value:
+    """Return the codes with the marks in each run of them sorted. All others stay where they are."""
+    texts = characters.texts
+    is_inside = graph.equal(texts, before(graph, texts, np.int64(-1)))
+    is_mark = graph.node("Greater", classes, np.int32(0))
+    is_start = graph.node("Not", graph.node("And", is_mark, is_inside))
+    runs = running_sum(graph, graph.cast(is_start, np.int64))
+    marks = find_true(graph, is_mark)
+    # The number of a mark makes the keys different, so that equal classes stay in their order.
+    size = count(graph, marks)
+    numbers = graph.node("Range", np.int64(0), graph.squeeze(size, 0), np.int64(1))
+    keys = graph.mul(take(graph, runs, marks), np.int64(CLASSES))
+    keys = graph.add(keys, graph.cast(take(graph, classes, marks), np.int64))
     keys = graph.add(graph.mul(keys, size), numbers)
     _, order = graph.nodes("TopK", 2, keys, size, axis=0, largest=0, sorted=1)
-    return Characters(take(graph, codes, order), texts)
+    # Runs and marks in them rise from left to right, so the sorted marks go to the places in their order.
+    sorted_marks = take(graph, characters.codes, take(graph, marks, order))
+    return graph.node("ScatterElements", characters.codes, marks, sorted_marks, axis=0)
+
+
+@cache
+def class_table() -> CodeTable:
+    """Return the table of `find_classes`."""
+    return CodeTable("combining_classes", find_classes())
 
 
 @cache

@@ -126,7 +126,7 @@ class Images:
         return [graph.where(single, graph.add(code, entry), read), take(graph, characters.texts, owners)]
 
 
-_TYPES: Final[list[Type]] = [(np.int32, ["characters"]), (np.int64, ["characters"])]
+_TYPES: Final[list[Type]] = [(np.int32, [None]), (np.int64, [None])]
 
 
 def spread(graph: Graph, sizes: Value) -> tuple[Value, Value]:

@@ -17,6 +17,8 @@ from portvec_export._text_input.byte_level import normalize_byte_level
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._text_input.flat import Characters
 from portvec_export._text_input.images import Images
+from portvec_export._text_input.normal_forms import add_normal_form
+from portvec_export._text_input.precompiled import add_precompiled
 from portvec_export._vocabulary.normalizer_steps import load_normalizer
 
 # Adds the step with a state in tokenizer.json. Arrays get names that begin with the last argument.
@@ -25,6 +27,8 @@ AddStep: TypeAlias = Callable[[Graph, Characters, Component, str], Characters]
 _STEPS: Final[dict[str, AddStep]] = {
     "BertNormalizer": add_bert_normalizer,
     "ByteLevel": normalize_byte_level,
+    **dict.fromkeys(("NFC", "NFD", "NFKC", "NFKD"), add_normal_form),
+    "Precompiled": add_precompiled,
 }
 
 _BY_CHARACTER: Final = frozenset({"Lowercase", "Nmt", "StripAccents"})

@@ -89,7 +89,7 @@ def test_canonical_order() -> None:
     random = Random(1)
     texts = ["".join(random.choices([*marks, "a"], k=random.randint(1, 12))) for _ in range(4000)]
     texts += [first + second for first in marks[::9] for second in marks]
-    graph = TextGraph(lambda graph, characters: add_canonical_order(graph, characters, "order"))
+    graph = TextGraph(lambda graph, characters: add_canonical_order(graph, characters))
     assert graph.characters(texts) == [[decompose(text)] for text in texts]
 
 
