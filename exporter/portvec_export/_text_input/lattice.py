@@ -62,10 +62,11 @@ def choose(graph: Graph, pieces: SuffixPieces, longest: Value, rows: Rows) -> Va
     lengths, order = graph.nodes("TopK", 2, rows.lengths, count(graph, rows.lengths), axis=0)
     starts = take(graph, rows.starts, order)
     columns = graph.node("ReduceMax", rows.lengths, keepdims=1)
-    # Of the ways to the last characters, the latest first. Before the first character, the sum is 0.
     farthest = graph.node("ReduceMax", pieces.steps(graph, longest), keepdims=1)
-    width = graph.add(graph.cast(farthest, np.int64), np.int64(1))
-    sums = graph.node("Expand", np.float64(0), graph.concat(width, count(graph, lengths), axis=0))
+    farthest = graph.add(graph.cast(farthest, np.int64), np.int64(1))
+    # Of the best ways to the last characters, the latest first. That to the start of a word is 0.
+    one = graph.constant(np.array([1]))
+    sums = graph.node("Expand", np.float64(0), graph.concat(one, count(graph, lengths), axis=0))
     fewest = graph.div(np.int64(_FEW_PLACES), count(graph, lengths))
     fewest = graph.maximum(fewest, np.array([_FEWEST_COLUMNS]))
     # One more place stands for those behind the ends of words.
@@ -73,7 +74,7 @@ def choose(graph: Graph, pieces: SuffixPieces, longest: Value, rows: Rows) -> Va
     longest = graph.concat(longest, np.array([pieces.none], np.int32), axis=0)
 
     def search(body: Graph, trip: Value, states: list[Value]) -> tuple[Value, list[Value]]:
-        first, sums, chosen = states
+        first, width, sums, chosen = states
         size = body.minimum(body.maximum(first, fewest), body.sub(columns, first))
         is_active = body.cast(body.node("Greater", lengths, first), np.int64)
         active = body.reduce_sum(is_active, axis=0, keepdims=True)
@@ -83,14 +84,19 @@ def choose(graph: Graph, pieces: SuffixPieces, longest: Value, rows: Rows) -> Va
         places = body.add(body.slice(starts, 0, active, axis=0), column)
         places = body.reshape(body.where(is_inside, places, characters), -1)
         groups = _find_groups(body, pieces, take(body, longest, places), size, active)
-        sums, best = _search_block(body, pieces, body.slice(sums, 0, active, axis=1), groups)
+        # Ways to characters before the start of a word are never asked for.
         first = body.add(first, size)
+        wider = body.minimum(first, farthest)
+        more = body.concat(body.sub(wider, width), active, axis=0)
+        sums = body.slice(sums, 0, active, axis=1)
+        sums = body.concat(sums, body.node("Expand", np.float64(0), more), axis=0)
+        sums, best = _search_block(body, pieces, sums, groups)
         chosen = body.node("ScatterElements", chosen, places, best, axis=0)
-        return body.squeeze(body.node("Less", first, columns), 0), [first, sums, chosen]
+        return body.squeeze(body.node("Less", first, columns), 0), [first, wider, sums, chosen]
 
-    types: list[Type] = [(np.int64, [1]), (np.float64, [None, None]), (np.int32, [None])]
-    states = [graph.constant(np.array([0])), sums, longest]
-    chosen = graph.loop(states, search, types, trips=np.int64(64))[2]
+    types: list[Type] = [(np.int64, [1]), (np.int64, [1]), (np.float64, [None, None]), (np.int32, [None])]
+    states = [graph.constant(np.array([0])), one, sums, longest]
+    chosen = graph.loop(states, search, types, trips=np.int64(64))[3]
     return graph.slice(chosen, 0, -1, axis=0)
 
 
