@@ -12,7 +12,7 @@ ARM64 := build/arm64
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo format check test test-slow test-exhaustive test-lowest test-wheel test-integrations \
-	test-integrations-lowest test-scale test-consumers test-arm64 fuzz bench bench-scale \
+	test-integrations-lowest test-scale test-consumers test-arm64 fuzz bench bench-scale bench-text-in \
 	train-model measure-model docs clean
 
 help:  ## Print this list.
@@ -103,6 +103,9 @@ bench: .venv-bench/ready  ## Compare with every peer, in 20 minutes; QUICK=1 onl
 
 bench-scale: .venv-scale/ready  ## Measure files and engines with millions of rows, and write the table of docs/scale.md.
 	.venv-scale/bin/python -m benchmarks.scale
+
+bench-text-in: .venv-bench/ready  ## Compare graphs with text input with tokenizers and a graph, in 10 minutes.
+	.venv-bench/bin/python -m benchmarks.text_in
 
 # TRAIN="--output models/minilm-l6-v2-256" replaces the bundled model.
 train-model: .venv-train/ready  ## Train the bundled model anew into build/train, in half an hour (Debian 12; 1 GB).

@@ -44,6 +44,13 @@ def artifact(name: str, dtype: str = "float32") -> Path:
     return _made(folder, lambda target: _run(*export_command(source(name), target, dtype)))
 
 
+def text_artifact(name: str, dtype: str = "float32") -> Path:
+    """Return the folder of an artifact of that model that has both graphs with text input."""
+    command = ["--text-input", "strings", "--text-input", "codepoints"]
+    folder = FOLDER / "artifacts" / _exporter() / f"{name}-{dtype}-text"
+    return _made(folder, lambda target: _run(*export_command(source(name), target, dtype), *command))
+
+
 def onnx_export(name: str) -> Path:
     """Return the folder of what model2vec's own exporter makes of that model."""
     return _made(FOLDER / "model2vec-onnx" / name, lambda target: _run(*onnx_command(source(name), target)))
