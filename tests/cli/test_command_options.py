@@ -85,7 +85,10 @@ def test_wrong_use_points_to_the_help_of_the_command(portvec: RunPortvec, comman
     [
         ("export A -o out --dtype int3", "'int3' is not one of 'float32', 'float16', 'int8', 'int4'"),
         ("export A -o out --variants int8,int3", "'int3' is not one of 'float32', 'float16', 'int8', 'int4'"),
-        ("embed A x --tokenizer fast", "'fast' is not one of 'auto', 'compiled', 'tokenizers', 'graph', 'nanotoken'"),
+        (
+            "embed A x --tokenizer fast",
+            "'fast' is not one of 'auto', 'compiled', 'tokenizers', 'graph', 'nanotoken'",
+        ),
         ("embed A x --threads 0", "0 is not in the range x>=1"),
         ("bench A --compare torch", "'torch' is not one of 'model2vec', 'fastembed'"),
     ],

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 import character_graphs
 from command_line import RunPortvec
 from damage import edit
-from portvec import StaticEmbedder
+from portvec import Model2VecEmbeddingFunction, StaticEmbedder
 from portvec._artifact import format as fmt
 from portvec.errors import ArtifactError, InputError, OptionError
 from shared import make_once
@@ -209,3 +210,47 @@ def test_command_line(artifact: Path, portvec: RunPortvec, tmp_path: Path) -> No
         assert result.returncode == 0, result.stderr
         found.append(np.load(out))
     np.testing.assert_array_equal(*found)
+
+
+def test_sixteen_threads(artifact: Path, plain: StaticEmbedder) -> None:
+    graph = StaticEmbedder.load(artifact, tokenizer="graph", threads=1)
+    batches = [[text[: 7 * count] for text in TEXTS] for count in range(100)]
+    with ThreadPoolExecutor(16) as executor:
+        for got, batch in zip(executor.map(graph.encode, batches), batches, strict=True):
+            np.testing.assert_array_equal(got, plain.encode(batch))
+
+
+_FORK = """
+import os, sys, threading
+from portvec import StaticEmbedder
+
+texts = ["abc" * (i % 50) for i in range(2000)]
+embedder = StaticEmbedder.load(sys.argv[1], tokenizer="graph", threads=2)
+expected = embedder.encode(texts)
+is_over = threading.Event()
+
+def run():
+    while not is_over.is_set():
+        embedder.encode(texts)
+
+threading.Thread(target=run).start()
+for _ in range(5):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if (embedder.encode(texts) == expected).all() else 3)
+    assert os.waitpid(child, 0)[1] == 0
+is_over.set()
+print("same")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_fork_while_a_thread_embeds(artifact: Path) -> None:
+    command = [sys.executable, "-c", _FORK, str(artifact)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (result.stdout, result.stderr, result.returncode) == ("same\n", "", 0)
+
+
+def test_embedding_function(artifact: Path, plain: StaticEmbedder) -> None:
+    function = Model2VecEmbeddingFunction(artifact, tokenizer="graph")
+    np.testing.assert_array_equal(function.encode_documents(TEXTS), plain.encode(TEXTS))
