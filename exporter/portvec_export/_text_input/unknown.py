@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.flat import Ids, Words, before, count, find_true, take
+from portvec_export._text_input.flat import Ids, Words, before, count, find_true, running_sum, take
 from portvec_export._text_input.suffixes import SuffixPieces
 from portvec_export._text_input.trie import is_any
+from portvec_export._text_input.utf8 import count_bytes, find_bytes, repeat
 
 
 @dataclass(frozen=True)
@@ -128,49 +129,31 @@ def _spell(
     byte_ids: npt.NDArray[np.int32],
 ) -> list[Value]:
     """Return the ids of runs, int32 (ids,), of bytes for unknown ones, and their words, int64 (ids,)."""
-    # The run of each character.
     zeros = graph.node("Expand", np.int64(0), count(graph, words.codes))
     ones = graph.node("Expand", np.int64(1), count(graph, runs.starts))
     is_start = graph.node("ScatterElements", zeros, runs.starts, ones, axis=0)
-    owners = graph.sub(graph.node("CumSum", is_start, np.int64(0)), np.int64(1))
-    spelled = _spell_characters(graph, graph.maximum(words.codes, np.int32(0)), byte_ids)
+    owners = graph.sub(running_sum(graph, is_start), np.int64(1))
+    is_start = graph.cast(is_start, np.bool_)
+
+    def spell(is_spelled: Value) -> tuple[Value, Value]:
+        """Return ids, int32 (ids,), and the run of each. Of runs that are not spelled, there is one."""
+        is_inside = take(graph, is_spelled, owners)
+        kept = find_true(graph, graph.node("Or", is_inside, is_start))
+        codes, of_runs, is_inside = (take(graph, each, kept) for each in (words.codes, owners, is_inside))
+        counts = graph.where(is_inside, count_bytes(graph, codes), np.int32(1))
+        places, left = repeat(graph, counts)
+        codes, of_runs, is_inside, counts = (
+            take(graph, each, places) for each in (codes, of_runs, is_inside, counts)
+        )
+        # Whatever the others get is not used.
+        codes = graph.where(is_inside, codes, np.int32(0))
+        spelled = take(graph, graph.constant(byte_ids), find_bytes(graph, codes, counts, left))
+        return graph.where(is_inside, spelled, take(graph, ids, of_runs)), of_runs
+
+    spelled, of_runs = spell(is_unknown)
     if byte_ids.min() < 0:
         # All bytes of a run have tokens, or none is used.
-        lowest = graph.node("ReduceMin", spelled, np.array([1]), keepdims=0)
-        lacking = take(graph, owners, find_true(graph, graph.equal(lowest, np.int32(_LACKING))))
+        lacking = take(graph, of_runs, find_true(graph, graph.node("Less", spelled, np.int32(0))))
         never = graph.node("Expand", np.bool_(False), count(graph, lacking))
-        is_unknown = graph.node("ScatterElements", is_unknown, lacking, never, axis=0)
-    # Four places for each character; a run that is not spelled has its id in the last one of its first.
-    id_of_start = graph.where(graph.cast(is_start, np.bool_), take(graph, ids, owners), np.int32(_ABSENT))
-    whole = graph.node("Pad", graph.unsqueeze(id_of_start, 1), np.array([0, 3, 0, 0]), np.int32(_ABSENT))
-    is_spelled = graph.unsqueeze(take(graph, is_unknown, owners), 1)
-    flat = graph.reshape(graph.where(is_spelled, spelled, whole), -1)
-    kept = find_true(graph, graph.node("GreaterOrEqual", flat, np.int32(0)))
-    characters = graph.div(kept, np.int64(4))
-    return [take(graph, flat, kept), take(graph, words.words, characters)]
-
-
-def _spell_characters(graph: Graph, codes: Value, byte_ids: npt.NDArray[np.int32]) -> Value:
-    """Return the ids of the UTF-8 bytes of code points (n,) as int32 (n, 4), with `_ABSENT` before them."""
-    bits = [graph.div(codes, np.int32(64**power)) for power in range(4)]
-    starts = [graph.node("Less", codes, np.int32(bound)) for bound in (0x80, 0x800, 0x10000)]
-    tails = [
-        graph.add(graph.sub(low, graph.mul(graph.div(low, np.int32(64)), np.int32(64))), np.int32(0x80))
-        for low in bits[:3]
-    ]
-    none = np.int32(256)
-    columns = [
-        graph.where(starts[2], none, graph.add(bits[3], np.int32(0xF0))),
-        graph.where(starts[1], none, graph.where(starts[2], graph.add(bits[2], np.int32(0xE0)), tails[2])),
-        graph.where(starts[0], none, graph.where(starts[1], graph.add(bits[1], np.int32(0xC0)), tails[1])),
-        graph.where(starts[0], codes, tails[0]),
-    ]
-    table = np.append(np.where(byte_ids < 0, _LACKING, byte_ids), _ABSENT).astype(np.int32)
-    bytes_ = graph.concat(*(graph.unsqueeze(column, 1) for column in columns), axis=1)
-    flat = take(graph, graph.constant(table), graph.reshape(bytes_, -1))
-    return graph.reshape(flat, -1, 4)
-
-
-# No byte, and a byte without a token.
-_ABSENT = -1
-_LACKING = -2
+        spelled, of_runs = spell(graph.node("ScatterElements", is_unknown, lacking, never, axis=0))
+    return [spelled, take(graph, runs.words, of_runs)]
