@@ -12,7 +12,8 @@ from portvec._vocabulary.components import Component
 from portvec._vocabulary.kinds import SPACE
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.flat import Characters, after, before, count, find_true, keep, take
+from portvec_export._text_input.contractions import cut_contractions
+from portvec_export._text_input.flat import Characters, after, before, take
 from portvec_export._text_input.kinds import add_kinds, kinds_of_all
 from portvec_export._text_input.segments import Pieces, differs
 from portvec_export._text_input.utf8 import count_bytes, find_bytes, repeat
@@ -28,10 +29,15 @@ def add_byte_level(graph: Graph, pieces: Pieces, state: Component, name: str) ->
     if state["add_prefix_space"]:
         pieces = _add_spaces(graph, pieces)
     if state["use_regex"]:
-        kinds = add_kinds(graph, pieces.codes, _find_kinds(), name)
-        pieces = Pieces(pieces.codes, pieces.texts, _find_starts(graph, pieces, kinds))
+        pieces = cut_gpt2(graph, pieces, name)
     codes, texts, numbers = _spell(graph, pieces.codes, pieces.texts, _number(graph, pieces.starts))
     return Pieces(codes, texts, differs(graph, numbers, before(graph, numbers, np.int64(0))))
+
+
+def cut_gpt2(graph: Graph, pieces: Pieces, name: str) -> Pieces:
+    """Cut by GPT-2's pattern."""
+    kinds = add_kinds(graph, pieces.codes, _find_kinds(), name)
+    return Pieces(pieces.codes, pieces.texts, _find_starts(graph, pieces, kinds))
 
 
 @cache
@@ -70,43 +76,7 @@ def _find_starts(graph: Graph, pieces: Pieces, kinds: Value) -> Value:
     follows_space = graph.equal(before(graph, pieces.codes, np.int32(0)), np.int32(_SPACE))
     changes = graph.node("And", changes, graph.node("Not", follows_space))
     starts = graph.node("Or", pieces.starts, graph.node("Or", is_last, changes))
-    return _cut_contractions(graph, pieces, starts)
-
-
-def _cut_contractions(graph: Graph, pieces: Pieces, starts: Value) -> Value:
-    """Return starts, bool (characters,), with contractions as pieces."""
-    is_apostrophe = graph.equal(pieces.codes, np.int32(ord("'")))
-    places = find_true(graph, graph.node("And", starts, is_apostrophe))
-    last = graph.sub(count(graph, pieces.codes), np.int64(1))
-    # `END` is behind the last apostrophe, so there is always one more element.
-    places_of = [graph.minimum(graph.add(places, np.int64(offset)), last) for offset in (1, 2)]
-    one, two = (
-        graph.where(take(graph, pieces.starts, each), np.int32(0), take(graph, pieces.codes, each))
-        for each in places_of
-    )
-    is_short, is_long = _is_any(graph, one, "stmd"), None
-    for first, second in ("ll", "ve", "re"):
-        both = graph.node("And", _is_any(graph, one, first), _is_any(graph, two, second))
-        is_long = both if is_long is None else graph.node("Or", is_long, both)
-    assert is_long is not None
-    (inside,) = keep(graph, graph.node("Or", is_short, is_long), places_of[0])
-    ends = [
-        graph.add(keep(graph, condition, places)[0], np.int64(length))
-        for condition, length in ((is_short, 2), (is_long, 3))
-    ]
-    return _set(graph, _set(graph, starts, inside, False), graph.concat(*ends, axis=0), True)
-
-
-def _is_any(graph: Graph, codes: Value, letters: str) -> Value:
-    found = graph.equal(codes, np.int32(ord(letters[0])))
-    for letter in letters[1:]:
-        found = graph.node("Or", found, graph.equal(codes, np.int32(ord(letter))))
-    return found
-
-
-def _set(graph: Graph, values: Value, places: Value, value: bool) -> Value:
-    updates = graph.node("Expand", np.array([value]), count(graph, places))
-    return graph.node("ScatterElements", values, places, updates, axis=0)
+    return cut_contractions(graph, pieces, starts)
 
 
 def _number(graph: Graph, starts: Value) -> Value:

@@ -15,10 +15,10 @@ from portvec_export._text_input.kinds import (
     add_delimiter,
     add_digits,
     add_punctuation,
-    add_split,
     add_whitespace,
 )
 from portvec_export._text_input.segments import Pieces, cut_at_tokens, to_words
+from portvec_export._text_input.split_patterns import add_split_by_pattern
 
 # Cuts pieces as a step with a state in tokenizer.json does. Arrays get names that begin with the last one.
 CutPieces: TypeAlias = Callable[[Graph, Pieces, Component, str], Pieces]
@@ -29,7 +29,7 @@ _STEPS: Final[dict[str, CutPieces]] = {
     "CharDelimiterSplit": add_delimiter,
     "Digits": add_digits,
     "Punctuation": add_punctuation,
-    "Split": add_split,
+    "Split": add_split_by_pattern,
     "Whitespace": add_whitespace,
     "WhitespaceSplit": add_whitespace,
 }
