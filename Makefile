@@ -9,10 +9,14 @@ CORPORA := $(wildcard ../shared/corpora/*.txt.gz)
 PARALLEL := -n auto --dist worksteal
 CONSUMERS_IN := build/consumers
 ARM64 := build/arm64
+BROWSER := build/browser
+# The port on this machine at which `make browser-demo` serves the page.
+PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo format check test test-slow test-exhaustive test-lowest test-wheel test-integrations \
-	test-integrations-lowest test-scale test-consumers test-arm64 fuzz bench bench-scale bench-text-in \
+.PHONY: help setup demo browser-demo prepare-browser-demo format check test test-slow test-exhaustive test-lowest \
+	test-wheel test-integrations test-integrations-lowest test-scale test-consumers test-arm64 test-browser fuzz \
+	bench bench-scale bench-text-in \
 	train-model measure-model docs clean
 
 help:  ## Print this list.
@@ -23,6 +27,15 @@ setup: .venv/ready  ## Create .venv with portvec, installed from the sources, an
 demo: setup  ## Export the bundled model and search with it in Milvus Lite.
 	@$(BIN)/portvec export $(MODEL) -o build/minilm-l6-v2-256 --overwrite
 	@$(BIN)/python examples/milvus_search.py build/minilm-l6-v2-256
+
+browser-demo: prepare-browser-demo  ## Serve a page that searches by meaning in the browser, at PORT=8000 (npm once, for its packages).
+	@$(BIN)/python examples/browser/serve.py build/browser-demo $(PORT)
+
+# Makes build/browser-demo, which any file server can serve.
+prepare-browser-demo: setup $(BROWSER)/page/ready
+	@$(BIN)/portvec export $(MODEL) -o $(BROWSER)/model --dtype int8 --text-input --overwrite
+	@$(BIN)/python examples/browser/prepare.py $(BROWSER)/model $(BROWSER)/page/node_modules/onnxruntime-web \
+		build/browser-demo
 
 format: setup  ## Format the code.
 	$(BIN)/ruff check --fix --quiet .
@@ -94,6 +107,12 @@ test-consumers: setup  ## Run other runtimes, and mteb, on an artifact (3.6 GB; 
 test-arm64: setup $(ARM64)/ready  ## Test the runtime on emulated 64-bit ARM (Debian or Ubuntu on x86-64): docs/edge.md.
 	PYTHONPATH=tests:tests/support $(BIN)/python -m arm64.compare $(ARM64) $(CORPORA)
 
+test-browser: prepare-browser-demo .venv-browser/ready $(BROWSER)/tests/ready $(BROWSER)/chromium  ## Test the page of make browser-demo in Chromium, which is fetched if there is none.
+	PORTVEC_BROWSER=$(CURDIR)/$(BROWSER)/chromium PORTVEC_BROWSER_DEMO=$(CURDIR)/build/browser-demo \
+		PORTVEC_BROWSER_MODEL=$(CURDIR)/$(BROWSER)/model \
+		PORTVEC_BROWSER_AXE=$(CURDIR)/$(BROWSER)/tests/node_modules/axe-core/axe.min.js \
+		.venv-browser/bin/python -m pytest tests/browser
+
 fuzz: setup  ## Run the generated tests with 100 times as many examples, in 40 minutes.
 	PORTVEC_FUZZ=100 $(PYTEST) $(PARALLEL) -m "hypothesis or fuzz"
 
@@ -142,6 +161,7 @@ $(eval $(call environment,.venv-integrations,10,$$(WITH_FRAMEWORKS)))
 $(eval $(call environment,.venv-integrations-lowest,10,-c $(LOWEST)/lowest-integrations.txt $$(WITH_FRAMEWORKS),$(LOWEST)/lowest-integrations.txt))
 $(eval $(call environment,.venv-scale,10,$$(WITH_ENGINES) --group scale))
 $(eval $(call environment,.venv-bench,11,--editable ".[export$$(,)fast]" --group bench))
+$(eval $(call environment,.venv-browser,10,--editable . --group browser))
 $(eval $(call environment,.venv-train,10,--group train))
 $(eval $(call environment,$(CONSUMERS_IN)/light,11,-r tests/consumers/light.txt,tests/consumers/light.txt))
 $(eval $(call environment,$(CONSUMERS_IN)/torch,11,-r tests/consumers/torch.txt,tests/consumers/torch.txt))
@@ -153,6 +173,22 @@ $(CONSUMERS_IN)/node-%/ready: tests/consumers/node-%.json
 	@if command -v npm >/dev/null; then \
 		cd $(@D) && npm install --ignore-scripts --no-audit --no-fund --loglevel=error && touch ready; \
 	else echo "npm is missing, so consumers in $(@D) will not run; install Node.js 20 or newer" >&2; fi
+
+# $(call npm_packages,FOLDER,PACKAGE.JSON)
+define npm_packages
+$(1)/ready: $(2)
+	@echo "installing Node packages in $(1)"
+	@command -v npm >/dev/null || { echo "npm is missing; install Node.js 20 or newer" >&2; exit 1; }
+	@mkdir -p $(1)
+	@cp $(2) $(1)/package.json
+	@cd $(1) && npm install --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $$@
+endef
+$(eval $(call npm_packages,$(BROWSER)/page,examples/browser/package.json))
+$(eval $(call npm_packages,$(BROWSER)/tests,tests/browser/package.json))
+
+$(BROWSER)/chromium: tests/tools/find_chromium.py | .venv-browser/ready
+	@.venv-browser/bin/python tests/tools/find_chromium.py $(BROWSER)
 
 # The emulated ARM machine. It is kept for the next run.
 $(ARM64)/ready: pyproject.toml tests/arm64/prepare.py | .venv/ready
