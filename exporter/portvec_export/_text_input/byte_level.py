@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
-import numpy.typing as npt
 
 from portvec._vocabulary.byte_level import BYTE_CODES
 from portvec._vocabulary.components import Component
@@ -14,7 +11,8 @@ from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.contractions import cut_contractions
 from portvec_export._text_input.flat import Characters, after, before, take
-from portvec_export._text_input.kinds import add_kinds, kinds_of_all
+from portvec_export._text_input.kinds import add_kinds
+from portvec_export._text_input.regex_kinds import find_regex_kinds
 from portvec_export._text_input.segments import Pieces, differs
 from portvec_export._text_input.utf8 import count_bytes, find_bytes, repeat
 
@@ -36,15 +34,8 @@ def add_byte_level(graph: Graph, pieces: Pieces, state: Component, name: str) ->
 
 def cut_gpt2(graph: Graph, pieces: Pieces, name: str) -> Pieces:
     """Cut by GPT-2's pattern."""
-    kinds = add_kinds(graph, pieces.codes, _find_kinds(), name)
+    kinds = add_kinds(graph, pieces.codes, find_regex_kinds(r"\p{L}"), name)
     return Pieces(pieces.codes, pieces.texts, _find_starts(graph, pieces, kinds))
-
-
-@cache
-def _find_kinds() -> npt.NDArray[np.uint8]:
-    return kinds_of_all(
-        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
-    )
 
 
 def _add_spaces(graph: Graph, pieces: Pieces) -> Pieces:

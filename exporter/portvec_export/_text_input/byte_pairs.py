@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.flat import Ids, Words, before, count, find_true, keep, take
+from portvec_export._text_input.flat import Ids, Words, before, count, find_true, keep, running_sum, take
 from portvec_export._text_input.merges import Merger, Tokens
 from portvec_export._text_input.spelling import Spelling
 from portvec_export._text_input.trie import PieceTrie
@@ -20,6 +20,8 @@ from portvec_export._vocabulary.pieces import compile_trie
 
 # Characters that often stand for spaces.
 _MARKS = "\u2581 "
+# A word is cut before a mark if no more characters than this are merged with a mark behind them.
+_MOST_JOINED = 8
 
 
 def add_byte_pairs(graph: Graph, words: Words, tokenizer: Tokenizer) -> Ids:
@@ -35,8 +37,8 @@ def add_byte_pairs(graph: Graph, words: Words, tokenizer: Tokenizer) -> Ids:
     pieces = tokenizer.get_vocab(with_added_tokens=False)
     spelling = Spelling(graph, pieces, facts)
 
-    for mark in _find_marks(tokenizer, pieces):
-        words = _cut(graph, words, ord(mark))
+    for mark, joined in _find_marks(tokenizer, pieces).items():
+        words = _cut(graph, words, mark, joined)
     whole = _find_whole(graph, words, tokenizer, pieces)
     words = spelling.add_bytes(graph, words)
 
@@ -63,36 +65,39 @@ def _is_start(graph: Graph, words: Value) -> Value:
     return graph.node("Not", graph.equal(words, before(graph, words, np.int64(-1))))
 
 
-def _find_marks(tokenizer: Tokenizer, pieces: Mapping[str, int]) -> list[str]:
-    """Return characters before which words can be cut, if another is before them.
+def _find_marks(tokenizer: Tokenizer, pieces: Mapping[str, int]) -> dict[str, set[str]]:
+    """Return characters before which words can be cut, and those behind which not.
 
     No merge may have both sides of the cut in one token, and neither may an unknown token.
     """
     state = json.loads(tokenizer.model.__getstate__())
     names = ("ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
     if any(state[name] for name in names):
-        return []
-    return [
-        mark
-        for mark in _MARKS
-        if mark in pieces
-        and all(left.endswith(mark) or not right.startswith(mark) for left, right in state["merges"])
-    ]
+        return {}
+    # What ends with a token of these may have been any character.
+    others = tuple(filter(None, [state["unk_token"], ">" if state["byte_fallback"] else None]))
+    marks = {}
+    for mark in filter(pieces.__contains__, _MARKS):
+        left = [left for left, right in state["merges"] if right.startswith(mark)]
+        joined = {piece[-1] for piece in left}
+        # Without such tokens, unknown characters vanish, and what is around them is merged.
+        if not joined or (
+            others and len(joined) <= _MOST_JOINED and not any(piece.endswith(others) for piece in left)
+        ):
+            marks[mark] = joined
+    return marks
 
 
-def _cut(graph: Graph, words: Words, mark: int) -> Words:
-    """Cut words before each mark that another character is before."""
-    is_mark = graph.equal(words.codes, np.int32(mark))
-    follows_mark = before(graph, is_mark, np.bool_(False))
-    is_start = _is_start(graph, words.words)
-    is_start = graph.node("Or", is_start, graph.node("Greater", *_as_int(graph, is_mark, follows_mark)))
+def _cut(graph: Graph, words: Words, mark: str, joined: set[str]) -> Words:
+    """Cut words before each mark that a character is before which is none of `joined`."""
+    is_cut = graph.equal(words.codes, np.int32(ord(mark)))
+    for character in sorted(joined):
+        follows = graph.equal(before(graph, words.codes, np.int32(0)), np.int32(ord(character)))
+        is_cut = graph.node("And", is_cut, graph.node("Not", follows))
+    is_start = graph.node("Or", _is_start(graph, words.words), is_cut)
     (owners,) = keep(graph, is_start, words.words)
-    numbers = graph.sub(graph.node("CumSum", graph.cast(is_start, np.int64), np.int64(0)), np.int64(1))
+    numbers = graph.sub(running_sum(graph, graph.cast(is_start, np.int64)), np.int64(1))
     return Words(words.codes, numbers, take(graph, words.texts, owners))
-
-
-def _as_int(graph: Graph, *values: Value) -> list[Value]:
-    return [graph.cast(each, np.int32) for each in values]
 
 
 def _find_whole(graph: Graph, words: Words, tokenizer: Tokenizer, pieces: Mapping[str, int]) -> Value:

@@ -8,12 +8,9 @@ that ends the piece. The cuts follow from the characters around each place, apar
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from tokenizers import Regex, pre_tokenizers
 
 from portvec._vocabulary.components import Component
 from portvec._vocabulary.kinds import LETTER, NUMBER, OTHER, SPACE
@@ -22,8 +19,8 @@ from portvec_export._onnx.operators import Value
 from portvec_export._text_input.byte_level import cut_gpt2
 from portvec_export._text_input.contractions import cut_contractions, mark
 from portvec_export._text_input.flat import after, before, count, find_true, keep, running_sum, take
-from portvec_export._text_input.images import CODES, scalar_values
 from portvec_export._text_input.kinds import add_kinds, add_split
+from portvec_export._text_input.regex_kinds import find_regex_kinds
 from portvec_export._text_input.segments import Pieces, differs
 
 
@@ -82,7 +79,7 @@ def add_split_by_pattern(graph: Graph, pieces: Pieces, state: Component, name: s
 
 
 def _cut(graph: Graph, pieces: Pieces, pattern: _Pattern, name: str) -> Pieces:
-    kinds = add_kinds(graph, pieces.codes, _find_kinds(pattern.letters), name)
+    kinds = add_kinds(graph, pieces.codes, find_regex_kinds(pattern.letters), name)
     previous = before(graph, kinds, np.int32(SPACE))
     codes, bounds = pieces.codes, pieces.starts
     changes = differs(graph, kinds, previous)
@@ -181,26 +178,4 @@ def _nowhere(graph: Graph, pieces: Pieces) -> Value:
     return graph.node("Expand", np.array([False]), count(graph, pieces.codes))
 
 
-@cache
-def _find_kinds(letters: str) -> npt.NDArray[np.uint8]:
-    """Return the kind of each code point, found by splitting at the class of each kind."""
-    kinds = np.full(CODES, OTHER, np.uint8)
-    for kind, pattern in ((LETTER, letters), (NUMBER, r"\p{N}"), (SPACE, r"\s")):
-        kinds[_list_matches(pattern)] = kind
-    return kinds
-
-
-def _list_matches(pattern: str) -> list[int]:
-    splitter = pre_tokenizers.Split(Regex(pattern), "removed", invert=True)
-    codes = list(scalar_values())
-    found: list[int] = []
-    for start in range(0, len(codes), _BATCH):
-        text = "".join(map(chr, codes[start : start + _BATCH]))
-        for piece, _ in splitter.pre_tokenize_str(text):
-            found += map(ord, piece)
-    return found
-
-
 _LINE_ENDS = (ord("\r"), ord("\n"))
-# tokenizers is slow on long texts.
-_BATCH = 1024

@@ -140,15 +140,36 @@ def test_bytes_of_unknown_characters() -> None:
 
 def test_words_are_cut_before_marks() -> None:
     merges = [(MARK, MARK), (MARK, "a"), (MARK, "b"), ("a", "b"), (f"{MARK}a", "b"), (f"{MARK}{MARK}", "a")]
-    model = bpe([MARK, *"abc"], merges)
+    model = bpe(["<unk>", MARK, *"abc"], merges, unk_token="<unk>")
     random = Random(0)
     words: Text = ["".join(random.choices([MARK, *"abc"], k=random.randint(1, 30))) for _ in range(200)]
     check(model, [words], [[word] for word in words], [[f"{MARK}{MARK}", "a", f"a{MARK}"]])
 
 
-def test_words_are_not_cut_before_a_mark_that_is_merged_with_what_is_before_it() -> None:
-    model = bpe([MARK, *"ab"], [("a", MARK), (MARK, "b"), (f"a{MARK}", "b")])
-    check(model, [[f"a{MARK}b", f"b{MARK}b", f"{MARK}a{MARK}b{MARK}"]])
+@pytest.mark.parametrize("count", [1, 20])
+def test_words_are_not_cut_where_a_mark_is_merged_with_what_is_before_it(count: int) -> None:
+    letters = "ab" + "".join(map(chr, range(ord("c"), ord("c") + count)))
+    merges = [*((letter, MARK) for letter in letters[1:]), (MARK, "a"), (f"b{MARK}", "a")]
+    model = bpe([MARK, *letters], merges)
+    random = Random(0)
+    words: Text = [
+        "".join(random.choices(f"{MARK}{MARK}{letters}", k=random.randint(1, 30))) for _ in range(99)
+    ]
+    check(model, [words], [[f"b{MARK}a{MARK}a"]])
+
+
+def test_words_are_not_cut_behind_a_byte_that_is_merged_with_a_mark() -> None:
+    model = bpe([*BYTES, MARK, "a"], [("<0xA9>", MARK), (MARK, "a")], byte_fallback=True)
+    check(model, [[f"é{MARK}a{MARK}a", f"{MARK}é{MARK}"]])
+
+
+@pytest.mark.parametrize("unk_token", [None, "<unk>"])
+def test_words_are_not_cut_behind_an_unknown_character_that_a_mark_may_be_merged_across(
+    unk_token: str | None,
+) -> None:
+    merges = [(MARK, MARK), ("<unk>", MARK), (MARK, "a"), (f"<unk>{MARK}", "a")]
+    model = bpe(["<unk>", MARK, "a"], merges, unk_token=unk_token)
+    check(model, [[f"{MARK}x{MARK}a{MARK}xx{MARK}a", f"x{MARK}"]])
 
 
 def test_words_are_not_cut_before_an_unknown_mark() -> None:
