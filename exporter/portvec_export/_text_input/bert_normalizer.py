@@ -7,15 +7,13 @@ may have changed places.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from portvec._vocabulary.components import Component
 from portvec_export._onnx.builder import Graph
 from portvec_export._text_input.canonical_order import add_canonical_order, find_classes
 from portvec_export._text_input.flat import Characters
-from portvec_export._text_input.images import Images
+from portvec_export._text_input.images import find_images
 from portvec_export._vocabulary.normalizer_steps import load_normalizer
 
 
@@ -27,21 +25,19 @@ def strips_accents(state: Component) -> bool:
 
 def add_bert_normalizer(graph: Graph, characters: Characters, state: Component, name: str) -> Characters:
     """Return what a BertNormalizer makes of characters. Arrays get names that begin with `name`."""
-    normalize = load_normalizer(state)
+    images = find_images(state)
     if not strips_accents(state):
-        return Images(normalize).add(graph, characters, name)
-    cleaned: dict[str, Any] = {**state, "lowercase": False, "strip_accents": False}
-    decompose = load_normalizer({"type": "Sequence", "normalizers": [cleaned, {"type": "NFD"}]})
-    strip = load_normalizer(
-        {**state, "clean_text": False, "handle_chinese_chars": False, "strip_accents": True}
-    )
+        return images.add(graph, characters, name)
+    cleaned = {**state, "lowercase": False, "strip_accents": False}
+    decomposed = {"type": "Sequence", "normalizers": [cleaned, {"type": "NFD"}]}
+    stripped = {**state, "clean_text": False, "handle_chinese_chars": False, "strip_accents": True}
 
     def add_in_order(inner: Graph, given: Characters) -> Characters:
-        decomposed = Images(decompose).add(inner, given, f"{name}.decomposed")
-        ordered = add_canonical_order(inner, decomposed)
-        return Images(strip).add(inner, ordered, f"{name}.stripped")
+        given = find_images(decomposed).add(inner, given, f"{name}.decomposed")
+        given = add_canonical_order(inner, given)
+        return find_images(stripped).add(inner, given, f"{name}.stripped")
 
-    images = Images(normalize)
+    strip = load_normalizer(stripped)
     kept = {image for mark in np.flatnonzero(find_classes()).tolist() for image in strip(chr(mark))}
     moving = {ord(mark) for mark in kept}
     moving.update(code for code, image in images.changed.items() if not kept.isdisjoint(image))

@@ -6,14 +6,18 @@ one page. A number that is no difference stands for an image of another length.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
+from portvec._vocabulary.components import Component
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.flat import Characters, at_most, find_true, look_up, running_sum, take
+from portvec_export._vocabulary.normalizer_steps import load_normalizer
 from portvec_export._vocabulary.tables import pack_table
 
 CODES: Final = 0x110000
@@ -124,6 +128,16 @@ class Images:
         read = graph.where(graph.equal(read, np.int32(_ITSELF)), code, read)
         single = graph.node("Less", entry, np.int32(_IMAGES))
         return [graph.where(single, graph.add(code, entry), read), take(graph, characters.texts, owners)]
+
+
+def find_images(state: Component) -> Images:
+    """Return what each character becomes under the normalizer with this state in tokenizer.json."""
+    return _find_images(json.dumps(state))
+
+
+@lru_cache(maxsize=8)  # asking takes a second, and a model may get two graphs
+def _find_images(state: str) -> Images:
+    return Images(load_normalizer(json.loads(state)))
 
 
 _TYPES: Final[list[Type]] = [(np.int32, [None]), (np.int64, [None])]

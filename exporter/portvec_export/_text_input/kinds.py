@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -66,10 +68,15 @@ def add_split(graph: Graph, pieces: Pieces, state: Component, name: str) -> Piec
 
 
 def kinds_of_all(state: Component) -> npt.NDArray[np.uint8]:
-    """Return the kind of each code point, uint8."""
+    """Return the kind of each code point, uint8, for a step of a pre-tokenizer."""
+    return _find_kinds(json.dumps(state))
+
+
+@lru_cache(maxsize=8)  # asking takes a second, and a model may get two graphs
+def _find_kinds(state: str) -> npt.NDArray[np.uint8]:
     codes = np.fromiter(scalar_values(), np.int64)
     kinds = np.full(CODES, LETTER, dtype=np.uint8)
-    kinds[codes] = find_kinds(state, codes)
+    kinds[codes] = find_kinds(json.loads(state), codes)
     return kinds
 
 

@@ -16,10 +16,9 @@ from portvec_export._text_input.bert_normalizer import add_bert_normalizer, stri
 from portvec_export._text_input.byte_level import normalize_byte_level
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._text_input.flat import Characters
-from portvec_export._text_input.images import Images
+from portvec_export._text_input.images import find_images
 from portvec_export._text_input.normal_forms import add_normal_form
 from portvec_export._text_input.precompiled import add_precompiled
-from portvec_export._vocabulary.normalizer_steps import load_normalizer
 
 # Adds the step with a state in tokenizer.json. Arrays get names that begin with the last argument.
 AddStep: TypeAlias = Callable[[Graph, Characters, Component, str], Characters]
@@ -53,7 +52,7 @@ def add_normalizer(graph: Graph, characters: Characters, normalizer: Component |
             name = f"normalizer_{number}"
             number += 1
             if by_character:
-                characters = Images(load_normalizer(state)).add(graph, characters, name)
+                characters = find_images(state).add(graph, characters, name)
             elif state["type"] in _STEPS:
                 characters = _STEPS[state["type"]](graph, characters, state, name)
             else:
