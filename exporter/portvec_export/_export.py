@@ -22,6 +22,7 @@ from portvec_export._sidecars.consumers import write_consumer_files
 from portvec_export._sidecars.model_card import render_model_card
 from portvec_export._source.model import SourceModel, load_source
 from portvec_export._table.registry import codec_for, encode_table
+from portvec_export._text_input.writer import write_text_graphs
 from portvec_export._vocabulary.writer import write_vocabulary
 
 
@@ -46,7 +47,8 @@ def export_model(
         SourceError: the source does not exist, cannot be fetched or is not a valid Model2Vec model.
         MissingExtraError: `vocabulary_size` is given, and scikit-learn is not installed.
         OptionError: an option has a value that is unknown, out of range, or in conflict with the model.
-        ExportError: `output` is taken or cannot be written, or the table does not fit the dtype or one file.
+        ExportError: `output` is taken or cannot be written, the table does not fit the dtype or one file, or
+            a graph cannot have the tokenizer, though `text_input` asks for that.
         ArtifactError: the written artifact does not reproduce model2vec; nothing was kept.
     """
     return export_artifact(source, output, options).folder
@@ -80,32 +82,34 @@ def _write_artifact(folder: Path, source: SourceModel, options: ExportOptions) -
     recorder = Recorder(source)
     tolerance = tolerance_after([layer.facts() for layer in source.rules.layers])
 
-    def write_table(dtype: str, graph: str, conformance: str, *, for_runtime: bool = False) -> Variant:
+    def write_table(dtype: str, graph: str, conformance: str, *, is_main: bool = False) -> Variant:
         """Write a graph and its table, and record what model2vec computes from that table."""
         table = encode_table(dtype, source.vectors, source.rules.max_length)
         data = write_graph(folder, graph, table, source.rules, source.head, options)
-        if for_runtime and data is not None:
+        if is_main and data is not None:
             write_runtime_graph(folder, table, source.rules, source.head, data)
+        if is_main:
+            write_text_graphs(folder, source, table, options)
         recording = recorder.record(table)
         recorded = recording.conformance.to_json(source.rules.reference, tolerance)
         (folder / conformance).write_text(recorded, encoding="utf-8")
         return Variant(graph, conformance, recording.quality)
 
-    main = write_table(options.dtype, fmt.GRAPH, fmt.CONFORMANCE, for_runtime=True)
+    main = write_table(options.dtype, fmt.GRAPH, fmt.CONFORMANCE, is_main=True)
     variants = {}
     for dtype in options.further_dtypes:
         variants[dtype] = write_table(dtype, codec_for(dtype).variant_graph, fmt.conformance_of(dtype))
     graphs = [main.graph, *(variant.graph for variant in variants.values())]
     write_consumer_files(folder, source, graphs, options)
     tokenizer = write_vocabulary(folder, source)
-    manifest = _describe(source, options.dtype, main.quality, tokenizer, variants, _hash_files(folder))
+    manifest = _describe(source, options, main.quality, tokenizer, variants, _hash_files(folder))
     (folder / fmt.MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
 
 def _describe(
     source: SourceModel,
-    dtype: str,
+    options: ExportOptions,
     quality: Quality | None,
     tokenizer: TokenizerFacts,
     variants: dict[str, Variant],
@@ -117,7 +121,7 @@ def _describe(
         reference=rules.reference,
         dim=source.dim,
         table_dim=vectors.dim,
-        dtype=dtype,
+        dtype=options.dtype,
         vocabulary_size=vectors.vocabulary_size,
         normalize=rules.normalize,
         max_length=rules.max_length,
@@ -131,6 +135,7 @@ def _describe(
         default_prompt_name=rules.default_prompt_name,
         quality=quality,
         variants=variants,
+        text_inputs=options.text_inputs,
         files=files,
     )
 

@@ -38,11 +38,19 @@ class ExportOptions(ConversionOptions):
         False,
         "let the graphs accept this third input, which changes nothing, for consumers that always feed it",
     )
+    text_input: Sequence[str] = option(
+        (),
+        'write graphs that take texts, with the tokenizer in them: "strings" for '
+        f'{fmt.TEXT_GRAPHS[fmt.STRINGS]}, which needs onnxruntime, "codepoints" for '
+        f"{fmt.TEXT_GRAPHS[fmt.CODE_POINTS]}, which has standard operators only. Both give the token ids of "
+        "`tokenizers`, or are refused",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_types(self, bool, "single_file", "overwrite", "token_type_ids")
         check_names("variants", self.variants, "int8")
+        check_names("text_input", self.text_input, fmt.STRINGS)
         problem = self._problem()
         if problem is not None:
             raise OptionError(problem)
@@ -52,6 +60,11 @@ class ExportOptions(ConversionOptions):
         """The dtypes of `variants` without `dtype`, each once."""
         return [dtype for dtype in DTYPES if dtype in self.variants and dtype != self.dtype]
 
+    @property
+    def text_inputs(self) -> dict[str, str]:
+        """The path of each graph of `text_input`, by what it takes."""
+        return {kind: path for kind, path in fmt.TEXT_GRAPHS.items() if kind in self.text_input}
+
     def _problem(self) -> str | None:
         """Return what is wrong with the options, or None if they are valid."""
         if self.dtype not in list(DTYPES):  # a list, since the value may be anything
@@ -59,6 +72,9 @@ class ExportOptions(ConversionOptions):
         for dtype in self.variants:
             if dtype not in DTYPES:
                 return describe_unknown("variants: dtype", dtype, DTYPES)
+        for kind in self.text_input:
+            if kind not in fmt.TEXT_GRAPHS:
+                return describe_unknown("text_input: kind", kind, fmt.TEXT_GRAPHS)
         if "float32" in self.further_dtypes:
             return (
                 f"variants has float32, which consumers look for in {fmt.GRAPH}, but that holds "

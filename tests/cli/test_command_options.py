@@ -84,6 +84,7 @@ def test_wrong_use_points_to_the_help_of_the_command(portvec: RunPortvec, comman
     ("arguments", "message"),
     [
         ("export A -o out --dtype int3", "'int3' is not one of 'float32', 'float16', 'int8', 'int4'"),
+        ("export A -o out --text-input bytes", "'bytes' is not one of 'strings', 'codepoints'"),
         ("export A -o out --variants int8,int3", "'int3' is not one of 'float32', 'float16', 'int8', 'int4'"),
         (
             "embed A x --tokenizer fast",

@@ -96,6 +96,11 @@ def test_further_dtypes_are_in_the_order_of_the_format_and_each_once() -> None:
         ({"variants": None}, "^variants is None, expected a list"),
         ({"variants": [["int8"]]}, r"^variants is \[\['int8'\]\], expected a list"),
         ({"variants": "int8"}, r"^variants is 'int8', expected a list of names, such as \['int8'\]$"),
+        (
+            {"text_input": "strings"},
+            r"^text_input is 'strings', expected a list of names, such as \['strings'\]$",
+        ),
+        ({"text_input": ["bytes"]}, "^text_input: kind 'bytes' is unknown, expected one of strings, codepo"),
         ({"variants": ["int8", "q4"]}, "^variants: dtype 'q4' is unknown, expected one of float32, "),
         (
             {"variants": ["float32"], "dtype": "int4"},

@@ -13,20 +13,13 @@ from __future__ import annotations
 import numpy as np
 
 from portvec._artifact import format as fmt
-from portvec_export._graph.layers import add_layers
-from portvec_export._graph.parts import add_unit_length
+from portvec_export._graph.outputs import add_embedding, add_embedding_output, add_head_outputs
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._source.head import HeadLayers
 from portvec_export._source.layers import width_after
 from portvec_export._source.rules import Rules
 from portvec_export._table.table import PaddedIds, Table
-
-_ACTIVATIONS = {
-    "softmax": ("Softmax", fmt.PROBABILITIES),
-    "sigmoid": ("Sigmoid", fmt.PROBABILITIES),
-    "identity": ("Identity", fmt.PREDICTIONS),
-}
 
 
 def build_public_graph(
@@ -59,22 +52,14 @@ def build_public_graph(
     count = graph.reduce_sum(kept, axis=1, keepdims=True)
 
     total = table.add_sum(graph, PaddedIds(kept_ids, position_first=False, count=count))
-    embedding = graph.div(total, graph.maximum(count, np.float32(1)))
-    if rules.normalize:
-        embedding = add_unit_length(graph, embedding)
-    embedding = add_layers(graph, rules.layers, embedding)
-    dim = width_after(rules.layers, table.dim)
-
+    embedding = add_embedding(graph, total, count, rules)
     if head is None:
         hidden = _repeat(graph, embedding, input_ids)
+        dim = width_after(rules.layers, table.dim)
         graph.output(fmt.LAST_HIDDEN_STATE, hidden, np.float32, [*axes, dim])
     else:
-        logits = add_layers(graph, head.as_layers(), embedding, "head")
-        operator, name = _ACTIVATIONS[head.facts.activation]
-        columns: list[str | int] = ["batch_size", head.facts.outputs]
-        graph.output(fmt.LOGITS, logits, np.float32, columns)
-        graph.output(name, graph.node(operator, logits), np.float32, columns)
-    graph.output(fmt.SENTENCE_EMBEDDING, embedding, np.float32, ["batch_size", dim])
+        add_head_outputs(graph, embedding, head)
+    add_embedding_output(graph, embedding, rules, table.dim)
     return graph
 
 

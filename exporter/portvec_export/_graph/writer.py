@@ -41,13 +41,7 @@ def write_graph(
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if options.single_file:
-        size = sum(tensor.nbytes for tensor in graph.tensors.values())
-        if size > _PROTOBUF_LIMIT:
-            raise ExportError(
-                f"the table takes {size:,} bytes, more than one ONNX file can hold (2 GiB); "
-                "leave out single_file=True, or choose a smaller dtype"
-            )
-        _write(graph, path, store_inline)
+        write_single_file(graph, path, "leave out single_file=True")
         return None
     data = write_data_file(folder / fmt.data_of(name), graph.tensors)
     _write(graph, path, data.store)
@@ -60,6 +54,21 @@ def write_runtime_graph(
     """Write portvec's own graph over the data of the main graph."""
     store = data.at(fmt.data_of(fmt.GRAPH)).store
     _write(build_tiled_graph(table, rules, head), folder / fmt.RUNTIME_GRAPH, store)
+
+
+def write_single_file(graph: Graph, path: Path, remedy: str) -> None:
+    """Write a graph with its tensors inside.
+
+    Raises:
+        ExportError: they are too large for a single file. The message ends with `remedy`.
+    """
+    size = sum(tensor.nbytes for tensor in graph.tensors.values())
+    if size > _PROTOBUF_LIMIT:
+        raise ExportError(
+            f"the table takes {size:,} bytes, more than one ONNX file can hold (2 GiB); "
+            f"{remedy}, or choose a smaller dtype"
+        )
+    _write(graph, path, store_inline)
 
 
 def _write(graph: Graph, path: Path, store: Store) -> None:

@@ -13,7 +13,10 @@ def render_sections(manifest: Manifest) -> str:
     parts = [_portvec(manifest)]
     if manifest.head is None:
         parts += [_milvus(manifest), _transformers_js(), _sentence_transformers()]
-    return "\n\n".join([*parts, _onnxruntime(manifest), _VERIFY])
+    parts.append(_onnxruntime(manifest))
+    if manifest.text_inputs:
+        parts.append(_text_input(manifest))
+    return "\n\n".join([*parts, _VERIFY])
 
 
 def _portvec(manifest: Manifest) -> str:
@@ -107,6 +110,31 @@ inputs = {{
 }}
 ({result},) = session.run(["{output}"], inputs)
 ```{repeats if manifest.head is None else ""}"""
+
+
+def _text_input(manifest: Manifest) -> str:
+    output, result = (fmt.SENTENCE_EMBEDDING, "vectors") if manifest.head is None else (fmt.LOGITS, "logits")
+    kind = fmt.STRINGS if fmt.STRINGS in manifest.text_inputs else fmt.CODE_POINTS
+    if kind == fmt.STRINGS:
+        feed = f"np.array({_TEXTS}, dtype=object)"
+    else:
+        feed = 'np.array([[ord(character) for character in "a text"]], dtype=np.int32)'
+    prompt = ""
+    if manifest.prompts:
+        prompt = "\n\nPrompts are part of the text: put them before it, also the default one."
+    padding = "" if kind == fmt.STRINGS else "\n\nShorter texts are padded with -1."
+    return f"""## onnxruntime without a tokenizer
+
+This graph holds the tokenizer and the table.
+
+```python
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model/{manifest.text_inputs[kind]}")
+inputs = {{"{fmt.TEXT_INPUTS[kind]}": {feed}}}
+({result},) = session.run(["{output}"], inputs)
+```{padding}{prompt}"""
 
 
 _VERIFY = """## Check

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.flat import count, find_true, take
 
@@ -117,7 +117,7 @@ class PieceTrie:
             last = body.node("ScatterElements", last, rows, states, axis=0)
             return is_any(body, rows), [last, rows, places, states]
 
-        types = [(np.int32, ["walks"]), *((each, ["active"]) for each in (np.int64, np.int64, np.int32))]
+        types: list[Type] = [(each, [None]) for each in (np.int32, np.int64, np.int64, np.int32)]
         values = [states, rows, places, states]
         return graph.loop(values, advance, types, trips=np.int64(limit), condition=is_any(graph, rows))[0]
 

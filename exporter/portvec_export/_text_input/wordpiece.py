@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tokenizers import Tokenizer
 
-from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.flat import Ids, Words, at_most, find_true, take
 from portvec_export._text_input.trie import PieceTrie, is_any
@@ -69,12 +69,7 @@ def _cut(graph: Graph, words: Words, walks: WordWalks, trie: PieceTrie, prefix: 
         rows, places = take(body, rows, going), take(body, stops, going)
         return is_any(body, rows), [rows, places, pieces, is_unknown]
 
-    types = [
-        (np.int64, ["active"]),
-        (np.int64, ["active"]),
-        (np.int32, ["characters"]),
-        (np.bool_, ["words"]),
-    ]
+    types: list[Type] = [(each, [None]) for each in (np.int64, np.int64, np.int32, np.bool_)]
     values = [rows, take(graph, stops, rows), pieces, is_unknown]
     pieces, is_unknown = graph.loop(values, go_on, types, condition=is_any(graph, rows))[2:]
     return pieces, is_unknown

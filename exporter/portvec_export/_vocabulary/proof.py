@@ -34,7 +34,7 @@ def check_ids(content: bytes, tokenizer: Tokenizer, texts: Sequence[str]) -> Non
     """
     file = read_vocabulary(content, fmt.VOCABULARY)
     _check_pieces(open_model(file), tokenizer)
-    with _untruncated(tokenizer):
+    with untruncated(tokenizer):
         _check_texts(file, tokenizer, texts)
 
 
@@ -69,12 +69,15 @@ def _check_texts(file: VocabularyFile, tokenizer: Tokenizer, texts: Sequence[str
 
 
 @contextmanager
-def _untruncated(tokenizer: Tokenizer) -> Iterator[None]:
-    """Let a tokenizer give all ids of a text for a while."""
-    truncation = tokenizer.truncation
+def untruncated(tokenizer: Tokenizer) -> Iterator[None]:
+    """Let a tokenizer give all ids of a text, and no others, for a while."""
+    truncation, padding = tokenizer.truncation, tokenizer.padding
     tokenizer.no_truncation()
+    tokenizer.no_padding()
     try:
         yield
     finally:
         if truncation is not None:
             tokenizer.enable_truncation(**truncation)
+        if padding is not None:
+            tokenizer.enable_padding(**padding)

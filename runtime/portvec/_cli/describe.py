@@ -36,6 +36,7 @@ def describe(artifact: Artifact) -> dict[str, str]:
         "prompts": describe_prompts(manifest),
         "quality": _describe_quality(manifest.quality),
         **{f"also {dtype}": _describe_variant(manifest, dtype) for dtype in manifest.variants},
+        "text input": _describe_text_inputs(manifest),
         "head": _describe_head(manifest.head),
         "size": f"{manifest.size / 1e6:.1f} MB in {len(artifact.list_files())} files",
         "format": f"version {manifest.format_version}",
@@ -84,6 +85,13 @@ def _describe_variant(manifest: Manifest, dtype: str) -> str:
     size = sum(record.size for name, record in manifest.files.items() if name.startswith(variant.graph))
     parts = [variant.graph, f"{size / 1e6:.1f} MB", _describe_quality(variant.quality)]
     return ", ".join(filter(None, parts))
+
+
+def _describe_text_inputs(manifest: Manifest) -> str:
+    return ", ".join(
+        f"{path} ({kind}), {manifest.files[path].size / 1e6:.1f} MB"
+        for kind, path in manifest.text_inputs.items()
+    )
 
 
 def _describe_head(head: Head | None) -> str:

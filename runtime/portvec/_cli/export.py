@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from portvec._artifact import format as fmt
 from portvec._artifact.dtypes import DTYPES
 from portvec._cli.describe import summarize
 from portvec._cli.options import (
@@ -77,6 +78,15 @@ def _parse_max_length(_ctx: click.Context, _param: click.Parameter, value: str |
     "--token-type-ids",
     is_flag=True,
     help="Let the graphs accept the input token_type_ids, for consumers that always feed it.",
+)
+@click.option(
+    "--text-input",
+    is_flag=False,
+    flag_value=fmt.STRINGS,
+    multiple=True,
+    type=click.Choice(list(fmt.TEXT_GRAPHS)),
+    help="Write a graph that takes texts, with the tokenizer in it: onnx/model_text.onnx, or with "
+    "codepoints, onnx/model_codepoints.onnx. May be given twice.  [default if given alone: strings]",
 )
 @quiet_option
 def export(source: str, output: Path, **options: Any) -> None:

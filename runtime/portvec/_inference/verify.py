@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from portvec._inference.batching import Tiling
 from portvec._inference.graphs import choose_strategy
 from portvec._inference.pipeline import Pipeline
 from portvec._inference.target import Target
+from portvec._inference.text_graph import TextGraph
 from portvec._inference.threads import Threads
 from portvec._tokenization.selection import AUTO, LIBRARY, choose_tokenizer
 from portvec._tokenization.tokenizer import Tokenizer
@@ -44,7 +45,7 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
 
     Every graph runs twice: with all of onnxruntime's optimizations, and with none. portvec's own graphs use
     the tokenizer that `StaticEmbedder.load` chooses on this device. The others use `tokenizers`, as other
-    devices may.
+    devices may, and graphs with text input need none.
 
     Args:
         folder: the artifact.
@@ -85,6 +86,9 @@ def check_results(artifact: Artifact) -> Verification:
         _check_token_ids(artifact, recorded, tokenizer)
         for optimize in (True, False):
             largest = max(largest, _check_vectors(artifact, recorded, tokenizer, graph, optimize))
+    for kind in artifact.manifest.text_inputs:
+        for optimize in (True, False):
+            largest = max(largest, _check_text_graph(artifact, main, kind, optimize))
     return Verification(len(main.texts), largest)
 
 
@@ -93,7 +97,10 @@ def _read_recorded(artifact: Artifact, name: str) -> Conformance:
 
 
 def _check_token_ids(artifact: Artifact, recorded: Conformance, tokenizer: Tokenizer) -> None:
-    token_ids = tokenizer.tokenize(recorded.texts).lists()
+    _compare_token_ids(artifact, recorded, tokenizer.tokenize(recorded.texts).lists())
+
+
+def _compare_token_ids(artifact: Artifact, recorded: Conformance, token_ids: list[list[int]]) -> None:
     for index, (got, expected) in enumerate(zip(token_ids, recorded.token_ids, strict=True)):
         if got != expected:
             raise ArtifactError(
@@ -117,23 +124,59 @@ def _check_vectors(
         return Pipeline(tokenizer, strategy, Tiling.of(artifact.manifest), width, Threads(1))
 
     pipeline = load(fmt.SENTENCE_EMBEDDING, artifact.manifest.dim)
-    tolerance, floor = tolerance_after(artifact.manifest.layers), 0.0
-    if tolerance == fmt.DENSE_TOLERANCE:
-        # What a dense layer adds up may cancel, and its rounding is then large beside what is left.
-        floor = float(np.linalg.norm(recorded.embeddings.astype(np.float64), axis=1).mean())
     # Embed the texts together and one by one, because onnxruntime chooses its kernels by shape.
     alone = np.stack([pipeline.run(text) for text in recorded.texts])
     largest = max(
-        _check_differences(
-            relative_differences(embeddings, recorded.embeddings, floor), "embedding", tolerance, artifact
-        )
+        _check_embeddings(embeddings, recorded, artifact)
         for embeddings in (pipeline.run(recorded.texts), alone)
     )
     if recorded.logits is not None:
         logits = load(fmt.LOGITS, recorded.logits.shape[1]).run(recorded.texts)
-        differences = relative_differences(logits, recorded.logits, floor=1.0)
-        _check_differences(differences, "logits", fmt.DENSE_TOLERANCE, artifact)
+        _check_logits(logits, recorded.logits, artifact)
     return largest
+
+
+def _check_text_graph(artifact: Artifact, recorded: Conformance, kind: str, optimize: bool) -> float:
+    """Return the largest relative difference between the embeddings of a text graph and the recorded ones.
+
+    Raises:
+        ArtifactError: a number differs by more than the tolerance, or a token id differs.
+    """
+    outputs = [fmt.INPUT_IDS, fmt.SENTENCE_EMBEDDING, *([] if recorded.logits is None else [fmt.LOGITS])]
+    graph = TextGraph(artifact, kind, outputs, optimize=optimize)
+    texts = recorded.texts
+    padded, embeddings, *logits = results = graph.run(texts)
+    expected = [recorded.embeddings, *([] if recorded.logits is None else [recorded.logits])]
+    for name, got, other in zip(outputs[1:], results[1:], expected, strict=True):
+        if (got.dtype, got.shape) != (other.dtype, other.shape):
+            raise ArtifactError(
+                f"{graph.where}: gives {name} as {got.dtype} {list(got.shape)}, expected {other.dtype} "
+                f"{list(other.shape)}; export again"
+            )
+    _compare_token_ids(artifact, recorded, graph.read_ids(padded, len(texts)).lists())
+    if recorded.logits is not None:
+        _check_logits(logits[0], recorded.logits, artifact)
+    alone = [graph.run([text]) for text in texts]
+    _compare_token_ids(artifact, recorded, [graph.read_ids(each[0], 1).lists()[0] for each in alone])
+    return max(
+        _check_embeddings(rows, recorded, artifact)
+        for rows in (embeddings, np.concatenate([each[1] for each in alone]))
+    )
+
+
+def _check_embeddings(embeddings: npt.NDArray[Any], recorded: Conformance, artifact: Artifact) -> float:
+    """Return the largest relative difference from the recorded embeddings."""
+    tolerance, floor = tolerance_after(artifact.manifest.layers), 0.0
+    if tolerance == fmt.DENSE_TOLERANCE:
+        # What a dense layer adds up may cancel, and its rounding is then large beside what is left.
+        floor = float(np.linalg.norm(recorded.embeddings.astype(np.float64), axis=1).mean())
+    differences = relative_differences(embeddings, recorded.embeddings, floor)
+    return _check_differences(differences, "embedding", tolerance, artifact)
+
+
+def _check_logits(logits: npt.NDArray[Any], expected: npt.NDArray[np.float32], artifact: Artifact) -> None:
+    differences = relative_differences(logits, expected, floor=1.0)
+    _check_differences(differences, "logits", fmt.DENSE_TOLERANCE, artifact)
 
 
 def _check_differences(
