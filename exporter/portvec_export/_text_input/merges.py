@@ -19,9 +19,9 @@ from portvec._vocabulary.merges import NO_RANK
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.flat import after, before, count, find_true, keep, take
+from portvec_export._text_input.pair_slots import displace_pairs
 from portvec_export._text_input.trie import is_any
 from portvec_export._vocabulary.pieces import Arrays
-from portvec_export._vocabulary.trie import displace_rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -57,7 +57,7 @@ class Merger:
         """
         left, right = _list_pairs(compiled)
         results = compiled["merge_tokens"][: max(len(left), 1)]
-        base, owner, ranks = _displace(left, right, tokens)
+        base, owner, ranks = _tabulate(left, right, tokens)
         arrays = {"base": base, "owner": owner, "rank": ranks, "token": results}
         self._stored = {
             name: graph.tensor(f"merges.{name}", np.ascontiguousarray(array, np.int32))
@@ -148,16 +148,13 @@ def _list_pairs(compiled: Arrays) -> tuple[Ints, Ints]:
     return left, right
 
 
-def _displace(left: Ints, right: Ints, tokens: int) -> tuple[Ints, Ints, Ints]:
+def _tabulate(left: Ints, right: Ints, tokens: int) -> tuple[Ints, Ints, Ints]:
     """Return the base of each id, and the left id and the rank of each slot; -1 and 0 if it has no pair."""
-    order = np.lexsort((right, left))
-    # Steps must not be 0. Edge i leads to state i + 1, so there are at least as many states as edges and one.
-    base, slots = displace_rows(left[order], right[order] + 1, max(tokens, len(left)) + 1)
-    base = base[:tokens] + 1
+    base, slots = displace_pairs(left, right, tokens)
     size = int(base.max()) + tokens
     owner, ranks = np.full(size, -1), np.zeros(size, np.int64)
-    owner[slots[1 : len(left) + 1]] = left[order]
-    ranks[slots[1 : len(left) + 1]] = order
+    owner[slots] = left
+    ranks[slots] = np.arange(len(left))
     return base, owner, ranks
 
 
