@@ -7,12 +7,14 @@ one page. A number that is no difference stands for an image of another length.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 import numpy as np
 
+from portvec._itertools import batched
 from portvec._vocabulary.components import Component
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
@@ -24,7 +26,8 @@ CODES: Final = 0x110000
 
 # The first number of the table that stands for an image, and the one for characters that are exceptions.
 _IMAGES: Final = 0x200000
-_EXCEPTION: Final = 0x400000
+_EXCEPTION: Final = 0x400000  # Characters that are asked about together.
+_BLOCK: Final = 64
 # In an image, the character that it is of: all that only get a space on either side share one image.
 _ITSELF: Final = -1
 
@@ -38,9 +41,8 @@ class Images:
 
     def __init__(self, normalize: Callable[[str], str]) -> None:
         """Ask what each of all characters becomes. Surrogates, which are none, stay themselves."""
-        characters = map(chr, scalar_values())
-        images = map(normalize, map(chr, scalar_values()))
-        self.changed = {ord(c): image for c, image in zip(characters, images, strict=True) if c != image}
+        images = {character: normalize(character) for character in _list_candidates(normalize)}
+        self.changed = {ord(c): image for c, image in images.items() if c != image}
         self._entries = np.zeros(CODES, dtype=np.int32)
         texts: dict[tuple[int, ...], int] = {}
         for code, image in self.changed.items():
@@ -164,5 +166,15 @@ def spread(graph: Graph, sizes: Value) -> tuple[Value, Value]:
 
 def scalar_values() -> Iterable[int]:
     """Return all code points of characters, which are all but surrogates."""
-    yield from range(0xD800)
-    yield from range(0xE000, CODES)
+    return chain(range(0xD800), range(0xE000, CODES))
+
+
+def _list_candidates(normalize: Callable[[str], str]) -> Iterator[str]:
+    """Yield all characters but those that stay themselves with a letter on either side.
+
+    Most do, and many of them are asked about together, which takes a fifth of the time.
+    """
+    for block in batched(map(chr, scalar_values()), _BLOCK):
+        text = "a".join(["", *block, ""])
+        if normalize(text) != text:
+            yield from block

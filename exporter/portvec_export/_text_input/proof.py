@@ -24,7 +24,7 @@ _INPUT: Final = "codepoints"
 CODE_POINTS = np.delete(np.arange(0x110000, dtype="<u4"), slice(0xD800, 0xE000))
 # Code points that a run takes, and the texts of a batch, which are sorted by length.
 _CHARACTERS: Final = 1 << 16
-_TEXTS: Final = 1 << 15
+_TEXTS: Final = 1 << 13
 # Pieces that a text holds, and random pairs of pieces.
 _PIECES: Final = 16
 _PAIRS: Final = 20_000
