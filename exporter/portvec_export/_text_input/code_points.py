@@ -14,11 +14,14 @@ import numpy as np
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Operand, Value
-from portvec_export._text_input.flat import END, Characters, at_most, take
+from portvec_export._text_input.flat import END, Characters, at_most, count, find_most, take
 
-# Of all code points, none has a second candidate under this seed, and the padding has none at all.
+# No code point has a second candidate under this seed, or the hash of the padding, which is no character.
 _SEED: Final = 2408044
-_PADDING: Final = "padding"
+_PADDING: Final = ""
+# The factors of the hash: those that stir what was read, and those that are applied to each block.
+_STIRS: Final = (0x85EBCA6B, 0xC2B2AE35)
+_BLOCKS: Final = (0xCC9E2D51, 0x1B873593)
 
 _DOMAIN: Final = "com.microsoft"
 
@@ -44,7 +47,14 @@ def add_code_points(graph: Graph, text: Value) -> Value:
         separators=[""],
     )
     hashes = graph.node("MurmurHash3", characters, domain=_DOMAIN, positive=0, seed=_SEED)
-    return _invert(graph, hashes)
+    # Texts of other lengths bring much padding, and undoing a hash takes far longer than leaving it out.
+    shape = graph.node("Shape", hashes)
+    flat = graph.reshape(hashes, -1)
+    places = find_most(graph, graph.node("Not", graph.equal(flat, _hash_nothing())))
+    matrix = graph.node("Expand", np.array([-1], np.int32), count(graph, flat))
+    codes = _invert(graph, take(graph, flat, places))
+    matrix = graph.node("ScatterElements", matrix, places, codes, axis=0)
+    return graph.node("Reshape", matrix, shape, allowzero=1)
 
 
 def flatten(graph: Graph, matrix: Value, max_characters: int | None) -> Characters:
@@ -58,24 +68,35 @@ def flatten(graph: Graph, matrix: Value, max_characters: int | None) -> Characte
     if max_characters is not None:
         matrix = graph.slice(matrix, 0, max_characters, axis=1)
     shape = graph.node("Shape", matrix)
-    places = graph.node("NonZero", at_most(graph, np.int32(0), matrix))
-    rows, columns = (graph.gather(places, np.int64(axis)) for axis in (0, 1))
-    flat_places = graph.add(graph.mul(rows, graph.gather(shape, np.int64(1))), columns)
-    codes = take(graph, graph.reshape(matrix, -1), flat_places)
+    rows_count = graph.slice(shape, 0, 1, axis=0)
+    numbers = graph.node("Range", np.int64(0), graph.squeeze(rows_count, 0), np.int64(1))
+    rows = graph.reshape(graph.node("Expand", graph.unsqueeze(numbers, 1), shape), -1)
+    flat = graph.reshape(matrix, -1)
+    places = find_most(graph, at_most(graph, np.int32(0), flat))
+    codes, texts = take(graph, flat, places), take(graph, rows, places)
     return Characters(
         codes=graph.concat(codes, np.array([END], np.int32), axis=0),
-        texts=graph.concat(rows, graph.slice(shape, 0, 1, axis=0), axis=0),
+        texts=graph.concat(texts, rows_count, axis=0),
     )
+
+
+def _hash_nothing() -> np.int32:
+    """Return the hash of no bytes."""
+    mixed = _SEED ^ _SEED >> 16
+    for factor, bits in zip(_STIRS, (13, 16), strict=True):
+        mixed = mixed * factor & 0xFFFFFFFF
+        mixed ^= mixed >> bits
+    return _int32(mixed)
 
 
 def _invert(graph: Graph, hashes: Value) -> Value:
     """Return the code points of characters by their hashes, int32; -1 for those of no character."""
     mixed = _xor(graph, hashes, _shift_right(graph, hashes, 16))
-    mixed = graph.mul(mixed, _inverse(0xC2B2AE35))
+    mixed = graph.mul(mixed, _inverse(_STIRS[1]))
     # The inverse of a shift by 13 is that of one by 26 after it.
     mixed = _xor(graph, mixed, _shift_right(graph, mixed, 13))
     mixed = _xor(graph, mixed, _shift_right(graph, mixed, 26))
-    mixed = graph.mul(mixed, _inverse(0x85EBCA6B))
+    mixed = graph.mul(mixed, _inverse(_STIRS[0]))
     mixed = _xor(graph, mixed, _shift_right(graph, mixed, 16))
     codes: Value | None = None
     for size, (fixed, expected, first, last) in enumerate(_PATTERNS, 1):
@@ -84,8 +105,8 @@ def _invert(graph: Graph, hashes: Value) -> Value:
             # Four bytes are a block, after which the state is stirred once more.
             state = graph.mul(graph.sub(state, _int32(0xE6546B64)), _inverse(5))
             state = _rotate(graph, state, 32 - 13)
-        block = graph.mul(_xor(graph, state, np.int32(_SEED)), _inverse(0x1B873593))
-        block = graph.mul(_rotate(graph, block, 32 - 15), _inverse(0xCC9E2D51))
+        block = graph.mul(_xor(graph, state, np.int32(_SEED)), _inverse(_BLOCKS[1]))
+        block = graph.mul(_rotate(graph, block, 32 - 15), _inverse(_BLOCKS[0]))
         candidate, is_valid = _read_utf8(graph, block, size, fixed, expected, first, last)
         codes = graph.where(is_valid, candidate, np.int32(-1) if codes is None else codes)
     assert codes is not None

@@ -14,7 +14,7 @@ from portvec._vocabulary.kinds import LETTER, OTHER, SPACE
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.flat import before, keep, look_up
+from portvec_export._text_input.flat import before, find_most, look_up, take
 from portvec_export._text_input.images import CODES, scalar_values
 from portvec_export._text_input.segments import Pieces, differs
 from portvec_export._vocabulary.kinds import find_kinds
@@ -104,7 +104,8 @@ def _cut(graph: Graph, pieces: Pieces, table: npt.NDArray[np.uint8], behavior: s
         return cut
     # What follows something that is dropped is of another kind, so it is a start already.
     kept = differs(graph, kinds, graph.constant(np.int32(dropped)))
-    return Pieces(*keep(graph, kept, cut.codes, cut.texts, cut.starts))
+    places = find_most(graph, kept)
+    return Pieces(*(take(graph, each, places) for each in (cut.codes, cut.texts, cut.starts)))
 
 
 def add_kinds(graph: Graph, codes: Value, table: npt.NDArray[np.uint8], name: str) -> Value:
