@@ -10,6 +10,7 @@ from portvec_export._onnx.operators import Value
 from portvec_export._text_input.added_tokens import add_added_tokens
 from portvec_export._text_input.code_points import flatten
 from portvec_export._text_input.flat import Ids
+from portvec_export._text_input.metaspace import check_position
 from portvec_export._text_input.models import add_model
 from portvec_export._text_input.normalizers import add_normalizer
 from portvec_export._text_input.pre_tokenizers import add_pre_tokenizer
@@ -28,6 +29,7 @@ def add_tokenizer(graph: Graph, matrix: Value, tokenizer: Tokenizer, max_charact
         NotExpressible: the tokenizer has something that the graph cannot do exactly.
     """
     parts = read_parts(tokenizer)
+    check_position(parts["normalizer"], parts["pre_tokenizer"], parts["added_tokens"])
     characters = flatten(graph, matrix, max_characters)
     characters = add_added_tokens(graph, characters, parts, normalized=False)
     characters = add_normalizer(graph, characters, parts["normalizer"])

@@ -19,6 +19,8 @@ from portvec_export._text_input.flat import Characters
 from portvec_export._text_input.images import find_images
 from portvec_export._text_input.normal_forms import add_normal_form
 from portvec_export._text_input.precompiled import add_precompiled
+from portvec_export._text_input.replacing import add_replace, replaces_single_characters
+from portvec_export._text_input.spaces import add_prepend, add_strip
 
 # Adds the step with a state in tokenizer.json. Arrays get names that begin with the last argument.
 AddStep: TypeAlias = Callable[[Graph, Characters, Component, str], Characters]
@@ -28,6 +30,9 @@ _STEPS: Final[dict[str, AddStep]] = {
     "ByteLevel": normalize_byte_level,
     **dict.fromkeys(("NFC", "NFD", "NFKC", "NFKD"), add_normal_form),
     "Precompiled": add_precompiled,
+    "Prepend": add_prepend,
+    "Replace": add_replace,
+    "Strip": add_strip,
 }
 
 _BY_CHARACTER: Final = frozenset({"Lowercase", "Nmt", "StripAccents"})
@@ -62,4 +67,6 @@ def add_normalizer(graph: Graph, characters: Characters, normalizer: Component |
 
 def _is_by_character(state: Component) -> bool:
     kind = state["type"]
+    if kind == "Replace":
+        return replaces_single_characters(state)
     return kind in _BY_CHARACTER or (kind == "BertNormalizer" and not strips_accents(state))

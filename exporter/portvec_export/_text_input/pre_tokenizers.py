@@ -17,6 +17,7 @@ from portvec_export._text_input.kinds import (
     add_punctuation,
     add_whitespace,
 )
+from portvec_export._text_input.metaspace import add_metaspace
 from portvec_export._text_input.segments import Pieces, cut_at_tokens, to_words
 from portvec_export._text_input.split_patterns import add_split_by_pattern
 
@@ -28,6 +29,7 @@ _STEPS: Final[dict[str, CutPieces]] = {
     "ByteLevel": add_byte_level,
     "CharDelimiterSplit": add_delimiter,
     "Digits": add_digits,
+    "Metaspace": add_metaspace,
     "Punctuation": add_punctuation,
     "Split": add_split_by_pattern,
     "Whitespace": add_whitespace,
