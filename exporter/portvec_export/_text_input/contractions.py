@@ -6,7 +6,7 @@ import numpy as np
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.flat import count, find_true, keep, take
+from portvec_export._text_input.flat import count, find_true, keep, mark, take
 from portvec_export._text_input.segments import Pieces
 
 # What stands for each letter, if case does not matter: a long s is an s.
@@ -47,12 +47,6 @@ def cut_contractions(graph: Graph, pieces: Pieces, starts: Value, *, any_case: b
         for condition, length in ((is_short, 2), (is_long, 3))
     ]
     return mark(graph, mark(graph, starts, inside, value=False), graph.concat(*ends, axis=0))
-
-
-def mark(graph: Graph, values: Value, places: Value, *, value: bool = True) -> Value:
-    """Return values, bool (n,), with one value at all places, int64 (k,)."""
-    updates = graph.node("Expand", np.array([value]), count(graph, places))
-    return graph.node("ScatterElements", values, places, updates, axis=0)
 
 
 def _any(graph: Graph, conditions: list[Value]) -> Value:

@@ -99,6 +99,12 @@ def after(graph: Graph, values: Value, last: np.generic) -> Value:
     return graph.concat(graph.slice(values, 1, _INT64_MAX, axis=0), np.array([last]), axis=0)
 
 
+def mark(graph: Graph, values: Value, places: Value, *, value: bool = True) -> Value:
+    """Return values, bool (n,), with one value at all places, int64 (k,)."""
+    updates = graph.node("Expand", np.array([value]), count(graph, places))
+    return graph.node("ScatterElements", values, places, updates, axis=0)
+
+
 def running_sum(graph: Graph, values: Value, *, exclusive: bool = False) -> Value:
     """Return the sums of values (n,), int32 or int64, up to each; before each if `exclusive`."""
     return graph.node("CumSum", values, np.int64(0), exclusive=int(exclusive))

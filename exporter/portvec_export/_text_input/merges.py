@@ -18,7 +18,7 @@ import numpy as np
 from portvec._vocabulary.merges import NO_RANK
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.flat import after, before, count, find_true, keep, take
+from portvec_export._text_input.flat import after, before, find_true, keep, mark, take
 from portvec_export._text_input.pair_slots import displace_pairs
 from portvec_export._text_input.trie import is_any
 from portvec_export._vocabulary.pieces import Arrays
@@ -92,7 +92,7 @@ class Merger:
             done = find_true(body, is_done)
             places = take(body, current.places, done)
             result = body.node("ScatterElements", result, places, take(body, ids, done), axis=0)
-            is_gone = _mark(body, is_done, body.add(merged, np.int64(1)))
+            is_gone = mark(body, is_done, body.add(merged, np.int64(1)))
             states = keep(body, body.node("Not", is_gone), ids, current.words, current.places)
             return is_any(body, states[0]), [*states, result]
 
@@ -132,12 +132,6 @@ class Merger:
 
     def _results(self, graph: Graph, ranks: Value, merged: Value) -> Value:
         return take(graph, self._stored["token"], take(graph, ranks, merged))
-
-
-def _mark(graph: Graph, marks: Value, places: Value) -> Value:
-    """Return marks, bool (n,), with more of them at places (k,)."""
-    true = graph.node("Expand", np.array([True]), count(graph, places))
-    return graph.node("ScatterElements", marks, places, true, axis=0)
 
 
 def _list_pairs(compiled: Arrays) -> tuple[Ints, Ints]:

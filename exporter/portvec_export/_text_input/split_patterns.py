@@ -17,8 +17,8 @@ from portvec._vocabulary.kinds import LETTER, NUMBER, OTHER, SPACE
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.byte_level import cut_gpt2
-from portvec_export._text_input.contractions import cut_contractions, mark
-from portvec_export._text_input.flat import after, before, count, find_true, keep, running_sum, take
+from portvec_export._text_input.contractions import cut_contractions
+from portvec_export._text_input.flat import after, before, count, find_true, keep, mark, running_sum, take
 from portvec_export._text_input.kinds import add_kinds, add_split
 from portvec_export._text_input.regex_kinds import find_regex_kinds
 from portvec_export._text_input.segments import Pieces, differs
