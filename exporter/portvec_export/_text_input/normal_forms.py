@@ -66,4 +66,5 @@ def _find_images(form: str) -> Images:
 def _find_decompositions() -> Images:
     """Return decompositions. Syllables of Hangul, which compositions may begin with, need none."""
     decompose = normalizers.NFD().normalize_str
-    return Images(lambda character: character if ord(character) in _HANGUL else decompose(character))
+    # It is asked about whole texts too.
+    return Images(lambda text: "".join(c if ord(c) in _HANGUL else decompose(c) for c in text))
