@@ -10,12 +10,13 @@ PARALLEL := -n auto --dist worksteal
 CONSUMERS_IN := build/consumers
 ARM64 := build/arm64
 BROWSER := build/browser
+TEXT_IN := build/text-in
 # The port on this machine at which `make browser-demo` serves the page.
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo browser-demo prepare-browser-demo format check test test-slow test-exhaustive test-lowest \
-	test-wheel test-integrations test-integrations-lowest test-scale test-consumers test-arm64 test-browser fuzz \
+	test-wheel test-integrations test-integrations-lowest test-scale test-consumers test-arm64 test-browser test-text-in fuzz \
 	bench bench-scale bench-text-in \
 	train-model measure-model docs clean
 
@@ -113,6 +114,15 @@ test-browser: prepare-browser-demo .venv-browser/ready $(BROWSER)/tests/ready $(
 		PORTVEC_BROWSER_AXE=$(CURDIR)/$(BROWSER)/tests/node_modules/axe-core/axe.min.js \
 		.venv-browser/bin/python -m pytest tests/browser
 
+# TEXT_IN_OPTIONS="--write docs/text-in.md" writes the tables to that page.
+TEXT_IN_HOSTS := $(patsubst %,$(TEXT_IN)/%/ready,python-1.17 python-1.20 python-1.23 python-newest node) $(ARM64)/ready
+test-text-in: setup  ## Run graphs with text input everywhere, on every code point (Debian 12; Node.js 20): docs/text-in.md.
+	$(MAKE) --no-print-directory -j4 $(TEXT_IN_HOSTS)
+	$(MAKE) --no-print-directory $(TEXT_IN)/c/ready
+	PYTHONPATH=tests:tests/support $(BIN)/python tests/tools/run_text_input.py $(TEXT_IN_OPTIONS) $(CORPORA)
+	$(MAKE) --no-print-directory test-browser
+	PORTVEC_TEXT_IN=$(CURDIR)/$(TEXT_IN) PORTVEC_BROWSER=$(CURDIR)/$(BROWSER)/chromium $(PYTEST) tests/text_input
+
 fuzz: setup  ## Run the generated tests with 100 times as many examples, in 40 minutes.
 	PORTVEC_FUZZ=100 $(PYTEST) $(PARALLEL) -m "hypothesis or fuzz"
 
@@ -165,6 +175,10 @@ $(eval $(call environment,.venv-browser,10,--editable . --group browser))
 $(eval $(call environment,.venv-train,10,--group train))
 $(eval $(call environment,$(CONSUMERS_IN)/light,11,-r tests/consumers/light.txt,tests/consumers/light.txt))
 $(eval $(call environment,$(CONSUMERS_IN)/torch,11,-r tests/consumers/torch.txt,tests/consumers/torch.txt))
+$(eval $(call environment,$(TEXT_IN)/python-1.17,10,onnxruntime==1.17.* "numpy<2"))
+$(eval $(call environment,$(TEXT_IN)/python-1.20,10,onnxruntime==1.20.*))
+$(eval $(call environment,$(TEXT_IN)/python-1.23,10,onnxruntime==1.23.*))
+$(eval $(call environment,$(TEXT_IN)/python-newest,10,onnxruntime))
 
 $(CONSUMERS_IN)/node-%/ready: tests/consumers/node-%.json
 	@echo "installing Node packages in $(@D)"
@@ -186,6 +200,12 @@ $(1)/ready: $(2)
 endef
 $(eval $(call npm_packages,$(BROWSER)/page,examples/browser/package.json))
 $(eval $(call npm_packages,$(BROWSER)/tests,tests/browser/package.json))
+$(eval $(call npm_packages,$(TEXT_IN)/node,tests/text_input/node.json))
+
+$(TEXT_IN)/c/ready: tests/text_input/prepare.py tests/text_input/host.cpp $(TEXT_IN)/python-newest/ready
+	@echo "compiling for the C API in $(@D)"
+	@$(BIN)/python tests/text_input/prepare.py $(@D) $(TEXT_IN)/python-newest
+	@touch $@
 
 $(BROWSER)/chromium: tests/tools/find_chromium.py | .venv-browser/ready
 	@.venv-browser/bin/python tests/tools/find_chromium.py $(BROWSER)

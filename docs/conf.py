@@ -81,6 +81,7 @@ _NAVIGATION = {
         "frameworks",
         "engines",
         "scale",
+        "text-in",
         "consumers",
         "quality",
         "faq",
