@@ -206,9 +206,10 @@ def test_command_line(artifact: Path, portvec: RunPortvec, tmp_path: Path) -> No
     found: list[Any] = []
     for backend in ("graph", "tokenizers"):
         out = tmp_path / f"{backend}.npy"
-        result = portvec("embed", artifact, texts, "-o", out, "--tokenizer", backend)
+        result = portvec("embed", artifact, "-i", texts, "-o", out, "--tokenizer", backend)
         assert result.returncode == 0, result.stderr
         found.append(np.load(out))
+    assert found[0].shape == (2, 24)
     np.testing.assert_array_equal(*found)
 
 
