@@ -58,8 +58,8 @@ function decode(bytes, name, notes) {
   if (control !== undefined) {
     throw new Problem(
       `${name} is not a text file`,
-      `Text has no byte ${control}, which this file has, as pictures, PDF files and documents of word processors ` +
-        "do. Save it as plain text, CSV or JSON Lines, and choose that.",
+      `It has the byte ${control}, which text never has; pictures, PDF files and documents of word processors do. ` +
+        "Save it as plain text, CSV or JSON Lines, and choose that.",
     );
   }
   try {

@@ -12,7 +12,8 @@ export function showLoading({ received, total }) {
   progress(received, total);
 }
 
-export function showIndexing({ name, embedded, total }) {
+export function showIndexing({ name, own, note, embedded, total }) {
+  showCorpus(name, own, note);
   status(`Reading ${name}: ${number(embedded)} of ${passages(total)}`);
   progress(embedded, total);
   byId("stop").hidden = false;
@@ -25,9 +26,7 @@ export function showDone({ name, own, note, embedded, total, seconds }) {
   const hadFocus = document.activeElement === byId("stop");
   byId("stop").hidden = true;
   if (hadFocus) byId("query").focus();
-  byId("corpus").textContent = name;
-  byId("back").hidden = !own;
-  byId("note").textContent = note;
+  showCorpus(name, own, note);
   byId("announcement").textContent = `Ready to search in ${name}: ${all}.`;
 }
 
@@ -62,7 +61,7 @@ export function showProblem(problem) {
   box.append(element("strong", "", problem.title), element("p", "", problem.detail), close);
 }
 
-function result({ text, source, score }, place, findSimilar) {
+function result({ text, source, number: position, score }, place, findSimilar) {
   const item = document.createElement("li");
   const value = element("p", "score", score.toFixed(3));
   value.style.setProperty("--score", Math.max(0, score).toFixed(3));
@@ -70,7 +69,7 @@ function result({ text, source, score }, place, findSimilar) {
   const body = element("div", "passage");
   body.append(element("p", "text", text));
   const line = element("div", "source");
-  line.append(element("p", "", source ?? ""));
+  line.append(element("p", "", source ?? `Passage ${number(position)}`));
   const similar = element("button", "quiet", "Find similar");
   similar.type = "button";
   similar.setAttribute("aria-label", `Find similar passages to result ${place + 1}`);
@@ -86,6 +85,12 @@ function element(name, className, text = "") {
   if (className) made.className = className;
   made.textContent = text;
   return made;
+}
+
+function showCorpus(name, own, note) {
+  byId("corpus").textContent = name;
+  byId("back").hidden = !own;
+  byId("note").textContent = note;
 }
 
 const status = (text) => {

@@ -81,7 +81,7 @@ async function search({ text }) {
   postMessage({
     type: "found",
     text,
-    hits: hits.map(({ passage, score }) => ({ score, ...index.passages[passage] })),
+    hits: hits.map(({ passage, score }) => ({ score, number: passage + 1, ...index.passages[passage] })),
     known: hits.length > 0,
     searched: index.embedded,
     embedding: embedded - start,

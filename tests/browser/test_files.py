@@ -77,7 +77,7 @@ REFUSED = {
         "photo.jpg",
         b"\xff\xd8\xff\xe0\0\x10JFIF\0",
         "“photo.jpg” is not a text file",
-        "Text has no byte 0",
+        "It has the byte 0",
     ),
     "empty": ("empty.txt", b"", "“empty.txt” is empty", "It has 0 bytes"),
     "white space": ("a.txt", b" \n\n\t", "“a.txt” has no words", "needs at least one letter or digit"),

@@ -78,7 +78,7 @@ def test_texts_that_the_model_does_not_know(ready: Page) -> None:
 
 
 def test_similar_passages(ready: Page) -> None:
-    ready.get_by_role("button", name="keep files small").click()
+    ready.get_by_role("button", name="work without a network").click()
     second = ready.locator("#results .text").nth(1).inner_text()
     ready.get_by_role("button", name="Find similar passages to result 2").click()
     expect(ready.locator("#query")).to_have_value(second)

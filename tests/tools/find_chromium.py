@@ -18,7 +18,7 @@ INSTALLED = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 PACKAGE = "chromium"
 APT_CONF = """\
 Dir::State "{apt}";
-Dir::State::status "/var/lib/dpkg/status";
+Dir::State::status "{apt}/status";
 Dir::Cache "{apt}";
 APT::Sandbox::User "root";
 Acquire::Languages "none";
@@ -55,6 +55,8 @@ def _unpack(folder: Path) -> str:
     shutil.rmtree(root, ignore_errors=True)
     for path in (root, apt / "lists/partial", apt / "archives/partial"):
         path.mkdir(parents=True, exist_ok=True)
+    # A copy, since apt locks the folder in which it is.
+    shutil.copyfile("/var/lib/dpkg/status", apt / "status")
     conf = apt / "apt.conf"
     conf.write_text(APT_CONF.format(apt=apt))
     apt_get = ("apt-get", f"--config-file={conf}", "--quiet", "--quiet")
