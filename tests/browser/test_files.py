@@ -8,10 +8,20 @@ import re
 import numpy as np
 import pytest
 
+from web_site import Site
+
 if not os.environ.get("PORTVEC_BROWSER"):
     pytest.skip("no browser: make test-browser", allow_module_level=True)
 
 from playwright.sync_api import Page, expect
+
+
+@pytest.fixture
+def code(page: Page, site: Site) -> Page:
+    """The modules alone, without a model."""
+    page.goto(f"{site.url}icon.svg")
+    return page
+
 
 READ = """async ([name, bytes]) => {
   const { readPassages } = await import("./passages.js");
@@ -47,13 +57,13 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize(("name", "content", "passages"), ACCEPTED.values(), ids=ACCEPTED)
-def test_passages(ready: Page, name: str, content: str, passages: list[str]) -> None:
-    assert ready.evaluate(READ, [name, list(content.encode())])[0] == passages
+def test_passages(code: Page, name: str, content: str, passages: list[str]) -> None:
+    assert code.evaluate(READ, [name, list(content.encode())])[0] == passages
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_encodings(ready: Page, encoding: str) -> None:
-    assert ready.evaluate(READ, ["a.txt", list("Größe 日本".encode(encoding))]) == [["Größe 日本"], ""]
+def test_encodings(code: Page, encoding: str) -> None:
+    assert code.evaluate(READ, ["a.txt", list("Größe 日本".encode(encoding))]) == [["Größe 日本"], ""]
 
 
 def test_an_old_encoding_is_told(ready: Page) -> None:
@@ -63,10 +73,10 @@ def test_an_old_encoding_is_told(ready: Page) -> None:
     expect(ready.locator("#results .text")).to_have_text(["Größe und Gewicht"])
 
 
-def test_long_paragraphs_are_cut_between_sentences(ready: Page) -> None:
+def test_long_paragraphs_are_cut_between_sentences(code: Page) -> None:
     sentence = "This is a sentence of forty-four characters. "
     unbroken = "x" * 799 + "𝔸" * 600
-    passages, _ = ready.evaluate(READ, ["a.txt", list(f"{sentence * 40}\n\n{unbroken}".encode())])
+    passages, _ = code.evaluate(READ, ["a.txt", list(f"{sentence * 40}\n\n{unbroken}".encode())])
     assert passages[:3] == [(sentence * 17).strip()] * 2 + [(sentence * 6).strip()]
     assert "".join(passages[3:]) == unbroken
     assert max(len(passage.encode("utf-16-le")) // 2 for passage in passages) <= 800
