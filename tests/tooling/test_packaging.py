@@ -229,7 +229,7 @@ def test_sdist_holds_what_is_committed_but_the_models(distributions: Path) -> No
     left_out = ("models/", ".ci/")
     expected = {name for name in listed if not name.startswith(left_out) and (ROOT / name).exists()}
     assert names == {*expected, "PKG-INFO"}
-    assert sdist.stat().st_size < 1_000_000
+    assert sdist.stat().st_size < 1_200_000  # no tables and no builds are among them
 
 
 @pytest.mark.slow
