@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,19 @@ def _less_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     prove_less(monkeypatch)
 
 
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact with both graphs; read-only by agreement."""
+    folder = tmp_path_factory.mktemp("both")
+    with pytest.MonkeyPatch.context() as patch:
+        prove_less(patch)
+        return export_model(tiny_models.save(folder / "tiny-model"), folder / "artifact", text_input=KINDS)
+
+
 @pytest.fixture
-def exported(tiny_model: Path, tmp_path: Path) -> Path:
+def exported(both: Path, tmp_path: Path) -> Path:
     """An artifact with both graphs, free to damage."""
-    return export_model(tiny_model, tmp_path / "artifact", text_input=KINDS)
+    return shutil.copytree(both, tmp_path / "artifact")
 
 
 def test_the_files_and_their_place_in_the_manifest(exported: Path) -> None:
