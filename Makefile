@@ -133,7 +133,7 @@ bench: .venv-bench/ready  ## Compare with every peer, in 20 minutes; QUICK=1 onl
 bench-scale: .venv-scale/ready  ## Measure files and engines with millions of rows, and write the table of docs/scale.md.
 	.venv-scale/bin/python -m benchmarks.scale
 
-bench-text-in: .venv-bench/ready  ## Compare graphs with text input with tokenizers and a graph, in 10 minutes.
+bench-text-in: .venv-bench/ready  ## Compare graphs with text input with tokenizers and a graph; write the table of docs/text-in.md.
 	.venv-bench/bin/python -m benchmarks.text_in
 
 # TRAIN="--output models/minilm-l6-v2-256" replaces the bundled model.

@@ -1,4 +1,4 @@
-"""Measure graphs with text input beside the library `tokenizers` and a graph, and print a table.
+"""Measure graphs with text input beside `tokenizers` and a graph; write the table of docs/text-in.md.
 
 Run as `python -m benchmarks.text_in`. Each measurement is a process of its own, on one core. All but portvec
 itself are a stock onnxruntime and what its users write.
@@ -14,13 +14,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 from typing import Any
 
 from benchmarks import models, texts
 from portvec._artifact import format as fmt
+from portvec._cli.bench.device import describe
 
 # int8, since the table is the larger part of a file, and who counts bytes takes this.
 _DTYPE = "int8"
@@ -29,6 +32,9 @@ _MODELS = {"wordpiece": "WordPiece", "unigram": "Unigram", "bpe": "byte-level BP
 _BATCH = 1 << 15
 _QUERY = "how do I read a large file line by line"
 _CALLS = 300
+
+PAGE = models.ROOT / "docs" / "text-in.md"
+_BEGIN, _END = "<!-- text-in benchmark -->", "<!-- end of text-in benchmark -->"
 
 Encode = Callable[[list[str]], Any]
 
@@ -45,7 +51,30 @@ def main() -> None:
         contender, folder = arguments.one
         print(json.dumps(_measure_one(contender, folder, arguments.texts)))
         return
-    print("\n".join(_tabulate(_measure(arguments.models, arguments.texts, arguments.rounds))))
+    measured = _measure(arguments.models, arguments.texts, arguments.rounds)
+    lines = [_describe(arguments.texts, arguments.rounds), "", *_tabulate(measured)]
+    print("\n".join(lines))
+    if arguments.models == list(_MODELS):
+        _write(lines)
+
+
+def _describe(count: int, rounds: int) -> str:
+    device = describe(("onnxruntime", "tokenizers"))
+    packages = ", ".join(f"{name} {number}" for name, number in device["packages"].items())
+    return fill(
+        f"Run on {date.today().isoformat()}: {device['cpu']}, one core; {packages}; tables in {_DTYPE}; "
+        f"{count:,} texts of each kind in batches of similar length; medians of {rounds} processes. Private "
+        "memory is that after these texts. Files are those that are read.",
+        width=120,
+        break_on_hyphens=False,
+    )
+
+
+def _write(lines: Sequence[str]) -> None:
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    body = "\n".join(lines)
+    PAGE.write_text(f"{before}{begin}\n{body}\n{end}{after}", encoding="utf-8", newline="\n")
 
 
 def _measure(names: Sequence[str], count: int, rounds: int) -> Iterator[dict[str, Any]]:
