@@ -72,8 +72,13 @@ def take(graph: Graph, values: Value, places: Value) -> Value:
 
 
 def find_true(graph: Graph, condition: Value) -> Value:
-    """Return the places, int64 (m,), where a condition, bool (n,), holds."""
-    return graph.squeeze(graph.node("NonZero", condition), 0)
+    """Return the places, int64 (m,), where a condition, bool (n,), holds.
+
+    onnxruntime's NonZero takes five times as long where most places do.
+    """
+    size = graph.squeeze(graph.node("Shape", condition), 0)
+    places = graph.node("Range", np.int64(0), size, np.int64(1))
+    return graph.node("Compress", places, condition, axis=0)
 
 
 def find_most(graph: Graph, condition: Value) -> Value:
@@ -85,6 +90,8 @@ def find_most(graph: Graph, condition: Value) -> Value:
 
 def keep(graph: Graph, condition: Value, *values: Value) -> list[Value]:
     """Return the elements of values (n,) for which a condition, bool (n,), holds."""
+    if len(values) == 1:
+        return [graph.node("Compress", values[0], condition, axis=0)]
     places = find_true(graph, condition)
     return [take(graph, each, places) for each in values]
 

@@ -93,26 +93,33 @@ def _replace_runs(
     graph: Graph, characters: Characters, is_member: Value, least: int, content: str
 ) -> Characters:
     """Replace each run of members, at least so long, by the content."""
+    is_inside = _follows_member(graph, is_member, characters.texts)
+    is_start = graph.node("And", is_member, graph.node("Not", is_inside))
+    if least == 1:
+        return substitute(graph, characters, is_start, is_inside, content)
+    if least == 2:
+        is_start = graph.node("And", is_start, after(graph, is_inside, np.False_))
+        return substitute(graph, characters, is_start, is_inside, content)
+    # A run is long enough if it has a character with this number.
     starts, numbers = _number_in_runs(graph, is_member, characters.texts)
-    is_start = graph.node("And", is_member, graph.equal(numbers, np.int64(0)))
-    is_dropped = graph.node("And", is_member, graph.node("Greater", numbers, np.int64(0)))
-    if least > 1:
-        # A run is long enough if it has a character with this number.
-        is_last = graph.node("And", is_member, graph.equal(numbers, np.int64(least - 1)))
-        its_start = take(graph, starts, find_true(graph, is_last))
-        none = graph.node("And", is_member, graph.node("Not", is_member))
-        every = graph.node("Expand", np.array([True]), graph.node("Shape", its_start))
-        is_long = graph.node("ScatterElements", none, its_start, every, axis=0)
-        is_start = graph.node("And", is_start, is_long)
-        is_dropped = graph.node("And", is_dropped, take(graph, is_long, starts))
-    return substitute(graph, characters, is_start, is_dropped, content)
+    is_last = graph.node("And", is_member, graph.equal(numbers, np.int64(least - 1)))
+    its_start = take(graph, starts, find_true(graph, is_last))
+    none = graph.node("And", is_member, graph.node("Not", is_member))
+    every = graph.node("Expand", np.array([True]), graph.node("Shape", its_start))
+    is_long = graph.node("ScatterElements", none, its_start, every, axis=0)
+    is_dropped = graph.node("And", is_inside, take(graph, is_long, starts))
+    return substitute(graph, characters, is_long, is_dropped, content)
+
+
+def _follows_member(graph: Graph, is_member: Value, texts: Value) -> Value:
+    """Return which members have one before them in their text."""
+    is_inside = graph.node("And", is_member, before(graph, is_member, np.False_))
+    return graph.node("And", is_inside, graph.equal(texts, before(graph, texts, np.int64(-1))))
 
 
 def _number_in_runs(graph: Graph, is_member: Value, texts: Value) -> tuple[Value, Value]:
     """Return where the run of each member begins, and its number in that, int64 (characters,), from 0 on."""
-    is_inside = graph.node("And", is_member, before(graph, is_member, np.False_))
-    is_inside = graph.node("And", is_inside, graph.equal(texts, before(graph, texts, np.int64(-1))))
-    is_start = graph.node("Not", is_inside)
+    is_start = graph.node("Not", _follows_member(graph, is_member, texts))
     runs = graph.sub(running_sum(graph, graph.cast(is_start, np.int64)), np.int64(1))
     starts = take(graph, find_true(graph, is_start), runs)
     places = graph.sub(running_sum(graph, graph.where(is_start, np.int64(1), np.int64(1))), np.int64(1))

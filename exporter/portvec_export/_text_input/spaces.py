@@ -22,7 +22,6 @@ def add_strip(graph: Graph, characters: Characters, state: Component, name: str)
     del name
     codes, texts = characters.codes, characters.texts
     pieces = cut_at_tokens(graph, characters)
-    is_space = graph.cast(_white_space().look_up(graph, codes), np.bool_)
     ends = after(graph, pieces.starts, np.True_)
     edges = []
     if state["strip_left"]:
@@ -34,6 +33,7 @@ def add_strip(graph: Graph, characters: Characters, state: Component, name: str)
     is_edge = edges[0] if len(edges) == 1 else graph.node("Or", *edges)
 
     def strip(inner: Graph) -> list[Value]:
+        is_space = inner.cast(_white_space().look_up(inner, codes), np.bool_)
         others = running_sum(inner, inner.where(is_space, np.int64(0), np.int64(1)))
         numbers = running_sum(inner, inner.cast(pieces.starts, np.int64))
         # Others up to the end of each piece, with one more for what is before the first piece
@@ -51,7 +51,9 @@ def add_strip(graph: Graph, characters: Characters, state: Component, name: str)
     def identity(inner: Graph) -> list[Value]:
         return [inner.identity(codes), inner.identity(texts)]
 
-    condition = any_true(graph, graph.node("And", is_edge, is_space))
+    # END is at an edge, so there is one.
+    at_edges = take(graph, codes, find_true(graph, is_edge))
+    condition = any_true(graph, _white_space().look_up(graph, at_edges))
     types = [(np.int32, [None]), (np.int64, [None])]
     return Characters(*graph.branch(condition, strip, identity, types))
 
