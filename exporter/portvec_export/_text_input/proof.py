@@ -10,9 +10,11 @@ from typing import Any, Final
 import numpy as np
 from tokenizers import Tokenizer
 
+from portvec._failures import is_failure
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec._inference.text_graph import lay_out_code_points
 from portvec._itertools import batched
+from portvec._messages import fold_lines
 from portvec._tokenization.library import read_parts
 from portvec_export._onnx.builder import Graph
 from portvec_export._text_input.assemble import add_tokenizer
@@ -41,10 +43,15 @@ _HARD: Final = (
 )
 
 
-class _GraphTokenizer:
-    """A tokenizer as a graph."""
+class GraphTokenizer:
+    """A tokenizer as a graph, without limits."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        """Build the graph and load it.
+
+        Raises:
+            NotExpressible: the tokenizer has something that the graph cannot do exactly.
+        """
         graph = Graph(OPSET)
         matrix = graph.input(_INPUT, np.int32, ["batch_size", "characters"])
         ids = add_tokenizer(graph, matrix, tokenizer, None)
@@ -76,17 +83,24 @@ def check_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> None:
     Raises:
         NotExpressible: the graph cannot have the tokenizer, or an id differs.
     """
-    graph = _GraphTokenizer(tokenizer)
-    for batch in batched(chain(_list_texts(tokenizer), texts), _TEXTS):
+    graph = GraphTokenizer(tokenizer)
+    for batch in batched(chain(list_texts(tokenizer), texts), _TEXTS):
         ordered = sorted(batch, key=len)
-        expected = tokenizer.encode_batch_fast(ordered, add_special_tokens=False)
+        try:
+            expected = tokenizer.encode_batch_fast(ordered, add_special_tokens=False)
+        except BaseException as error:  # a library written in Rust may panic
+            if not is_failure(error):
+                raise
+            why = fold_lines(error)
+            raise NotExpressible(f"`tokenizers` itself fails on some texts ({why})") from error
         for text, got, encoding in zip(ordered, graph.encode(ordered), expected, strict=True):
             if got != encoding.ids:
                 shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
                 raise NotExpressible(f"the text {shown!a} would get other ids in the graph")
 
 
-def _list_texts(tokenizer: Tokenizer) -> Iterator[str]:
+def list_texts(tokenizer: Tokenizer) -> Iterator[str]:
+    """Yield the texts that every graph is proven on."""
     characters = CODE_POINTS.tobytes().decode("utf-32-le")
     yield ""
     yield from characters
