@@ -175,9 +175,9 @@ $(eval $(call environment,.venv-browser,10,--editable . --group browser))
 $(eval $(call environment,.venv-train,10,--group train))
 $(eval $(call environment,$(CONSUMERS_IN)/light,11,-r tests/consumers/light.txt,tests/consumers/light.txt))
 $(eval $(call environment,$(CONSUMERS_IN)/torch,11,-r tests/consumers/torch.txt,tests/consumers/torch.txt))
-$(eval $(call environment,$(TEXT_IN)/python-1.17,10,onnxruntime==1.17.* "numpy<2"))
-$(eval $(call environment,$(TEXT_IN)/python-1.20,10,onnxruntime==1.20.*))
-$(eval $(call environment,$(TEXT_IN)/python-1.23,10,onnxruntime==1.23.*))
+$(eval $(call environment,$(TEXT_IN)/python-1.17,10,"onnxruntime==1.17.*" "numpy<2"))
+$(eval $(call environment,$(TEXT_IN)/python-1.20,10,"onnxruntime==1.20.*"))
+$(eval $(call environment,$(TEXT_IN)/python-1.23,10,"onnxruntime==1.23.*"))
 $(eval $(call environment,$(TEXT_IN)/python-newest,10,onnxruntime))
 
 $(CONSUMERS_IN)/node-%/ready: tests/consumers/node-%.json

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -63,14 +64,19 @@ class Model:
     manifest: Manifest
     embedder: StaticEmbedder
 
-    def ids(self, several: Sequence[str]) -> list[list[int]]:
-        """Return the ids that are pooled, by the package tokenizers and the rules of the manifest."""
-        rules = self.manifest
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the package `tokenizers`."""
         tokenizer = Tokenizer.from_file(str(self.folder / fmt.TOKENIZER))
         tokenizer.no_padding()
         tokenizer.no_truncation()
+        return tokenizer
+
+    def ids(self, several: Sequence[str]) -> list[list[int]]:
+        """Return the ids that are pooled, by the tokenizer and the rules of the manifest."""
+        rules = self.manifest
         cut = [text[: rules.max_characters] for text in several]
-        encodings = tokenizer.encode_batch_fast(cut, add_special_tokens=False)
+        encodings = self.tokenizer.encode_batch_fast(cut, add_special_tokens=False)
         return [[each for each in one.ids[: rules.max_length] if each != rules.unk_id] for one in encodings]
 
 
@@ -108,7 +114,7 @@ def hard_texts(model: Model) -> list[str]:
     """Return recorded texts, adversarial ones, those at each limit, and special tokens."""
     path = model.folder / fmt.CONFORMANCE
     recorded = Conformance.read(path.read_bytes(), path, model.manifest)
-    added = Tokenizer.from_file(str(model.folder / fmt.TOKENIZER)).get_added_tokens_decoder().values()
+    added = model.tokenizer.get_added_tokens_decoder().values()
     return [
         *recorded.texts,
         *texts.ADVERSARIAL,
