@@ -21,8 +21,9 @@ from portvec._artifact import format as fmt
 from portvec._artifact.folder import open_artifact
 from portvec.errors import ArtifactError, ExportError
 from portvec_export import export_model
-from portvec_export._text_input import assemble, models
-from portvec_export._text_input.flat import Ids
+from portvec_export._text_input import assemble
+from portvec_export._text_input.arrays.flat import Ids
+from portvec_export._text_input.models import model
 from stock_graphs import KINDS, StockGraph, prove_less
 
 
@@ -138,7 +139,7 @@ def test_what_a_graph_cannot_have_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_graph_that_gives_another_id_is_refused(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = models.add_model
+    original = model.add_model
 
     def wrong(graph: Any, words: Any, tokenizer: Any) -> Ids:
         ids = original(graph, words, tokenizer)

@@ -18,8 +18,8 @@ from portvec._artifact.folder import open_artifact
 from portvec_export import export_model
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
+from portvec_export._text_input.arrays.flat import OPSET
 from portvec_export._text_input.code_points import add_code_points
-from portvec_export._text_input.flat import OPSET
 
 CHARACTERS = "abcdefghij \0\n\u00e9\u4e2d\U0001f600"
 _KINDS = tuple(fmt.TEXT_INPUTS)

@@ -10,7 +10,7 @@ import onnx
 
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec_export._onnx.builder import Graph
-from portvec_export._text_input.flat import END, END_ID, Ids, Words
+from portvec_export._text_input.arrays.flat import END, END_ID, Ids, Words
 
 Arrays = dict[str, np.ndarray]
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
+from portvec_export._text_input.arrays.flat import END, OPSET, Characters, Words
 from portvec_export._text_input.code_points import flatten
-from portvec_export._text_input.flat import END, OPSET, Characters, Words
 
 Build = Callable[[Graph, Characters], "Characters | Words"]
 

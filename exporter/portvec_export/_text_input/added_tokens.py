@@ -15,12 +15,12 @@ import numpy as np
 from portvec._vocabulary.kinds import LETTER, SPACE
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.chains import follow_chain
+from portvec_export._text_input.arrays.chains import follow_chain
+from portvec_export._text_input.arrays.flat import Characters, before, find_true, running_sum, take
+from portvec_export._text_input.arrays.segments import cut_at_tokens
+from portvec_export._text_input.arrays.trie import PieceTrie, is_any
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.flat import Characters, before, find_true, running_sum, take
-from portvec_export._text_input.kinds import add_kinds, kinds_of_all
-from portvec_export._text_input.segments import cut_at_tokens
-from portvec_export._text_input.trie import PieceTrie, is_any
+from portvec_export._text_input.pre_tokenization.kinds import add_kinds, kinds_of_all
 from portvec_export._vocabulary.added_tokens import find_ambiguity
 from portvec_export._vocabulary.normalizer_steps import load_normalizer
 from portvec_export._vocabulary.pieces import compile_trie

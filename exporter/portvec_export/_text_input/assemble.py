@@ -8,12 +8,12 @@ from portvec._tokenization.library import read_parts
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.added_tokens import add_added_tokens
+from portvec_export._text_input.arrays.flat import Ids
 from portvec_export._text_input.code_points import flatten
-from portvec_export._text_input.flat import Ids
-from portvec_export._text_input.metaspace import check_position
-from portvec_export._text_input.models import add_model
-from portvec_export._text_input.normalizers import add_normalizer
-from portvec_export._text_input.pre_tokenizers import add_pre_tokenizer
+from portvec_export._text_input.models.model import add_model
+from portvec_export._text_input.normalization.normalizers import add_normalizer
+from portvec_export._text_input.pre_tokenization.metaspace import check_position
+from portvec_export._text_input.pre_tokenization.pre_tokenizers import add_pre_tokenizer
 
 
 def add_tokenizer(graph: Graph, matrix: Value, tokenizer: Tokenizer, max_characters: int | None) -> Ids:

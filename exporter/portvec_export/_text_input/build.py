@@ -12,9 +12,9 @@ from portvec_export._onnx.operators import Value
 from portvec_export._source.head import HeadLayers
 from portvec_export._source.rules import Rules
 from portvec_export._table.table import Table
+from portvec_export._text_input.arrays.flat import OPSET
 from portvec_export._text_input.assemble import add_tokenizer
 from portvec_export._text_input.code_points import add_code_points
-from portvec_export._text_input.flat import OPSET
 from portvec_export._text_input.limits import pool_ids
 from portvec_export._text_input.pooling import add_counts, add_padded_ids, add_sums
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.flat import END_ID, Ids, count, keep, running_sum, take
+from portvec_export._text_input.arrays.flat import END_ID, Ids, count, keep, running_sum, take
 
 
 @dataclass(frozen=True)

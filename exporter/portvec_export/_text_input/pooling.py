@@ -10,7 +10,7 @@ from portvec._artifact import format as fmt
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._table.table import PaddedIds, Table
-from portvec_export._text_input.flat import take
+from portvec_export._text_input.arrays.flat import take
 from portvec_export._text_input.limits import PooledIds
 
 # Texts whose vectors are gathered together. They are padded to the longest of them.

@@ -17,9 +17,9 @@ from portvec._itertools import batched
 from portvec._messages import fold_lines
 from portvec._tokenization.library import read_parts
 from portvec_export._onnx.builder import Graph
+from portvec_export._text_input.arrays.flat import OPSET
 from portvec_export._text_input.assemble import add_tokenizer
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.flat import OPSET
 
 _INPUT: Final = "codepoints"
 # All but surrogates, which are no characters.

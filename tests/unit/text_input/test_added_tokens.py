@@ -15,10 +15,10 @@ from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec._tokenization.library import read_parts
 from portvec_export._onnx.builder import Graph
 from portvec_export._text_input.added_tokens import add_added_tokens
-from portvec_export._text_input.chains import follow_chain
+from portvec_export._text_input.arrays.chains import follow_chain
+from portvec_export._text_input.arrays.flat import OPSET, Characters
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.flat import OPSET, Characters
-from portvec_export._text_input.normalizers import add_normalizer
+from portvec_export._text_input.normalization.normalizers import add_normalizer
 from random_texts import random_texts
 from text_graphs import TextGraph
 from texts import ADVERSARIAL

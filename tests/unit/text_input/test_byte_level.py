@@ -12,9 +12,9 @@ from tokenizers import normalizers, pre_tokenizers
 
 from flat_texts import run_all
 from portvec_export._onnx.builder import Graph
-from portvec_export._text_input.flat import END, OPSET, Characters
-from portvec_export._text_input.normalizers import add_normalizer
-from portvec_export._text_input.pre_tokenizers import add_pre_tokenizer
+from portvec_export._text_input.arrays.flat import END, OPSET, Characters
+from portvec_export._text_input.normalization.normalizers import add_normalizer
+from portvec_export._text_input.pre_tokenization.pre_tokenizers import add_pre_tokenizer
 from random_texts import random_texts
 from text_graphs import EVERY_CODE, TextGraph
 from texts import ADVERSARIAL

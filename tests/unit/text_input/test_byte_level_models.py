@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 
 from flat_texts import id_outputs, read_ids, run_all
 from portvec_export._onnx.builder import Graph
+from portvec_export._text_input.arrays.flat import OPSET
 from portvec_export._text_input.assemble import add_tokenizer
-from portvec_export._text_input.flat import OPSET
-from portvec_export._text_input.split_patterns import GPT2, PATTERNS
+from portvec_export._text_input.pre_tokenization.split_patterns import GPT2, PATTERNS
 from random_models import byte_level_bpe
 from random_texts import random_texts
 from text_graphs import to_matrix

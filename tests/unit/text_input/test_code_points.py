@@ -11,8 +11,8 @@ import pytest
 
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec_export._onnx.builder import Graph
+from portvec_export._text_input.arrays.flat import END, OPSET
 from portvec_export._text_input.code_points import add_code_points, flatten
-from portvec_export._text_input.flat import END, OPSET
 from random_texts import random_texts
 from text_graphs import EVERY_CODE, to_matrix
 from texts import ADVERSARIAL

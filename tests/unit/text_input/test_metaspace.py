@@ -13,11 +13,11 @@ import pytest
 from flat_texts import Arrays, run_all
 from portvec._tokenization.skeleton import Skeleton
 from portvec_export._onnx.builder import Graph
+from portvec_export._text_input.arrays.flat import END, OPSET, Characters
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.flat import END, OPSET, Characters
-from portvec_export._text_input.metaspace import check_position
-from portvec_export._text_input.normalizers import add_normalizer
-from portvec_export._text_input.pre_tokenizers import add_pre_tokenizer
+from portvec_export._text_input.normalization.normalizers import add_normalizer
+from portvec_export._text_input.pre_tokenization.metaspace import check_position
+from portvec_export._text_input.pre_tokenization.pre_tokenizers import add_pre_tokenizer
 from random_tokenizers import compile_charsmap
 
 Json = Mapping[str, Any]

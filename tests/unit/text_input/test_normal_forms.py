@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from tokenizers import normalizers
 
-from portvec_export._text_input.canonical_order import find_classes
-from portvec_export._text_input.compositions import find_pairs
-from portvec_export._text_input.normalizers import add_normalizer
+from portvec_export._text_input.normalization.canonical_order import find_classes
+from portvec_export._text_input.normalization.compositions import find_pairs
+from portvec_export._text_input.normalization.normalizers import add_normalizer
 from random_texts import random_texts
 from text_graphs import EVERY_CODE, TextGraph
 from texts import ADVERSARIAL, scripts

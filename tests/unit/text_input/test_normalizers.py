@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from tokenizers import normalizers
 
-from portvec_export._text_input.canonical_order import add_canonical_order, find_classes
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.normalizers import add_normalizer
+from portvec_export._text_input.normalization.canonical_order import add_canonical_order, find_classes
+from portvec_export._text_input.normalization.normalizers import add_normalizer
 from random_texts import random_texts
 from text_graphs import EVERY_CODE, TextGraph
 from texts import ADVERSARIAL

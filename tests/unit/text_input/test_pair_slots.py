@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from portvec_export._text_input.pair_slots import displace_pairs
+from portvec_export._text_input.models.pair_slots import displace_pairs
 
 
 def check(left: np.ndarray, right: np.ndarray, tokens: int) -> int:

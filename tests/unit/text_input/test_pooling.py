@@ -9,7 +9,7 @@ from flat_texts import run_all
 from portvec_export._onnx.builder import Graph
 from portvec_export._source.vectors import TokenVectors
 from portvec_export._table.registry import encode_table
-from portvec_export._text_input.flat import END_ID, OPSET, Ids
+from portvec_export._text_input.arrays.flat import END_ID, OPSET, Ids
 from portvec_export._text_input.limits import pool_ids
 from portvec_export._text_input.pooling import add_counts, add_padded_ids, add_sums
 

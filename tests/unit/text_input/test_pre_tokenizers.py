@@ -11,9 +11,9 @@ import pytest
 from tokenizers import Regex, pre_tokenizers
 
 from portvec_export._onnx.builder import Graph
+from portvec_export._text_input.arrays.flat import Characters, Words
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.flat import Characters, Words
-from portvec_export._text_input.pre_tokenizers import add_pre_tokenizer
+from portvec_export._text_input.pre_tokenization.pre_tokenizers import add_pre_tokenizer
 from random_texts import random_texts
 from text_graphs import EVERY_CODE, TextGraph
 from texts import ADVERSARIAL

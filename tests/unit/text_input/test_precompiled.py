@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from tokenizers import normalizers
 
-from portvec_export._text_input.charsmaps import read_shortest_keys
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.graphemes import JOINING, find_facts
-from portvec_export._text_input.normalizers import add_normalizer
+from portvec_export._text_input.normalization.charsmaps import read_shortest_keys
+from portvec_export._text_input.normalization.graphemes import JOINING, find_facts
+from portvec_export._text_input.normalization.normalizers import add_normalizer
 from random_texts import random_texts
 from random_tokenizers import compile_charsmap
 from text_graphs import EVERY_CODE, TextGraph

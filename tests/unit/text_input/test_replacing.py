@@ -13,7 +13,7 @@ from tokenizers import Regex, normalizers
 from tokenizers.normalizers import NFC, NFKD, Lowercase, Prepend, Replace, Strip, StripAccents
 
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.normalizers import add_normalizer
+from portvec_export._text_input.normalization.normalizers import add_normalizer
 from random_texts import random_texts
 from text_graphs import EVERY_CODE, TextGraph
 from texts import ADVERSARIAL

@@ -12,10 +12,10 @@ from tokenizers import Regex, pre_tokenizers
 
 from flat_texts import run_all
 from portvec_export._onnx.builder import Graph
+from portvec_export._text_input.arrays.flat import END, OPSET, Characters
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.flat import END, OPSET, Characters
-from portvec_export._text_input.pre_tokenizers import add_pre_tokenizer
-from portvec_export._text_input.split_patterns import GPT2, PATTERNS
+from portvec_export._text_input.pre_tokenization.pre_tokenizers import add_pre_tokenizer
+from portvec_export._text_input.pre_tokenization.split_patterns import GPT2, PATTERNS
 from random_texts import random_texts
 from text_graphs import EVERY_CODE, TextGraph
 from texts import ADVERSARIAL

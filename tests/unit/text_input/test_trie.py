@@ -6,8 +6,8 @@ import numpy as np
 
 from flat_texts import run_all
 from portvec_export._onnx.builder import Graph
-from portvec_export._text_input.flat import END, OPSET
-from portvec_export._text_input.trie import PieceTrie
+from portvec_export._text_input.arrays.flat import END, OPSET
+from portvec_export._text_input.arrays.trie import PieceTrie
 from portvec_export._vocabulary.pieces import compile_trie
 
 PIECES = {"a": 0, "ab": 1, "abcd": 2, "##b": 3, "##bc": 4, "\0x": 5, "\U0001f600": 6, "#": 7}

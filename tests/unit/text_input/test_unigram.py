@@ -12,9 +12,9 @@ from tokenizers.models import Unigram
 
 from flat_texts import feed_words, id_outputs, read_ids, run_all, word_inputs
 from portvec_export._onnx.builder import Graph
+from portvec_export._text_input.arrays.flat import OPSET
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.flat import OPSET
-from portvec_export._text_input.models import add_model
+from portvec_export._text_input.models.model import add_model
 from random_vocabularies import make
 
 Batch = Sequence[Sequence[str | int]]

@@ -11,9 +11,9 @@ from tokenizers.models import WordLevel, WordPiece
 
 from flat_texts import feed_words, id_outputs, read_ids, run_all, word_inputs
 from portvec_export._onnx.builder import Graph
+from portvec_export._text_input.arrays.flat import OPSET
 from portvec_export._text_input.errors import NotExpressible
-from portvec_export._text_input.flat import OPSET
-from portvec_export._text_input.models import add_model
+from portvec_export._text_input.models.model import add_model
 
 ALPHABET = ["a", "b", "c", "#", "##", "\0", "\u00e9", "\U0001f600", "q"]
 

@@ -1,0 +1,1 @@
+"""The normalizer of a tokenizer: characters -> characters."""

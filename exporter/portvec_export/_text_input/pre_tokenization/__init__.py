@@ -1,0 +1,1 @@
+"""The pre-tokenizer of a tokenizer: characters -> words."""
