@@ -1,11 +1,13 @@
 // Connects the page with the worker: what is typed, chosen and dropped goes there, progress and results come back.
 
+import { needWebAssembly, Problem } from "./problem.js";
 import { byId, number, showDone, showFound, showLoading, showIndexing, showProblem, showUnknown } from "./view.js";
 
 const DOCUMENTATION = { name: "portvec’s documentation", url: "passages.json" };
 const query = byId("query");
 const worker = new Worker("worker.js", { type: "module" });
 let ready = false;
+let failed = false; // the model did not load, and the page says so
 let announcing = 0;
 let searched = 0; // seconds after which the growing index was last searched
 
@@ -13,7 +15,8 @@ byId("not-started").remove();
 
 worker.addEventListener("error", (event) => {
   event.preventDefault();
-  showProblem({
+  handlers.problem({
+    during: "load",
     title: "The page could not start",
     detail: `A part of it did not load: ${event.message ?? "the browser does not say why"}. Check that all files of ` +
       "build/browser-demo are on the server, or use a browser of 2023 or newer.",
@@ -43,7 +46,10 @@ const handlers = {
     else showUnknown(answer);
     announceLater(answer);
   },
-  problem: showProblem,
+  problem(problem) {
+    failed ||= problem.during === "load";
+    showProblem(problem);
+  },
 };
 
 worker.addEventListener("message", ({ data }) => handlers[data.type](data));
@@ -78,6 +84,7 @@ function announceLater({ hits, known }) {
 }
 
 function open(file) {
+  if (failed) return;
   showProblem(null);
   if (!ready) {
     showProblem({
@@ -163,12 +170,9 @@ try {
   query.value = ""; // not a link of this page
 }
 search();
-if (typeof WebAssembly === "undefined") {
-  showProblem({
-    title: "This browser has no WebAssembly",
-    detail: "The model runs in it. Some browsers turn it off in a lockdown or safest mode: allow it for this page, " +
-      "or open the page in another browser.",
-  });
-} else {
+try {
+  needWebAssembly();
   worker.postMessage({ type: "load" });
+} catch (error) {
+  handlers.problem({ during: "load", ...Problem.describe(error) });
 }

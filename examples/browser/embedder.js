@@ -1,7 +1,7 @@
 // Text in, vector out: one ONNX file that holds the tokenizer and the table.
 
 import * as ort from "./ort/ort.wasm.bundle.min.mjs";
-import { Problem } from "./problem.js";
+import { needWebAssembly, Problem } from "./problem.js";
 
 const MODEL = new URL("model_text.onnx", import.meta.url);
 const WASM = new URL("ort/ort-wasm-simd-threaded.wasm", import.meta.url);
@@ -17,13 +17,7 @@ export class Embedder {
   // Fetches the runtime and the model; onProgress(received, total) is called with bytes, or with a total of 0
   // while it is not known.
   static async load(onProgress = () => {}) {
-    if (typeof WebAssembly === "undefined") {
-      throw new Problem(
-        "This browser has no WebAssembly",
-        "The model runs in it. Some browsers turn it off in a lockdown or safest mode: allow it for this page, or " +
-          "open the page in another browser.",
-      );
-    }
+    needWebAssembly();
     const progress = new Map();
     const report = (url) => (received, total) => {
       progress.set(url, [received, total]);

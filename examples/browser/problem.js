@@ -15,3 +15,12 @@ export class Problem extends Error {
     };
   }
 }
+
+export function needWebAssembly() {
+  if (typeof WebAssembly !== "undefined") return;
+  throw new Problem(
+    "This browser has no WebAssembly",
+    "The model runs in it. Some browsers turn it off in a lockdown or safest mode: allow it for this page, or open " +
+      "the page in another browser.",
+  );
+}

@@ -9,10 +9,11 @@ const NEAREST = 8;
 
 let embedder = null;
 let index = null;
-let job = 0; // the newest one; older ones end after their batch
+let chosen = 0; // the newest choice of passages; those of older ones that are still read are dropped
+let stopped = false; // whether the user has enough of the passages
 let query = null; // the newest one that is not answered
 
-const handlers = { load, index: indexPassages, stop: () => job++, search };
+const handlers = { load, index: indexPassages, stop: () => (stopped = true), search };
 
 addEventListener("message", async ({ data: { type, ...rest } }) => {
   try {
@@ -31,12 +32,13 @@ async function load() {
 
 // Embeds the passages of a URL or a file, and posts how far it is.
 async function indexPassages({ name, url, file }) {
-  const mine = ++job;
+  const mine = ++chosen;
   const { passages, note } = file ? await readPassages(file) : await fetchPassages(url);
-  if (mine !== job) return;
+  if (mine !== chosen) return;
   const start = performance.now();
   const growing = new PassageIndex(embedder, passages);
-  index = growing;
+  index = growing; // another that still grows ends after its batch
+  stopped = false;
   const post = (done) =>
     postMessage({
       type: "indexed",
@@ -51,7 +53,8 @@ async function indexPassages({ name, url, file }) {
   for await (const _ of growing.grow()) {
     post(false);
     await breathe();
-    if (mine !== job) break;
+    if (index !== growing) return;
+    if (stopped) break;
   }
   post(true);
 }

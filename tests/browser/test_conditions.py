@@ -81,6 +81,9 @@ def test_the_model_is_damaged(page: Page, site: Site, folder: Path) -> None:
     page.goto(site.url)
     expect(page.get_by_role("alert").locator("strong")).to_have_text("The model could not be opened")
     expect(page.get_by_role("alert")).to_contain_text("make browser-demo")
+    # A file cannot be embedded without it, and what is wrong is still there.
+    page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"A small board."})
+    expect(page.get_by_role("alert").locator("strong")).to_have_text("The model could not be opened")
 
 
 def test_no_webassembly(page: Page, site: Site) -> None:

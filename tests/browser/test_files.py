@@ -161,6 +161,25 @@ def test_a_file_is_dropped(ready: Page) -> None:
     expect(ready.locator("#corpus")).to_have_text("dropped.txt")
 
 
+def test_a_refused_file_does_not_interrupt_another(ready: Page) -> None:
+    choose(ready, "large.txt", b"\n\n".join(b"passage %d of winter" % i for i in range(20_000)))
+    expect(ready.locator("#status")).to_contain_text("Reading large.txt")
+    choose(ready, "photo.jpg", b"\0")
+    expect(ready.get_by_role("alert")).to_contain_text("“photo.jpg” is not a text file")
+    expect(ready.locator("#status")).to_contain_text("20,000 passages, embedded in")
+    expect(ready.locator("#corpus")).to_have_text("large.txt")
+
+
+def test_a_file_takes_the_place_of_one_that_is_still_embedded(ready: Page) -> None:
+    choose(ready, "large.txt", five_megabytes())
+    expect(ready.locator("#status")).to_contain_text("Reading large.txt")
+    choose(ready, "small.txt", b"winter")
+    expect(ready.locator("#status")).to_contain_text("1 passage, embedded in")
+    ready.fill("#query", "winter")
+    expect(ready.locator("#results .text")).to_have_text(["winter"])
+    expect(ready.locator("#corpus")).to_have_text("small.txt")
+
+
 def five_megabytes() -> bytes:
     words = ["river", "engine", "letter", "winter", "garden", "metal", "window", "doctor", "sugar", "planet"]
     lines = (
