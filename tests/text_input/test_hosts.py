@@ -16,6 +16,7 @@ import run_text_input
 from text_input import hosts, results
 from text_input.hosts import Host
 from text_input.job import Result, read_result, write_job
+from text_input.kinds import KINDS
 from text_input.results import Job, Row, run
 
 TEXTS = ["a", "", "ö\0b", "🙂"]
@@ -135,6 +136,17 @@ def test_operators_of_all_models_are_listed_once(tmp_path: Path) -> None:
         (tmp_path / name / "x.config").write_text(content)
         jobs.append(Job(name, {"ort": tmp_path / name / "x.ort"}, {}, {}, {}))
     assert run_text_input.operators(jobs) == "```text\nai.onnx;9;Abs,Add,Cast\nai.onnx;13;If\n```\n"
+
+
+def test_page_has_every_kind_and_host_without_other_ids() -> None:
+    page = (hosts.ROOT / "docs" / "text-in.md").read_text(encoding="utf-8")
+    tables = page.split("<!-- hosts -->\n")[1].split("<!-- end of hosts -->")[0]
+    lines = [line for line in tables.splitlines() if "," in line]  # with numbers of texts
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    names = [kind.name for kind in KINDS] + [host.name for host in hosts.hosts()]
+    assert [row[0] for row in rows] == names
+    assert [row[3] for row in rows] == ["0"] * len(rows)
+    assert all(float(row[4]) <= results.TOLERANCE for row in rows if len(row) > 4)
 
 
 def test_every_host_says_what_it_needs() -> None:
