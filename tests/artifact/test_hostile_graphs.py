@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import wire
 from damage import edit, replace_file
+from hostile_models import add_function, add_sparse, add_value_info
 from portvec import StaticEmbedder
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact
@@ -113,23 +114,8 @@ def scan(source: str, *nodes: onnx.NodeProto, **attributes: Any) -> onnx.NodePro
     )
 
 
-def add_function(model: onnx.ModelProto) -> None:
-    model.functions.append(helper.make_function("x", "F", [], [], [], [helper.make_opsetid("", 14)]))
-
-
 def add_training(model: onnx.ModelProto) -> None:
     model.training_info.add()
-
-
-def add_sparse(model: onnx.ModelProto) -> None:
-    values = numpy_helper.from_array(np.ones(1, np.float32), "s")
-    indices = numpy_helper.from_array(np.zeros(1, np.int64))
-    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [2]))
-
-
-def add_value_info(model: onnx.ModelProto) -> None:
-    name = model.graph.node[0].output[0]
-    model.graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.INT64, [1 << 40]))
 
 
 def add_constant_with_external_data(model: onnx.ModelProto) -> None:

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import character_graphs
 from damage import edit, replace_file
+from hostile_models import add_function, add_sparse, add_value_info
 from portvec import StaticEmbedder
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import open_artifact
@@ -78,21 +79,6 @@ def external_constant() -> TensorProto:
     tensor = TensorProto(name="c", data_type=1, dims=[1], data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value="/etc/passwd")
     return tensor
-
-
-def add_function(model: onnx.ModelProto) -> None:
-    model.functions.append(helper.make_function("x", "F", [], [], [], [helper.make_opsetid("", 18)]))
-
-
-def add_sparse(model: onnx.ModelProto) -> None:
-    values = numpy_helper.from_array(np.ones(1, np.float32), "s")
-    indices = numpy_helper.from_array(np.zeros(1, np.int64))
-    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [2]))
-
-
-def add_value_info(model: onnx.ModelProto) -> None:
-    name = model.graph.node[0].output[0]
-    model.graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.INT64, [1 << 40]))
 
 
 def add_text_tensor(model: onnx.ModelProto) -> None:

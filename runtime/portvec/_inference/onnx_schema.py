@@ -30,8 +30,8 @@ _REPEATED = ("ints", "strings")
 DOCUMENTATION: Final = Field("doc_string")
 SPARSE: Final = "sparse tensors"
 # onnxruntime computes with the shapes that a graph declares for values between nodes.
-SHAPES_BETWEEN: Final = "shapes of values between nodes"
-TENSORS_IN_SUBGRAPH: Final = "tensors in a subgraph"
+_SHAPES_BETWEEN: Final = "shapes of values between nodes"
+_TENSORS_IN_SUBGRAPH: Final = "tensors in a subgraph"
 _SUBGRAPH = "a subgraph (a loop or condition)"
 
 _ENTRY = Schema("an entry", {1: Field("key"), 2: Field("value")})
@@ -76,7 +76,8 @@ def _attribute(body: Schema | None) -> Schema:
     return Schema("an attribute", fields, refused)
 
 
-def _graph(body: Schema | None) -> Schema:
+def graph_of(attribute: Schema, *, has_tensors: bool) -> Schema:
+    """Return the schema of a graph whose nodes have such attributes. Only the outermost graph has tensors."""
     node = Schema(
         "a node",
         {
@@ -84,7 +85,7 @@ def _graph(body: Schema | None) -> Schema:
             2: Field("output", repeated=True),
             3: Field("name"),
             4: Field("op_type"),
-            5: Field("attribute", repeated=True, schema=_attribute(body)),
+            5: Field("attribute", repeated=True, schema=attribute),
             6: DOCUMENTATION,
             7: Field("domain"),
         },
@@ -96,9 +97,9 @@ def _graph(body: Schema | None) -> Schema:
         11: Field("input", repeated=True, schema=VALUE),
         12: Field("output", repeated=True, schema=VALUE),
     }
-    if body is not None:
+    if has_tensors:
         fields[5] = Field("initializer", repeated=True, schema=TENSOR)
-    return Schema("a graph", fields, {5: TENSORS_IN_SUBGRAPH, 13: SHAPES_BETWEEN, 15: SPARSE})
+    return Schema("a graph", fields, {5: _TENSORS_IN_SUBGRAPH, 13: _SHAPES_BETWEEN, 15: SPARSE})
 
 
 def model_of(graph: Schema) -> Schema:
@@ -119,7 +120,8 @@ def model_of(graph: Schema) -> Schema:
     )
 
 
-MODEL: Final = model_of(_graph(_graph(None)))
+_BODY = graph_of(_attribute(None), has_tensors=False)
+MODEL: Final = model_of(graph_of(_attribute(_BODY), has_tensors=True))
 
 
 def attributes_of(node: Message) -> dict[str, Any]:

@@ -9,11 +9,9 @@ import numpy as np
 from portvec._inference.onnx_schema import (
     DOCUMENTATION,
     DTYPES,
-    SHAPES_BETWEEN,
     SPARSE,
     TENSOR,
-    TENSORS_IN_SUBGRAPH,
-    VALUE,
+    graph_of,
     model_of,
 )
 from portvec._inference.protobuf import Field, Schema
@@ -61,36 +59,8 @@ def _graph(depth: int) -> Schema:
     }
     if depth:
         values[6] = Field("g", schema=_graph(depth - 1))
-    node = Schema(
-        "a node",
-        {
-            1: Field("input", repeated=True),
-            2: Field("output", repeated=True),
-            3: Field("name"),
-            4: Field("op_type"),
-            5: Field(
-                "attribute",
-                repeated=True,
-                schema=Schema(
-                    "an attribute",
-                    values,
-                    {6: f"subgraphs in each other more than {_DEPTH} times", 22: SPARSE, 23: SPARSE},
-                ),
-            ),
-            6: DOCUMENTATION,
-            7: Field("domain"),
-        },
-    )
-    fields = {
-        1: Field("node", repeated=True, schema=node),
-        2: Field("name"),
-        10: DOCUMENTATION,
-        11: Field("input", repeated=True, schema=VALUE),
-        12: Field("output", repeated=True, schema=VALUE),
-    }
-    if depth == _DEPTH:
-        fields[5] = Field("initializer", repeated=True, schema=TENSOR)
-    return Schema("a graph", fields, {5: TENSORS_IN_SUBGRAPH, 13: SHAPES_BETWEEN, 15: SPARSE})
+    refused = {6: f"subgraphs in each other more than {_DEPTH} times", 22: SPARSE, 23: SPARSE}
+    return graph_of(Schema("an attribute", values, refused), has_tensors=depth == _DEPTH)
 
 
 TEXT_MODEL: Final = model_of(_graph(_DEPTH))
