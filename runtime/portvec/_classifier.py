@@ -11,6 +11,7 @@ import numpy as np
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact
 from portvec._artifact.manifest import Head
+from portvec._inference.activations import activate, sigmoid
 from portvec._model import LoadedModel
 from portvec._options import ModelOptions
 from portvec.errors import SourceError
@@ -75,7 +76,7 @@ class StaticClassifier(LoadedModel):
         if self.classes is None or self._head.activation == "identity":
             return logits
         if self._head.activation == "sigmoid":
-            return np.asarray([self.classes[row > threshold] for row in _sigmoid(logits)], dtype=object)
+            return np.asarray([self.classes[row > threshold] for row in sigmoid(logits)], dtype=object)
         return self.classes[logits.argmax(axis=1)]
 
     def logits(self, texts: str | Iterable[str]) -> npt.NDArray[np.float32]:
@@ -107,16 +108,4 @@ class StaticClassifier(LoadedModel):
         """
         if self._head.activation == "identity":
             raise SourceError(f"{self.manifest.source.id}: a regressor has no probabilities; use predict")
-        logits = self.logits(texts)
-        return _sigmoid(logits) if self._head.activation == "sigmoid" else _softmax(logits)
-
-
-def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True), dtype=np.float32)
-
-
-def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    # exp of numbers that are not positive cannot overflow
-    small = np.exp(-np.abs(logits))
-    return np.asarray(np.where(logits >= 0, 1, small) / (1 + small), dtype=np.float32)
+        return activate(self.logits(texts), self._head.activation)

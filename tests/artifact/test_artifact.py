@@ -78,7 +78,7 @@ def test_folder_without_manifest(tiny: Path) -> None:
         (lambda m: m.update(max_length=-1), "max_length is -1, expected 0 to 9007199254740991"),
         (lambda m: m.update(unk_id=800), "unk_id is 800, expected less than vocabulary_size, which is 800"),
         (lambda m: m["source"].pop("id"), "source: field id is missing"),
-        (lambda m: m["files"].pop("tokenizer.json"), r"files does not list tokenizer\.json"),
+        (lambda m: m["files"].pop("tokenizer.json"), r"files does not list 'tokenizer\.json'"),
         (
             lambda m: m["files"].update({"../x": {"size": 1, "sha256": ""}}),
             r"path '\.\./x' leaves the artifact",
@@ -101,7 +101,7 @@ def test_folder_without_manifest(tiny: Path) -> None:
         (lambda m: m.update(text_inputs={"bytes": "x"}), "text_inputs: kind 'bytes' is unknown, expected"),
         (
             lambda m: m.update(text_inputs={"strings": "onnx/x.onnx"}),
-            "files does not list onnx/x.onnx; export the model again",
+            "files does not list 'onnx/x.onnx'; export the model again",
         ),
         (lambda m: m["files"].update({"a": {"size": 1}}), "files: a: field sha256 is missing"),
     ],

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from model2vec.inference import StaticModelPipeline
 from safetensors.numpy import load_file, save_file
@@ -17,13 +21,44 @@ from classifiers import pipeline
 from command_line import RunPortvec
 from consumer_inputs import consumer_inputs
 from corpus import paragraphs
-from damage import replace_file
+from damage import edit_graph, replace_file
 from portvec import Model2VecEmbeddingFunction, StaticClassifier, StaticEmbedder, verify
+from portvec._artifact import format as fmt
 from portvec._inference.onnxruntime import onnxruntime as ort
 from portvec.errors import ArtifactError, InputError, OptionError, SourceError
 from portvec_export import export_model
+from stock_graphs import KINDS, prove_less
 
 TEXTS = [*paragraphs(300), "", "[UNK]", "the value " * 900]
+
+CONSUMER_GRAPHS = ["onnx/model.onnx", "onnx/model_quantized.onnx", *fmt.TEXT_GRAPHS.values()]
+# The output and the operator of each head, and an operator that somebody may put there instead.
+ACTIVATIONS = {
+    "softmax": ("probabilities", "Softmax", "Sigmoid"),
+    "sigmoid": ("probabilities", "Sigmoid", "Softmax"),
+    "regressor": ("predictions", "Identity", "Relu"),
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the artifact, with all graphs, of a kind of head; read-only by agreement."""
+
+    @cache
+    def export(kind: str) -> Path:
+        folder = tmp_path_factory.mktemp(kind)
+        pipeline(kind).save_pretrained(str(folder / "pipeline"))
+        with pytest.MonkeyPatch.context() as patch:
+            prove_less(patch)
+            return export_model(
+                folder / "pipeline",
+                folder / "artifact",
+                variants=["int8"],
+                text_input=KINDS,
+                semantics="model2vec" if kind == "regressor" else None,
+            )
+
+    return export
 
 
 @pytest.mark.parametrize("kind", ["softmax", "sigmoid", "integers", "regressor"])
@@ -105,6 +140,42 @@ def test_verify_finds_a_head_that_differs(tmp_path: Path) -> None:
     replace_file(folder, "onnx/model.onnx_data", bytes(data))
     with pytest.raises(ArtifactError, match=r"the logits of recorded text \d+ differs by .* more than 1e-05"):
         verify(folder)
+
+
+class TestVerifyOfWhatFollowsTheLogits:
+    """The graphs for consumers have it; portvec computes it itself."""
+
+    @pytest.mark.parametrize("kind", ACTIVATIONS)
+    @pytest.mark.parametrize("graph", CONSUMER_GRAPHS)
+    def test_finds_another_activation(
+        self, kind: str, graph: str, exported: Callable[[str], Path], tmp_path: Path
+    ) -> None:
+        output, operator, other = ACTIVATIONS[kind]
+
+        def change(changed: onnx.GraphProto) -> None:
+            (node,) = [node for node in changed.node if output in node.output]
+            assert node.op_type == operator
+            node.op_type = other
+
+        folder = shutil.copytree(exported(kind), tmp_path / "artifact")
+        edit_graph(folder, graph, change)
+        with pytest.raises(
+            ArtifactError, match=rf"the {output} of recorded text \d+ differs by .* than 1e-05"
+        ):
+            verify(folder)
+
+    @pytest.mark.parametrize("graph", CONSUMER_GRAPHS)
+    def test_finds_that_there_is_none(
+        self, graph: str, exported: Callable[[str], Path], tmp_path: Path
+    ) -> None:
+        def change(changed: onnx.GraphProto) -> None:
+            (output,) = [each for each in changed.output if each.name == "probabilities"]
+            changed.output.remove(output)
+
+        folder = shutil.copytree(exported("softmax"), tmp_path / "artifact")
+        edit_graph(folder, graph, change)
+        with pytest.raises(ArtifactError, match=rf"{re.escape(graph)}: not .*probabilities"):
+            verify(folder)
 
 
 def test_classifier_pickles_as_source_and_options(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ class TestVerify:
         ({"int8": {"graph": "onnx/x.onnx"}}, "variants: int8: field conformance is missing"),
         (
             {"int8": {"graph": "../x.onnx", "conformance": "conformance.json", "quality": None}},
-            r"files does not list \.\./x\.onnx; export",
+            r"files does not list '\.\./x\.onnx'; export",
         ),
         ([], "field variants has type list, expected dict"),
     ],

@@ -90,6 +90,20 @@ def test_inputs_outputs_and_versions(exported: Path) -> None:
         assert not any(tensor.external_data for tensor in model.graph.initializer)
 
 
+def test_negative_code_points_are_left_out_anywhere(exported: Path) -> None:
+    graph = StockGraph(exported, fmt.CODE_POINTS)
+    plain, mixed = (
+        graph.ids_of_code_points([row]) for row in ([*b"the value"], [-1, *b"the va", -7, *b"lue"])
+    )
+    assert plain == mixed != [[]]
+
+
+@pytest.mark.parametrize("number", [0x110000, 0x110001, 2**24, 2**31 - 1])
+def test_numbers_above_all_code_points_fail(exported: Path, number: int) -> None:
+    with pytest.raises(Exception, match="Out of range value in index"):
+        StockGraph(exported, fmt.CODE_POINTS).ids_of_code_points([[97, number, 98]])
+
+
 def test_the_same_export_gives_the_same_bytes(exported: Path, tiny_model: Path, tmp_path: Path) -> None:
     again = export_model(tiny_model, tmp_path / "again", text_input=KINDS)
     assert contents(again) == contents(exported)
@@ -177,7 +191,8 @@ def test_a_text_graph_of_another_model_is_found(exported: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"strings": "onnx/none.onnx"}, "files does not list onnx/none.onnx"),
+        ({"strings": "onnx/none.onnx"}, "files does not list 'onnx/none.onnx'; export"),
+        ({"strings": ""}, "files does not list ''; export"),
         ({"bytes": "onnx/model_text.onnx"}, "text_inputs: kind 'bytes' is unknown, expected "),
         ({"strings": 5}, "text_inputs: field strings has type int, expected str"),
         ([], "field text_inputs has type list, expected dict"),

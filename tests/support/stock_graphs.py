@@ -34,14 +34,24 @@ class StockGraph:
     def run(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
         """Return each output by its name."""
         lay_out = lay_out_strings if self._kind == fmt.STRINGS else lay_out_code_points
-        feed = lay_out(texts)
-        results = self._session.run(None, {fmt.TEXT_INPUTS[self._kind]: feed})
-        return dict(zip(self.outputs, results, strict=True))
+        return self._run(lay_out(texts))
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, and check that what pads them is at the end."""
-        padded = self.run(texts)[fmt.INPUT_IDS]
-        counts = (padded != fmt.TEXT_PADDING).sum(axis=1).tolist()
-        found = [row[:count].tolist() for row, count in zip(padded, counts, strict=True)]
-        assert all(min(row, default=0) >= 0 for row in found)
-        return found
+        return _read(self.run(texts))
+
+    def ids_of_code_points(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Return the ids for rows of numbers, all of one length, whatever they are."""
+        return _read(self._run(np.array(rows, dtype=np.int32)))
+
+    def _run(self, feed: np.ndarray) -> dict[str, np.ndarray]:
+        results = self._session.run(None, {fmt.TEXT_INPUTS[self._kind]: feed})
+        return dict(zip(self.outputs, results, strict=True))
+
+
+def _read(outputs: dict[str, np.ndarray]) -> list[list[int]]:
+    padded = outputs[fmt.INPUT_IDS]
+    counts = (padded != fmt.TEXT_PADDING).sum(axis=1).tolist()
+    found = [row[:count].tolist() for row, count in zip(padded, counts, strict=True)]
+    assert all(min(row, default=0) >= 0 for row in found)
+    return found

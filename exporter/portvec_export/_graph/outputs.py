@@ -13,11 +13,7 @@ from portvec_export._source.head import HeadLayers
 from portvec_export._source.layers import width_after
 from portvec_export._source.rules import Rules
 
-_ACTIVATIONS = {
-    "softmax": ("Softmax", fmt.PROBABILITIES),
-    "sigmoid": ("Sigmoid", fmt.PROBABILITIES),
-    "identity": ("Identity", fmt.PREDICTIONS),
-}
+_ACTIVATIONS = {"softmax": "Softmax", "sigmoid": "Sigmoid", "identity": "Identity"}
 
 
 def add_embedding(graph: Graph, total: Value, count: Value, rules: Rules) -> Value:
@@ -38,10 +34,11 @@ def add_embedding(graph: Graph, total: Value, count: Value, rules: Rules) -> Val
 def add_head_outputs(graph: Graph, embedding: Value, head: HeadLayers) -> None:
     """Declare the outputs of a head for embeddings (batch, dim)."""
     logits = add_layers(graph, head.as_layers(), embedding, "head")
-    operator, name = _ACTIVATIONS[head.facts.activation]
+    activation = head.facts.activation
     axes: list[str | int] = ["batch_size", head.facts.outputs]
     graph.output(fmt.LOGITS, logits, np.float32, axes)
-    graph.output(name, graph.node(operator, logits), np.float32, axes)
+    activated = graph.node(_ACTIVATIONS[activation], logits)
+    graph.output(fmt.HEAD_OUTPUTS[activation], activated, np.float32, axes)
 
 
 def add_embedding_output(graph: Graph, embedding: Value, rules: Rules, table_dim: int) -> None:

@@ -57,7 +57,9 @@ DOCUMENT: Final = "document"
 # Library whose rules an artifact follows, if they are not those of model2vec.
 SENTENCE_TRANSFORMERS: Final = "sentence-transformers"
 
-ACTIVATIONS: Final = ("softmax", "sigmoid", "identity")
+# The output of a head after its activation, by that activation.
+HEAD_OUTPUTS: Final = {"softmax": PROBABILITIES, "sigmoid": PROBABILITIES, "identity": PREDICTIONS}
+ACTIVATIONS: Final = tuple(HEAD_OUTPUTS)
 # Types of the layers after the mean, and the activations of those that are dense.
 LAYERS: Final = ("dense", "unit_length", "dynamic_tanh")
 LAYER_ACTIVATIONS: Final = ("identity", "relu", "tanh", "sigmoid", "gelu")

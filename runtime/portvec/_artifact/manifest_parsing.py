@@ -193,7 +193,7 @@ def _check(manifest: Manifest, where: str) -> None:
     listed = (fmt.GRAPH, fmt.TOKENIZER, fmt.CONFORMANCE, *variant_files, *manifest.text_inputs.values())
     for path in listed:
         if path not in manifest.files:
-            raise ArtifactError(f"{where}: files does not list {path}; export the model again")
+            raise ArtifactError(f"{where}: files does not list {path!r}; export the model again")
     # A row takes a byte or more, so a larger number is wrong, and a reader might allocate memory for it.
     table = manifest.files.get(fmt.data_of(fmt.GRAPH), manifest.files[fmt.GRAPH])
     if manifest.vocabulary_size > table.size:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ from portvec._cli.output import inform
 from portvec._messages import install
 from portvec.errors import MissingExtraError
 
+# An option whose value may be left out takes the argument that follows it.
+_ALONE = f"write --text-input {fmt.STRINGS}, or put --text-input after SOURCE"
+
 
 def _parse_max_length(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | str | None:
     """Return a number of tokens, None for "none", or "model" if the option is not given."""
@@ -34,6 +39,13 @@ def _parse_max_length(_ctx: click.Context, _param: click.Parameter, value: str |
     if not value.isdecimal() or int(value) < 1:
         raise click.BadParameter(f"{value!r} is neither a whole number of 1 or more nor 'none'")
     return int(value)
+
+
+def _join(ctx: click.Context, param: click.Parameter, values: Sequence[Sequence[str]]) -> list[str]:
+    """Return the names of all the times that the option was given."""
+    if not all(values):
+        raise click.BadParameter(f"no kind is named; {_ALONE}", ctx, param)
+    return list(chain.from_iterable(values))
 
 
 @click.command()
@@ -84,9 +96,11 @@ def _parse_max_length(_ctx: click.Context, _param: click.Parameter, value: str |
     is_flag=False,
     flag_value=fmt.STRINGS,
     multiple=True,
-    type=click.Choice(list(fmt.TEXT_GRAPHS)),
+    type=Names(fmt.TEXT_GRAPHS, remedy=_ALONE),
+    callback=_join,
     help="Write a graph that takes texts, with the tokenizer in it: onnx/model_text.onnx, or with "
-    "codepoints, onnx/model_codepoints.onnx. May be given twice.  [default if given alone: strings]",
+    "codepoints, onnx/model_codepoints.onnx. Without a value, put it after SOURCE.  [default if given "
+    "alone: strings]",
 )
 @quiet_option
 def export(source: str, output: Path, **options: Any) -> None:

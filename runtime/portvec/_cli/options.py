@@ -61,8 +61,10 @@ class Names(click.ParamType):  # type: ignore[type-arg]
 
     name = "names"
 
-    def __init__(self, known: Collection[str]) -> None:
+    def __init__(self, known: Collection[str], *, remedy: str = "") -> None:
+        """Take the names, and what to say, besides them, to who gives another value."""
         self._known = known
+        self._remedy = remedy
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return the names in the notation of the help."""
@@ -73,8 +75,18 @@ class Names(click.ParamType):  # type: ignore[type-arg]
         names = list(dict.fromkeys(filter(None, map(str.strip, value.split(",")))))
         for name in names:
             if name not in self._known:
-                self.fail(f"{name!r} is not one of {', '.join(map(repr, self._known))}", param, ctx)
+                known = ", ".join(map(repr, self._known))
+                self.fail(
+                    "; ".join(filter(None, [f"{name!r} is not one of {known}", self._remedy])), param, ctx
+                )
         return names
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete the last name."""
+        before, comma, last = incomplete.rpartition(",")
+        return [CompletionItem(before + comma + name) for name in self._known if name.startswith(last)]
 
 
 TEXT = _Text()

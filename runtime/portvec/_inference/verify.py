@@ -13,6 +13,7 @@ from portvec._artifact import format as fmt
 from portvec._artifact.conformance import Conformance
 from portvec._artifact.folder import Artifact, check_hashes, open_artifact
 from portvec._artifact.layers import tolerance_after
+from portvec._inference.activations import activate
 from portvec._inference.batching import Tiling
 from portvec._inference.graphs import choose_strategy
 from portvec._inference.pipeline import Pipeline
@@ -53,7 +54,8 @@ def verify(folder: str | os.PathLike[str]) -> Verification:
     Raises:
         ArtifactError: a file is missing or changed, token ids differ from the recorded ones, or an embedding
             differs by more than 1e-6 of its norm; after dense layers, by more than 1e-5 of its norm or of the
-            mean norm, whichever is larger.
+            mean norm, whichever is larger. Logits, and the probabilities or predictions that a graph makes of
+            them, may differ by 1e-5 of their norm or of 1, whichever is larger.
     """
     return verify_artifact(open_artifact(Path(folder)))
 
@@ -130,9 +132,13 @@ def _check_vectors(
         _check_embeddings(embeddings, recorded, artifact)
         for embeddings in (pipeline.run(recorded.texts), alone)
     )
-    if recorded.logits is not None:
-        logits = load(fmt.LOGITS, recorded.logits.shape[1]).run(recorded.texts)
-        _check_logits(logits, recorded.logits, artifact)
+    head = artifact.manifest.head
+    if head is not None:
+        logits = load(fmt.LOGITS, head.outputs).run(recorded.texts)
+        activated = None
+        if graph is not None:  # the runtime's own has logits only
+            activated = load(fmt.HEAD_OUTPUTS[head.activation], head.outputs).run(recorded.texts)
+        _check_head(artifact, recorded, logits, activated)
     return largest
 
 
@@ -142,20 +148,23 @@ def _check_text_graph(artifact: Artifact, recorded: Conformance, kind: str, opti
     Raises:
         ArtifactError: a number differs by more than the tolerance, or a token id differs.
     """
-    outputs = [fmt.INPUT_IDS, fmt.SENTENCE_EMBEDDING, *([] if recorded.logits is None else [fmt.LOGITS])]
-    graph = TextGraph(artifact, kind, outputs, optimize=optimize)
+    widths = {fmt.SENTENCE_EMBEDDING: artifact.manifest.dim}
+    head = artifact.manifest.head
+    if head is not None:
+        widths |= dict.fromkeys((fmt.LOGITS, fmt.HEAD_OUTPUTS[head.activation]), head.outputs)
+    graph = TextGraph(artifact, kind, [fmt.INPUT_IDS, *widths], optimize=optimize)
     texts = recorded.texts
-    padded, embeddings, *logits = results = graph.run(texts)
-    expected = [recorded.embeddings, *([] if recorded.logits is None else [recorded.logits])]
-    for name, got, other in zip(outputs[1:], results[1:], expected, strict=True):
-        if (got.dtype, got.shape) != (other.dtype, other.shape):
+    padded, *results = graph.run(texts)
+    for (name, width), got in zip(widths.items(), results, strict=True):
+        if got.dtype != np.float32 or got.shape != (len(texts), width):
             raise ArtifactError(
-                f"{graph.where}: gives {name} as {got.dtype} {list(got.shape)}, expected {other.dtype} "
-                f"{list(other.shape)}; export again"
+                f"{graph.where}: gives {name} as {got.dtype} {list(got.shape)}, expected float32 "
+                f"{[len(texts), width]}; export again"
             )
     _compare_token_ids(artifact, recorded, graph.read_ids(padded, len(texts)).lists())
-    if recorded.logits is not None:
-        _check_logits(logits[0], recorded.logits, artifact)
+    embeddings, *of_head = results
+    if head is not None:
+        _check_head(artifact, recorded, *of_head)
     alone = [graph.run([text]) for text in texts]
     _compare_token_ids(artifact, recorded, [graph.read_ids(each[0], 1).lists()[0] for each in alone])
     return max(
@@ -174,9 +183,29 @@ def _check_embeddings(embeddings: npt.NDArray[Any], recorded: Conformance, artif
     return _check_differences(differences, "embedding", tolerance, artifact)
 
 
-def _check_logits(logits: npt.NDArray[Any], expected: npt.NDArray[np.float32], artifact: Artifact) -> None:
-    differences = relative_differences(logits, expected, floor=1.0)
-    _check_differences(differences, "logits", fmt.DENSE_TOLERANCE, artifact)
+def _check_head(
+    artifact: Artifact,
+    recorded: Conformance,
+    logits: npt.NDArray[Any],
+    activated: npt.NDArray[Any] | None = None,
+) -> None:
+    """Check a graph's logits, and what it gives after the activation, if it gives that.
+
+    The second is compared with what the manifest's activation makes of the graph's own logits. So the
+    rounding of the logits, which may be large beside 1, does not loosen the comparison.
+
+    Raises:
+        ArtifactError: a number differs by more than the tolerance.
+    """
+    head = artifact.manifest.head
+    assert head is not None
+    assert recorded.logits is not None
+    compared = [(fmt.LOGITS, logits, recorded.logits)]
+    if activated is not None:
+        compared.append((fmt.HEAD_OUTPUTS[head.activation], activated, activate(logits, head.activation)))
+    for what, got, expected in compared:
+        differences = relative_differences(got, expected, floor=1.0)
+        _check_differences(differences, what, fmt.DENSE_TOLERANCE, artifact)
 
 
 def _check_differences(
