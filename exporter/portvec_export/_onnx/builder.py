@@ -95,10 +95,18 @@ class Graph(Operators):
         Raises:
             ValueError: no node of this graph computes the value, or it is an output already.
         """
-        is_computed = any(value in node.outputs for node in self._nodes)
-        if not is_computed or any(value is port.value for port in self._outputs):
+        if not self._may_be_output(value):
             raise ValueError(f"output {name}: the value has another name; pass it through identity()")
         self._outputs.append(_Port(name, value, dtype, axes))
+
+    def _may_be_output(self, value: Value) -> bool:
+        """Return whether a node of this graph computes a value that is no output yet."""
+        is_computed = any(value in node.outputs for node in self._nodes)
+        return is_computed and not any(value is port.value for port in self._outputs)
+
+    def _as_output(self, value: Value) -> Value:
+        """Return the same tensor as a value that may become an output."""
+        return value if self._may_be_output(value) else self.identity(value)
 
     def tensor(self, name: str, array: Tensor) -> Value:
         """Store a tensor under a name of its own, and return it. The same name gives the same tensor.
@@ -214,9 +222,10 @@ class Graph(Operators):
         trip, going_on = inner.input("trip", np.int64, []), inner.input("going_on", np.bool_, [])
         inputs = [inner.input(f"state_{n}", *each) for n, each in enumerate(types)]
         goes_on, results = body(inner, trip, inputs)
-        inner.output("goes_on", inner.identity(going_on if goes_on is None else goes_on), np.bool_, [])
+        goes_on = inner._as_output(going_on if goes_on is None else goes_on)
+        inner.output("goes_on", goes_on, np.bool_, [])
         for number, (result, each) in enumerate(zip(results, types, strict=True)):
-            inner.output(f"result_{number}", inner.identity(result), *each)
+            inner.output(f"result_{number}", inner._as_output(result), *each)
         return self.nodes("Loop", len(states), trips, condition, *states, body=inner)
 
     def branch(
@@ -239,7 +248,7 @@ class Graph(Operators):
         for name, body in (("then", then), ("else", otherwise)):
             inner = self._inner()
             for number, (result, each) in enumerate(zip(body(inner), types, strict=True)):
-                inner.output(f"{name}_{number}", inner.identity(result), *each)
+                inner.output(f"{name}_{number}", inner._as_output(result), *each)
             branches.append(inner)
         return self.nodes("If", len(types), condition, then_branch=branches[0], else_branch=branches[1])
 

@@ -12,9 +12,10 @@ from typing import Final
 
 import numpy as np
 
-from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Operand, Value
-from portvec_export._text_input.arrays.flat import END, Characters, at_most, count, find_most, take
+from portvec_export._text_input.arrays.flat import END, Characters, at_most, count, find_true, take
+from portvec_export._text_input.arrays.trie import is_any
 
 # No code point has a second candidate under this seed, or the hash of the padding, which is no character.
 _SEED: Final = 2408044
@@ -50,7 +51,7 @@ def add_code_points(graph: Graph, text: Value) -> Value:
     # Texts of other lengths bring much padding, and undoing a hash takes far longer than leaving it out.
     shape = graph.node("Shape", hashes)
     flat = graph.reshape(hashes, -1)
-    places = find_most(graph, graph.node("Not", graph.equal(flat, _hash_nothing())))
+    places = find_true(graph, graph.node("Not", graph.equal(flat, _hash_nothing())))
     matrix = graph.node("Expand", np.array([-1], np.int32), count(graph, flat))
     codes = _invert(graph, take(graph, flat, places))
     matrix = graph.node("ScatterElements", matrix, places, codes, axis=0)
@@ -72,7 +73,7 @@ def flatten(graph: Graph, matrix: Value, max_characters: int | None) -> Characte
     numbers = graph.node("Range", np.int64(0), graph.squeeze(rows_count, 0), np.int64(1))
     rows = graph.reshape(graph.node("Expand", graph.unsqueeze(numbers, 1), shape), -1)
     flat = graph.reshape(matrix, -1)
-    places = find_most(graph, at_most(graph, np.int32(0), flat))
+    places = find_true(graph, at_most(graph, np.int32(0), flat))
     codes, texts = take(graph, flat, places), take(graph, rows, places)
     return Characters(
         codes=graph.concat(codes, np.array([END], np.int32), axis=0),
@@ -98,19 +99,39 @@ def _invert(graph: Graph, hashes: Value) -> Value:
     mixed = _xor(graph, mixed, _shift_right(graph, mixed, 26))
     mixed = graph.mul(mixed, _inverse(_STIRS[0]))
     mixed = _xor(graph, mixed, _shift_right(graph, mixed, 16))
-    codes: Value | None = None
-    for size, (fixed, expected, first, last) in enumerate(_PATTERNS, 1):
-        state = _xor(graph, mixed, np.int32(size))
-        if size == 4:
-            # Four bytes are a block, after which the state is stirred once more.
-            state = graph.mul(graph.sub(state, _int32(0xE6546B64)), _inverse(5))
-            state = _rotate(graph, state, 32 - 13)
-        block = graph.mul(_xor(graph, state, np.int32(_SEED)), _inverse(_BLOCKS[1]))
-        block = graph.mul(_rotate(graph, block, 32 - 15), _inverse(_BLOCKS[0]))
-        candidate, is_valid = _read_utf8(graph, block, size, fixed, expected, first, last)
-        codes = graph.where(is_valid, candidate, np.int32(-1) if codes is None else codes)
-    assert codes is not None
-    return codes
+    codes, is_valid = _try_size(graph, mixed, 1)
+    codes = graph.where(is_valid, codes, np.int32(-1))
+    others = find_true(graph, graph.node("Not", is_valid))
+
+    def invert_others(inner: Graph) -> list[Value]:
+        """Most characters have one byte, and texts may have no others."""
+        rest = take(inner, mixed, others)
+        found = inner.mul(rest, np.int32(0))
+        found = inner.sub(found, np.int32(1))
+        for size in range(2, len(_PATTERNS) + 1):
+            candidate, is_valid = _try_size(inner, rest, size)
+            found = inner.where(is_valid, candidate, found)
+        return [inner.node("ScatterElements", codes, others, found, axis=0)]
+
+    types: list[Type] = [(np.int32, [None])]
+    return graph.branch(is_any(graph, others), invert_others, lambda inner: [codes], types)[0]
+
+
+def _try_size(graph: Graph, mixed: Value, size: int) -> tuple[Value, Value]:
+    """Return the code points of characters if they have `size` bytes, and whether they are valid.
+
+    `mixed`, int32 (n,), is what the last stirring makes hashes of.
+    """
+    if size < 4:
+        block = _xor(graph, mixed, np.int32(size ^ _SEED))
+    else:
+        # Four bytes are a block, after which the state is stirred once more.
+        state = graph.sub(_xor(graph, mixed, np.int32(size)), _int32(0xE6546B64))
+        state = _rotate(graph, graph.mul(state, _inverse(5)), 32 - 13)
+        block = _xor(graph, state, np.int32(_SEED))
+    block = _rotate(graph, graph.mul(block, _inverse(_BLOCKS[1])), 32 - 15)
+    block = graph.mul(block, _inverse(_BLOCKS[0]))
+    return _read_utf8(graph, block, size, *_PATTERNS[size - 1])
 
 
 def _read_utf8(
@@ -131,10 +152,10 @@ def _read_utf8(
             part = graph.mul(part, np.int32(1 << to_low - from_low))
         code = part if code is None else graph.add(code, part)
     assert code is not None
+    if size == 1:
+        return code, has_form
     is_valid = graph.node("And", has_form, at_most(graph, code, np.int32(last)))
-    if size > 1:
-        is_valid = graph.node("And", is_valid, at_most(graph, np.int32(first), code))
-    return code, is_valid
+    return code, graph.node("And", is_valid, at_most(graph, np.int32(first), code))
 
 
 def _reverse(number: int, size: int) -> int:

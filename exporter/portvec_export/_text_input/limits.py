@@ -10,6 +10,9 @@ from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.arrays.flat import END_ID, Ids, count, keep, running_sum, take
 
+# Behind the end of any array.
+_LAST = 2**63 - 1
+
 
 @dataclass(frozen=True)
 class PooledIds:
@@ -35,11 +38,15 @@ class PooledIds:
 def pool_ids(graph: Graph, ids: Ids, max_length: int | None, unk_id: int | None) -> PooledIds:
     """Keep the first `max_length` ids of each text, and of those all but `unk_id`. None sets no rule."""
     # The last id belongs to a text behind the last.
-    batch_size = graph.slice(ids.texts, -1, 2**63 - 1, axis=0)
+    batch_size = graph.slice(ids.texts, -1, _LAST, axis=0)
     is_kept = graph.node("Less", ids.ids, np.int32(END_ID))
     if max_length is not None:
-        places = _number(graph, ids.texts, batch_size)[0]
-        is_kept = graph.node("And", is_kept, graph.node("Less", places, np.int64(max_length)))
+        # Those behind have one of the same text so many places before them.
+        texts = graph.slice(ids.texts, max_length, _LAST, axis=0)
+        earlier = graph.slice(ids.texts, 0, -max_length or _LAST, axis=0)
+        rest = graph.slice(is_kept, max_length, _LAST, axis=0)
+        rest = graph.node("And", rest, graph.node("Less", earlier, texts))
+        is_kept = graph.concat(graph.slice(is_kept, 0, max_length, axis=0), rest, axis=0)
     if unk_id is not None:
         is_other = graph.node("Not", graph.equal(ids.ids, np.int32(unk_id)))
         is_kept = graph.node("And", is_kept, is_other)

@@ -16,7 +16,7 @@ from portvec._inference.onnx_schema import (
 )
 from portvec._inference.protobuf import Field, Schema
 
-# How deep bodies may be in each other. The exporter's go to three.
+# How deep bodies may be in each other. The exporter's go to four.
 _DEPTH = 6
 # The element types that tensors may have.
 TEXT_DTYPES: Final[dict[int, np.dtype[Any]]] = {

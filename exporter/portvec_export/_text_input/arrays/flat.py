@@ -9,11 +9,12 @@ through all steps as they are: the code of token `i` is `-1 - i`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from portvec._vocabulary.characters import PAGE
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Operand, Value
 
@@ -76,16 +77,12 @@ def find_true(graph: Graph, condition: Value) -> Value:
 
     onnxruntime's NonZero takes five times as long where most places do.
     """
-    size = graph.squeeze(graph.node("Shape", condition), 0)
-    places = graph.node("Range", np.int64(0), size, np.int64(1))
-    return graph.node("Compress", places, condition, axis=0)
+    return graph.node("Compress", list_places(graph, condition), condition, axis=0)
 
 
-def find_most(graph: Graph, condition: Value) -> Value:
-    """Return what `find_true` does. Where most elements hold, it takes a third of the time."""
-    size = graph.squeeze(graph.node("Shape", condition), 0)
-    numbers = graph.node("Range", np.int64(0), size, np.int64(1))
-    return graph.node("Compress", numbers, condition, axis=0)
+def list_places(graph: Graph, values: Value) -> Value:
+    """Return the place, int64 (n,), of each of values (n,)."""
+    return graph.node("Range", np.int64(0), graph.node("Size", values), np.int64(1))
 
 
 def keep(graph: Graph, condition: Value, *values: Value) -> list[Value]:
@@ -122,23 +119,38 @@ def count(graph: Graph, values: Value) -> Value:
     return graph.node("Shape", values)
 
 
-def look_up(
-    graph: Graph,
-    codes: Value,
-    pages: npt.NDArray[np.int32],
-    entries: npt.NDArray[np.generic],
-    names: tuple[str, str],
-) -> Value:
-    """Return the entry of a two-stage table for each code (n,), which must not be negative.
+class Table(NamedTuple):
+    """A two-stage table with an entry for each code point, and one for all added tokens.
 
-    `pages` are those that `portvec_export._vocabulary.tables.pack_table` makes. The two arrays are stored
-    under `names`.
+    Attributes:
+        offsets: int32 (pages,), what to add to the codes of a page to get their places.
+        entries: (places,). The first is that of added tokens, which are looked up as code -1.
     """
-    high = graph.node("Div", codes, np.int32(256))
-    low = graph.sub(codes, graph.mul(high, np.int32(256)))
-    page = take(graph, graph.tensor(names[0], pages), high)
-    place = graph.add(graph.mul(page, np.int32(256)), low)
-    return take(graph, graph.tensor(names[1], entries), place)
+
+    offsets: npt.NDArray[np.int32]
+    entries: npt.NDArray[Any]
+
+
+def make_table(pages: npt.NDArray[Any], entries: npt.NDArray[Any], of_tokens: int = 0) -> Table:
+    """Return a table.
+
+    Args:
+        pages: (pages,), where the entries of each page begin. Page 0 begins at 0, or behind `of_tokens`.
+        entries: of the pages.
+        of_tokens: the entry of added tokens.
+    """
+    offsets = pages.astype(np.int64) - np.arange(len(pages)) * PAGE + 1
+    entries = np.concatenate([np.array([of_tokens], entries.dtype), entries])
+    assert entries[offsets[0] - 1] == of_tokens
+    return Table(offsets.astype(np.int32), entries)
+
+
+def look_up(graph: Graph, codes: Value, table: Table, names: tuple[str, str]) -> Value:
+    """Return the entry of each code, int32 (n,). The arrays of the table are stored under `names`."""
+    codes = graph.maximum(codes, np.int32(-1))
+    # Division truncates: -1 is on page 0.
+    offset = take(graph, graph.tensor(names[0], table.offsets), graph.div(codes, np.int32(PAGE)))
+    return take(graph, graph.tensor(names[1], table.entries), graph.add(offset, codes))
 
 
 def at_most(graph: Graph, a: Operand, b: Operand) -> Value:

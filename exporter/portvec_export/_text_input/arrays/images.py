@@ -7,29 +7,47 @@ one page. A number that is no difference stands for an image of another length.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from portvec._itertools import batched
 from portvec._vocabulary.components import Component
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
+from portvec_export._text_input.arrays.code_tables import pack
 from portvec_export._text_input.arrays.flat import Characters, at_most, find_true, look_up, running_sum, take
 from portvec_export._vocabulary.normalizer_steps import load_normalizer
-from portvec_export._vocabulary.tables import pack_table
 
 CODES: Final = 0x110000
 
-# The first number of the table that stands for an image, and the one for characters that are exceptions.
+# The first number of the table that stands for an image.
 _IMAGES: Final = 0x200000
-_EXCEPTION: Final = 0x400000  # Characters that are asked about together.
+# All numbers are below the first of these. The second is added to those of hard characters, and then none is.
+_EASY: Final = 0x400000
+_HARD: Final = 0x800000
+# Characters that are asked about together.
 _BLOCK: Final = 64
 # In an image, the character that it is of: all that only get a space on either side share one image.
 _ITSELF: Final = -1
+
+
+@dataclass(frozen=True)
+class Slowly:
+    """Another way to do what images do, for when certain characters are there.
+
+    Attributes:
+        codes: int64 (n,), those characters. Their images may be wrong, depending on what stands beside them.
+        add: adds it for characters. The last argument adds the images of all of them.
+    """
+
+    codes: npt.NDArray[np.int64]
+    add: Callable[[Graph, Characters, Callable[[], Characters]], Characters]
 
 
 class Images:
@@ -52,6 +70,7 @@ class Images:
                 text = tuple(_ITSELF if each == code else each for each in map(ord, image))
                 self._entries[code] = _IMAGES + texts.setdefault(text, len(texts))
         self._texts = list(texts)
+        self._joined = np.array([code for text in texts for code in text] or [0], dtype=np.int32)
 
     @property
     def is_identity(self) -> bool:
@@ -63,8 +82,7 @@ class Images:
         graph: Graph,
         characters: Characters,
         name: str,
-        exceptions: Collection[int] = (),
-        add_slowly: Callable[[Graph, Characters], Characters] | None = None,
+        slowly: Slowly | None = None,
     ) -> Characters:
         """Return what characters become.
 
@@ -72,41 +90,48 @@ class Images:
             graph: the graph to add to.
             characters: of texts.
             name: arrays are stored under names that begin with it.
-            exceptions: code points for which the images may be wrong, depending on what stands beside them.
-            add_slowly: how to do it if any of those is there.
+            slowly: how to do it if certain characters are there.
         """
         if self.is_identity:
             return characters
         numbers = self._entries.copy()
-        numbers[list(exceptions)] = _EXCEPTION
-        names = (f"{name}.pages", f"{name}.entries")
-        packed = pack_table(*names, numbers)
+        if slowly is not None:
+            numbers[slowly.codes] += _HARD
         codes = characters.codes
-        known = graph.maximum(codes, np.int32(0))
-        entries = look_up(graph, known, packed[names[0]], packed[names[1]], names)
-        entries = graph.where(graph.equal(known, codes), entries, np.int32(0))
-        if not self._texts and not exceptions:
+        entries = look_up(graph, codes, pack(numbers), (f"{name}.pages", f"{name}.entries"))
+        if not self._texts and slowly is None:
             return Characters(graph.add(codes, entries), characters.texts)
         most = graph.node("ReduceMax", entries, keepdims=0)
 
         def add_rarely(inner: Graph) -> list[Value]:
-            if add_slowly is None or not exceptions:
+            if slowly is None:
                 return self._expand(inner, characters, entries, name)
 
-            def add_exceptions(rare: Graph) -> list[Value]:
-                result = add_slowly(rare, characters)
+            def map_all(rare: Graph) -> Characters:
+                is_hard = at_most(rare, np.int32(_EASY), entries)
+                plain = rare.where(is_hard, rare.sub(entries, np.int32(_HARD)), entries)
+                result = rare.branch(
+                    rare.node("Less", rare.node("ReduceMax", plain, keepdims=0), np.int32(_IMAGES)),
+                    lambda single: [single.add(codes, plain), characters.texts],
+                    lambda several: self._expand(several, characters, plain, name),
+                    _TYPES,
+                )
+                return Characters(*result)
+
+            def do_slowly(rare: Graph) -> list[Value]:
+                result = slowly.add(rare, characters, lambda: map_all(rare))
                 return [result.codes, result.texts]
 
             return inner.branch(
-                inner.node("Less", most, np.int32(_EXCEPTION)),
+                inner.node("Less", most, np.int32(_EASY)),
                 lambda usual: self._expand(usual, characters, entries, name),
-                add_exceptions,
+                do_slowly,
                 _TYPES,
             )
 
         result = graph.branch(
             graph.node("Less", most, np.int32(_IMAGES)),
-            lambda inner: [inner.add(codes, entries), inner.identity(characters.texts)],
+            lambda inner: [inner.add(codes, entries), characters.texts],
             add_rarely,
             _TYPES,
         )
@@ -116,7 +141,6 @@ class Images:
         """Return the codes and texts, where some characters become several or none."""
         sizes = np.array([len(text) for text in self._texts], dtype=np.int64)
         starts = np.cumsum(sizes) - sizes
-        joined = np.array([code for text in self._texts for code in text] or [0], dtype=np.int32)
 
         has_image = at_most(graph, np.int32(_IMAGES), entries)
         image = graph.where(has_image, graph.sub(entries, np.int32(_IMAGES)), np.int32(0))
@@ -126,7 +150,7 @@ class Images:
         # The places of the images in the joined text, and 0 for characters that become one.
         start = graph.where(has_image, take(graph, graph.constant(starts), image), np.int64(0))
         place = graph.add(take(graph, start, owners), places)
-        read = take(graph, graph.tensor(f"{name}.images", joined), place)
+        read = take(graph, graph.tensor(f"{name}.images", self._joined), place)
         read = graph.where(graph.equal(read, np.int32(_ITSELF)), code, read)
         single = graph.node("Less", entry, np.int32(_IMAGES))
         return [graph.where(single, graph.add(code, entry), read), take(graph, characters.texts, owners)]

@@ -30,9 +30,8 @@ def cut_at_tokens(graph: Graph, characters: Characters) -> Pieces:
     """Return texts as pieces: each added token is one, and so is what stands between two of them."""
     codes, texts = characters.codes, characters.texts
     is_token = graph.node("Less", codes, np.int32(0))
-    follows = graph.node("Less", before(graph, codes, np.int32(-1)), np.int32(0))
-    starts = graph.node("Or", is_token, follows)
-    starts = graph.node("Or", starts, differs(graph, texts, before(graph, texts, np.int64(-1))))
+    starts = graph.node("Or", is_token, before(graph, is_token, np.bool_(True)))
+    starts = graph.node("Or", starts, graph.node("Less", before(graph, texts, np.int64(-1)), texts))
     return Pieces(codes, texts, starts)
 
 

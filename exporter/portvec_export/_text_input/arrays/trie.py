@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.flat import count, find_true, take
+from portvec_export._text_input.arrays.flat import find_true, look_up, make_table, take
 
 Arrays: TypeAlias = dict[str, npt.NDArray[np.int32]]
 
@@ -32,6 +32,7 @@ class PieceTrie:
         """Use these arrays. Those that a graph needs are stored in it under names that begin with `name`."""
         self._name = name
         self._arrays: Arrays = {key: np.ascontiguousarray(arrays[key], np.int32) for key in _ARRAYS}
+        self._symbols = make_table(self._arrays["symbol_pages"], self._arrays["symbols"])
         self.longest = sum(1 for _ in list_levels(self._arrays["check"]))
 
     def _tensor(self, graph: Graph, name: str) -> Value:
@@ -41,12 +42,7 @@ class PieceTrie:
 
     def symbols(self, graph: Graph, codes: Value) -> Value:
         """Return the symbol, int32 (n,), of each code, int32 (n,): 0 if no piece has it or it is negative."""
-        known = graph.maximum(codes, np.int32(0))
-        high = graph.div(known, np.int32(256))
-        low = graph.sub(known, graph.mul(high, np.int32(256)))
-        place = graph.add(take(graph, self._tensor(graph, "symbol_pages"), high), low)
-        symbols = take(graph, self._tensor(graph, "symbols"), place)
-        return graph.where(graph.node("Less", codes, np.int32(0)), np.int32(0), symbols)
+        return look_up(graph, codes, self._symbols, (f"{self._name}.symbol_pages", f"{self._name}.symbols"))
 
     def step(self, graph: Graph, states: Value, symbols: Value) -> tuple[Value, Value]:
         """Go from states, int32 (n,), by symbols, int32 (n,).
@@ -59,7 +55,8 @@ class PieceTrie:
 
     def step_from(self, graph: Graph, state: int, symbols: Value) -> tuple[Value, Value]:
         """Go from one state by symbols, int32 (n,). Returns what `step` does."""
-        slots = graph.add(symbols, self._arrays["base"][state])
+        base = self._arrays["base"][state]
+        slots = graph.add(symbols, base) if base else symbols
         return slots, graph.equal(take(graph, self._tensor(graph, "check"), slots), np.int32(state))
 
     def token(self, graph: Graph, states: Value) -> Value:
@@ -124,7 +121,7 @@ class PieceTrie:
 
 def is_any(graph: Graph, values: Value) -> Value:
     """Return whether there are any values (n,), as bool ()."""
-    return graph.squeeze(graph.node("Greater", count(graph, values), np.int64(0)), 0)
+    return graph.node("Greater", graph.node("Size", values), np.int64(0))
 
 
 _ARRAYS = ("symbol_pages", "symbols", "base", "check", "token")

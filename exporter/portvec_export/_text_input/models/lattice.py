@@ -13,7 +13,7 @@ import numpy as np
 
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.flat import after, count, find_true, take
+from portvec_export._text_input.arrays.flat import after, count, find_true, list_places, take
 from portvec_export._text_input.arrays.trie import is_any
 from portvec_export._text_input.models.suffixes import SuffixPieces
 
@@ -40,7 +40,7 @@ class Rows:
 
 def lay_rows(graph: Graph, words: Value) -> Rows:
     """Return where words, int64 (characters,), are."""
-    lasts = find_true(graph, graph.node("Not", graph.equal(words, after(graph, words, np.int64(-1)))))
+    lasts = find_true(graph, graph.node("Less", words, after(graph, words, np.int64(2**63 - 1))))
     ends = graph.add(lasts, np.int64(1))
     starts = graph.concat(np.array([0]), graph.slice(ends, 0, -1, axis=0), axis=0)
     return Rows(words, starts, graph.sub(ends, starts))
@@ -109,7 +109,7 @@ def read_back(graph: Graph, steps: Value, rows: Rows) -> Value:
         rows: the words. The last must have one character.
     """
     size = count(graph, steps)
-    numbers = graph.node("Range", np.int64(0), graph.squeeze(size, 0), np.int64(1))
+    numbers = list_places(graph, steps)
     before = graph.sub(graph.sub(numbers, graph.cast(steps, np.int64)), np.int64(1))
     # The first pieces of words lead to the last character, which leads to itself.
     end = graph.sub(size, np.int64(1))

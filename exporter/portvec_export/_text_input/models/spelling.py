@@ -10,7 +10,7 @@ import numpy as np
 from portvec._vocabulary.characters import PAGE, PAGES
 from portvec_export._onnx.builder import Graph, Type
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.flat import Words, after, before, keep, look_up, take
+from portvec_export._text_input.arrays.flat import Words, after, before, keep, look_up, make_table, take
 from portvec_export._text_input.arrays.utf8 import count_bytes, find_bytes, repeat
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._vocabulary.pieces import compile_bytes
@@ -141,10 +141,9 @@ class _Table:
         name = f"characters{'.inner' * bool(prefix)}{'.last' * bool(suffix)}"
         self._names = (f"{name}.pages", f"{name}.ids")
         arrays = pack_table("pages", "ids", table)
-        self._pages = np.append(arrays["pages"], len(arrays["ids"]) // PAGE).astype(np.int32)
-        self._ids = np.append(arrays["ids"], byte_ids).astype(np.int32)
+        pages = np.append(arrays["pages"] * PAGE, len(arrays["ids"]))
+        self._ids = make_table(pages, np.append(arrays["ids"], byte_ids).astype(np.int32), -1)
 
     def find(self, graph: Graph, codes: Value) -> Value:
         """Return the id, int32 (n,), of each code, int32 (n,), and anything for those that are negative."""
-        known = graph.maximum(codes, np.int32(0))
-        return look_up(graph, known, self._pages, self._ids, self._names)
+        return look_up(graph, codes, self._ids, self._names)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.flat import count, find_true, take
+from portvec_export._text_input.arrays.flat import count, find_true, list_places, take
 from portvec_export._text_input.arrays.trie import PieceTrie, is_any, list_levels
 from portvec_export._vocabulary.pieces import compile_trie
 
@@ -81,7 +81,7 @@ class SuffixPieces:
         """
         # There is a place between words, whose symbol ends all walks.
         characters = count(graph, codes)
-        numbers = graph.node("Range", np.int64(0), graph.squeeze(characters, 0), np.int64(1))
+        numbers = list_places(graph, codes)
         places = graph.add(numbers, words)
         zeros = graph.node("Expand", np.int32(0), graph.add(characters, size))
         symbols = self._trie.symbols(graph, codes)

@@ -58,7 +58,21 @@ def fuse(
     is_known = graph.node("Not", graph.node("Or", is_unknown, graph.equal(tokens, np.int32(unk_id))))
     tokens = graph.where(is_added, graph.sub(np.int32(-1), codes), tokens)
     is_known = graph.node("Or", is_known, is_added)
-    is_first = graph.node("Not", graph.equal(owners, before(graph, owners, np.int64(-1))))
+    # Most texts have nothing that is unknown.
+    are_known = graph.cast(graph.node("ReduceMin", graph.cast(is_known, np.int32), keepdims=0), np.bool_)
+
+    def fuse_unknown(inner: Graph) -> list[Value]:
+        runs = _fuse_unknown(inner, Runs(tokens, starts, owners), is_known, pieces, longest)
+        return [runs.tokens, runs.starts, runs.words]
+
+    types: list[Type] = [(np.int32, [None]), (np.int64, [None]), (np.int64, [None])]
+    return Runs(*graph.branch(are_known, lambda inner: [tokens, starts, owners], fuse_unknown, types))
+
+
+def _fuse_unknown(graph: Graph, each: Runs, is_known: Value, pieces: SuffixPieces, longest: Value) -> Runs:
+    """Return the runs of pieces, of which each is a run as yet; `is_known`, bool (pieces,), stay alone."""
+    tokens, starts, owners = each.tokens, each.starts, each.words
+    is_first = graph.node("Less", before(graph, owners, np.int64(-1)), owners)
     is_first = graph.node("Or", is_first, graph.node("Or", is_known, before(graph, is_known, np.bool_(True))))
     first = find_true(graph, is_first)
     # One piece is what it is; more than one are looked up.

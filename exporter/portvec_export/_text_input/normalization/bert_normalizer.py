@@ -12,7 +12,7 @@ import numpy as np
 from portvec._vocabulary.components import Component
 from portvec_export._onnx.builder import Graph
 from portvec_export._text_input.arrays.flat import Characters
-from portvec_export._text_input.arrays.images import find_images
+from portvec_export._text_input.arrays.images import Slowly, find_images
 from portvec_export._text_input.normalization.canonical_order import add_canonical_order, find_classes
 from portvec_export._vocabulary.normalizer_steps import load_normalizer
 
@@ -32,7 +32,7 @@ def add_bert_normalizer(graph: Graph, characters: Characters, state: Component, 
     decomposed = {"type": "Sequence", "normalizers": [cleaned, {"type": "NFD"}]}
     stripped = {**state, "clean_text": False, "handle_chinese_chars": False, "strip_accents": True}
 
-    def add_in_order(inner: Graph, given: Characters) -> Characters:
+    def add_in_order(inner: Graph, given: Characters, _: object) -> Characters:
         given = find_images(decomposed).add(inner, given, f"{name}.decomposed")
         given = add_canonical_order(inner, given)
         return find_images(stripped).add(inner, given, f"{name}.stripped")
@@ -41,4 +41,4 @@ def add_bert_normalizer(graph: Graph, characters: Characters, state: Component, 
     kept = {image for mark in np.flatnonzero(find_classes()).tolist() for image in strip(chr(mark))}
     moving = {ord(mark) for mark in kept}
     moving.update(code for code, image in images.changed.items() if not kept.isdisjoint(image))
-    return images.add(graph, characters, name, moving, add_in_order)
+    return images.add(graph, characters, name, Slowly(np.array(sorted(moving)), add_in_order))

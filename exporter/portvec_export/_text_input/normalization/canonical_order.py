@@ -16,7 +16,15 @@ from tokenizers import normalizers
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.arrays.code_tables import CodeTable, any_true
-from portvec_export._text_input.arrays.flat import Characters, before, count, find_true, running_sum, take
+from portvec_export._text_input.arrays.flat import (
+    Characters,
+    before,
+    count,
+    find_true,
+    list_places,
+    running_sum,
+    take,
+)
 from portvec_export._text_input.arrays.images import CODES, scalar_values
 
 # A mark of a low class and one of a high class: beside one of them, each mark moves.
@@ -65,7 +73,7 @@ def _sort_marks(graph: Graph, characters: Characters, classes: Value) -> Value:
     marks = find_true(graph, is_mark)
     # The number of a mark makes the keys different, so that equal classes stay in their order.
     size = count(graph, marks)
-    numbers = graph.node("Range", np.int64(0), graph.squeeze(size, 0), np.int64(1))
+    numbers = list_places(graph, marks)
     keys = graph.mul(take(graph, runs, marks), np.int64(CLASSES))
     keys = graph.add(keys, graph.cast(take(graph, classes, marks), np.int64))
     keys = graph.add(graph.mul(keys, size), numbers)

@@ -148,6 +148,11 @@ def _fact_table() -> CodeTable:
     return CodeTable("compositions", find_pairs().facts)
 
 
+def find_joining() -> npt.NDArray[np.bool_]:
+    """Return which code points are the second of a pair, or a mark."""
+    return find_pairs().facts % _ROW > 0
+
+
 @cache
 def find_pairs() -> Pairs:
     """Ask the normalizer which pairs of characters become one."""

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from tokenizers import normalizers
 
 from portvec._vocabulary.components import Component
@@ -18,13 +19,13 @@ from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.arrays.code_tables import any_true
 from portvec_export._text_input.arrays.flat import Characters
-from portvec_export._text_input.arrays.images import Images
+from portvec_export._text_input.arrays.images import Images, Slowly
 from portvec_export._text_input.normalization.canonical_order import (
     class_table,
     find_out_of_order,
     put_in_order,
 )
-from portvec_export._text_input.normalization.compositions import compose, look_up_facts
+from portvec_export._text_input.normalization.compositions import compose, find_joining, look_up_facts
 
 _NORMALIZERS: Final = {
     "NFC": normalizers.NFC,
@@ -38,11 +39,16 @@ _HANGUL: Final = range(0xAC00, 0xD7A4)
 def add_normal_form(graph: Graph, characters: Characters, state: Component, name: str) -> Characters:
     """Return characters in the normal form that the `state` of a normalizer names."""
     form = state["type"]
-    mapped = _find_images(form).add(graph, characters, name)
     if form in ("NFD", "NFKD"):
+        mapped = _find_images(form).add(graph, characters, name)
         classes = class_table().look_up(graph, mapped.codes)
         return put_in_order(graph, mapped, classes)
+    slowly = Slowly(_find_hard(form), lambda inner, _, map_all: _compose(inner, map_all(), name))
+    return _find_images(form).add(graph, characters, name, slowly)
 
+
+def _compose(graph: Graph, mapped: Characters, name: str) -> Characters:
+    """Return the composition of characters that have become what they do alone."""
     facts = look_up_facts(graph, mapped.codes)
     is_second = graph.node("Greater", facts.columns, np.int32(0))
     is_hard = graph.node("Or", is_second, find_out_of_order(graph, mapped, facts.classes))
@@ -54,11 +60,19 @@ def add_normal_form(graph: Graph, characters: Characters, state: Component, name
         composed = compose(inner, ordered, look_up_facts(inner, ordered.codes))
         return [composed.codes, composed.texts]
 
-    def identity(inner: Graph) -> list[Value]:
-        return [inner.identity(mapped.codes), inner.identity(mapped.texts)]
-
     types = [(np.int32, [None]), (np.int64, [None])]
-    return Characters(*graph.branch(any_true(graph, is_hard), recompose, identity, types))
+    result = graph.branch(any_true(graph, is_hard), recompose, lambda _: [mapped.codes, mapped.texts], types)
+    return Characters(*result)
+
+
+@cache
+def _find_hard(form: str) -> npt.NDArray[np.int64]:
+    """Return the characters that become something that may be composed or moved."""
+    joins = find_joining()
+    hard = joins.copy()
+    for code, image in _find_images(form).changed.items():
+        hard[code] = joins[[ord(character) for character in image]].any()
+    return np.flatnonzero(hard)
 
 
 @cache

@@ -13,12 +13,12 @@ from portvec._vocabulary.components import Component
 from portvec._vocabulary.kinds import LETTER, OTHER, SPACE
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.flat import before, find_most, look_up, take
+from portvec_export._text_input.arrays.code_tables import pack
+from portvec_export._text_input.arrays.flat import before, find_true, look_up, take
 from portvec_export._text_input.arrays.images import CODES, scalar_values
 from portvec_export._text_input.arrays.segments import Pieces, differs
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._vocabulary.kinds import find_kinds
-from portvec_export._vocabulary.tables import pack_table
 
 # What happens to characters of the kind OTHER: each is a piece, a run of them is, none is left, or each goes
 # with what stands before or after it.
@@ -104,15 +104,11 @@ def _cut(graph: Graph, pieces: Pieces, table: npt.NDArray[np.uint8], behavior: s
         return cut
     # What follows something that is dropped is of another kind, so it is a start already.
     kept = differs(graph, kinds, graph.constant(np.int32(dropped)))
-    places = find_most(graph, kept)
+    places = find_true(graph, kept)
     return Pieces(*(take(graph, each, places) for each in (cut.codes, cut.texts, cut.starts)))
 
 
 def add_kinds(graph: Graph, codes: Value, table: npt.NDArray[np.uint8], name: str) -> Value:
     """Return the kinds of codes, int32. Added tokens are letters, since they are pieces anyway."""
     names = (f"{name}.pages", f"{name}.kinds")
-    packed = pack_table(*names, table)
-    known = graph.maximum(codes, np.int32(0))
-    kinds = look_up(graph, known, packed[names[0]], packed[names[1]], names)
-    kinds = graph.cast(kinds, np.int32)
-    return graph.where(graph.equal(known, codes), kinds, np.int32(LETTER))
+    return graph.cast(look_up(graph, codes, pack(table, LETTER), names), np.int32)
