@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import wire
 from damage import edit, replace_file
-from hostile_models import add_function, add_sparse, add_value_info
+from damaged_graphs import add_function, add_sparse, add_value_info
 from portvec import StaticEmbedder
 from portvec._artifact import format as fmt
 from portvec._artifact.folder import Artifact, open_artifact

@@ -21,7 +21,8 @@ from classifiers import pipeline
 from command_line import RunPortvec
 from consumer_inputs import consumer_inputs
 from corpus import paragraphs
-from damage import edit_graph, replace_file
+from damage import replace_file
+from damaged_graphs import edit_graph
 from portvec import Model2VecEmbeddingFunction, StaticClassifier, StaticEmbedder, verify
 from portvec._artifact import format as fmt
 from portvec._inference.onnxruntime import onnxruntime as ort

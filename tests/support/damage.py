@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from portvec._artifact import format as fmt
 
 
@@ -27,13 +25,6 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
         folder,
         lambda m: m["files"][name].update(size=len(content), sha256=hashlib.sha256(content).hexdigest()),
     )
-
-
-def edit_graph(folder: Path, name: str, change: Callable[[onnx.GraphProto], object]) -> None:
-    """Change a graph and fix the manifest."""
-    model = onnx.load(folder / name, load_external_data=False)
-    change(model.graph)
-    replace_file(folder, name, model.SerializeToString())
 
 
 def leave_to_tokenizers(folder: Path) -> Path:

@@ -1,10 +1,22 @@
-"""What no graph of an artifact has, added to one."""
+"""Change graphs as somebody who edits an artifact would."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from damage import replace_file
+
+
+def edit_graph(folder: Path, name: str, change: Callable[[onnx.GraphProto], object]) -> None:
+    """Change a graph and fix the manifest."""
+    model = onnx.load(folder / name, load_external_data=False)
+    change(model.graph)
+    replace_file(folder, name, model.SerializeToString())
 
 
 def add_function(model: onnx.ModelProto) -> None:
