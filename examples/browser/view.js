@@ -33,7 +33,11 @@ export function showDone({ name, own, note, embedded, total, seconds }) {
 export function showFound({ hits, searched, embedding, searching }, findSimilar) {
   byId("timing").textContent =
     `${duration(embedding / 1000)} to embed, ${duration(searching / 1000)} to search ${passages(searched)}`;
-  byId("results").replaceChildren(...hits.map((hit, place) => result(hit, place, findSimilar)));
+  const results = byId("results");
+  // They come again while a file is read, and must not take the focus away.
+  const place = [...results.children].findIndex((item) => item.contains(document.activeElement));
+  results.replaceChildren(...hits.map((hit, place) => result(hit, place, findSimilar)));
+  results.children[place]?.querySelector("button").focus();
 }
 
 export function showUnknown({ embedding }) {

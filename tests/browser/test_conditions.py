@@ -97,6 +97,17 @@ def focused(page: Page) -> str:
     return str(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
 
 
+def test_results_that_come_again_keep_the_focus(ready: Page) -> None:
+    ready.fill("#query", "memory")
+    expect(ready.locator("#results li")).to_have_count(8)
+    third = ready.locator("#results button").nth(2)
+    third.focus()
+    ready.evaluate("document.querySelector('#results li').id = 'before'")
+    ready.dispatch_event("#query", "input")
+    expect(ready.locator("#before")).to_have_count(0)
+    expect(third).to_be_focused()
+
+
 def test_by_keyboard_alone(ready: Page) -> None:
     keys = ready.keyboard
     board = {"name": "a.txt", "mimeType": "text/plain", "buffer": b"A small board."}

@@ -53,7 +53,7 @@ def build(kind: str, vectors: npt.NDArray[Any], max_characters: int | None, max_
     """Return the graph: the id of a character is its place in CHARACTERS, and others are left out."""
     graph = Graph(OPSET)
     if kind == fmt.STRINGS:
-        points = add_code_points(graph, graph.input("text", np.str_, ["batch_size"]))
+        points = add_code_points(graph, graph.input("text", np.object_, ["batch_size"]))
     else:
         points = graph.input("codepoints", np.int32, ["batch_size", "length"])
     points = graph.slice(points, 0, max_characters or 2**31, axis=1)
