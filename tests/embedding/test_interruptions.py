@@ -12,6 +12,8 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="no fork, and no sign
 
 START = """
 import os, signal, sys, threading, warnings
+# Python prints an error of its own if a fork meets this import, which registers what is to be done then.
+import concurrent.futures.thread
 import numpy as np
 from portvec import StaticEmbedder
 from portvec._inference.session import Session
