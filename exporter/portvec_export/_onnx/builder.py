@@ -12,7 +12,7 @@ Numbers and arrays among the operands become constants, each stored once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,19 +22,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from portvec._artifact import format as fmt
+from portvec_export._onnx.control_flow import ControlFlow
 from portvec_export._onnx.data_file import Tensor, store_inline
-from portvec_export._onnx.operators import Operand, Operators, Value, tensor_type
+from portvec_export._onnx.operators import Axes, Operand, Value, tensor_type
 
 # The newest versions that the oldest consumer in use reads: Transformers.js 2 reads IR 8. Opset 14 needs
 # IR 7.
 IR_VERSION = 8
 OPSET = 14
 
-# None is an axis of unknown length. onnxruntime may put two tensors in one buffer if their axes have the same
-# names, so each length that a loop or a branch makes needs a name of its own, or None.
-Axes: TypeAlias = Sequence[str | int | None]
-# Element type and axes of a value.
-Type: TypeAlias = "tuple[npt.DTypeLike, Axes]"
 # Makes the protobuf message of a stored tensor, which holds the numbers or says where they are.
 Store: TypeAlias = Callable[[Tensor, str], TensorProto]
 
@@ -67,7 +63,7 @@ class _Stored:
     names: dict[Value, str] = field(default_factory=dict)
 
 
-class Graph(Operators):
+class Graph(ControlFlow):
     """A graph under construction, or the body of a Scan, a Loop or an If in one."""
 
     def __init__(self, opset: int = OPSET) -> None:
@@ -142,117 +138,8 @@ class Graph(Operators):
         self._nodes.append(_Node(operator, inputs, outputs, attributes))
         return outputs
 
-    def scan(
-        self,
-        items: Value,
-        body: Callable[[Graph, Value], Value],
-        *,
-        item: tuple[npt.DTypeLike, Axes],
-        result: tuple[npt.DTypeLike, Axes],
-    ) -> Value:
-        """Stack what `body` computes for each item.
-
-        Args:
-            items: a tensor that holds the items along its first axis.
-            body: adds the nodes for one item to the graph it is given, and returns their result. It may use
-                values of this graph too.
-            item: element type and axes of an item.
-            result: element type and axes of a result.
-        """
-        inner = self._inner()
-        inner.output("result", body(inner, inner.input("item", *item)), *result)
-        return self.node("Scan", items, body=inner, num_scan_inputs=1)
-
-    def fold(
-        self,
-        states: Sequence[Value],
-        items: Sequence[Value],
-        body: Callable[[Graph, list[Value], list[Value]], tuple[list[Value], list[Value]]],
-        *,
-        types: tuple[Sequence[Type], Sequence[Type], Sequence[Type]],
-    ) -> tuple[list[Value], list[Value]]:
-        """Go through items with states, and stack what `body` computes for each.
-
-        Args:
-            states: what the first step gets.
-            items: tensors with the same first axis, along which the items are.
-            body: adds the nodes for one step to the graph it is given. Its other arguments are the states and
-                the items of the step. It returns the new states, of the same shapes, and the results. It may
-                use values of this graph too.
-            types: element type and axes of the states, of the items, and of the results.
-
-        Returns:
-            the last states, and the stacked results.
-        """
-        inner = self._inner()
-        inputs = [
-            [inner.input(f"{name}_{n}", *each) for n, each in enumerate(some)]
-            for name, some in zip(("state", "item"), types[:2], strict=True)
-        ]
-        states_after, results = body(inner, *inputs)
-        for name, values, some in (("after", states_after, types[0]), ("result", results, types[2])):
-            for number, (value, each) in enumerate(zip(values, some, strict=True)):
-                inner.output(f"{name}_{number}", value, *each)
-        outputs = self.nodes(
-            "Scan", len(states) + len(results), *states, *items, body=inner, num_scan_inputs=len(items)
-        )
-        return outputs[: len(states)], outputs[len(states) :]
-
-    def loop(
-        self,
-        states: Sequence[Value],
-        body: Callable[[Graph, Value, list[Value]], tuple[Value | None, list[Value]]],
-        types: Sequence[Type],
-        *,
-        trips: Operand | None = None,
-        condition: Value | None = None,
-    ) -> list[Value]:
-        """Repeat `body`, which makes new states of the states, and return the last ones.
-
-        Args:
-            states: what the first trip gets.
-            body: adds the nodes for one trip to the graph it is given. Its other arguments are the number of
-                the trip, int64 (), and the states. It returns whether to go on, bool (), or None for always,
-                and the new states. It may use values of this graph too.
-            types: element type and axes of each state.
-            trips: the most trips, int64 (); None for no limit.
-            condition: whether to start, bool (); None to start anyway.
-        """
-        inner = self._inner()
-        trip, going_on = inner.input("trip", np.int64, []), inner.input("going_on", np.bool_, [])
-        inputs = [inner.input(f"state_{n}", *each) for n, each in enumerate(types)]
-        goes_on, results = body(inner, trip, inputs)
-        goes_on = inner._as_output(going_on if goes_on is None else goes_on)
-        inner.output("goes_on", goes_on, np.bool_, [])
-        for number, (result, each) in enumerate(zip(results, types, strict=True)):
-            inner.output(f"result_{number}", inner._as_output(result), *each)
-        return self.nodes("Loop", len(states), trips, condition, *states, body=inner)
-
-    def branch(
-        self,
-        condition: Value,
-        then: Callable[[Graph], Sequence[Value]],
-        otherwise: Callable[[Graph], Sequence[Value]],
-        types: Sequence[Type],
-    ) -> list[Value]:
-        """Compute one of two lists of results, as the condition, bool (), says.
-
-        Args:
-            condition: whether to run `then`.
-            then: adds the nodes to the graph it is given, and returns the results. It may use values of this
-                graph too.
-            otherwise: the same for the other case.
-            types: element type and axes of each result.
-        """
-        branches = []
-        for name, body in (("then", then), ("else", otherwise)):
-            inner = self._inner()
-            for number, (result, each) in enumerate(zip(body(inner), types, strict=True)):
-                inner.output(f"{name}_{number}", inner._as_output(result), *each)
-            branches.append(inner)
-        return self.nodes("If", len(types), condition, then_branch=branches[0], else_branch=branches[1])
-
     def _inner(self) -> Graph:
+        """Return a body in this graph, which stores what it stores."""
         inner = Graph(self._opset)
         inner._stored = self._stored
         return inner

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +18,12 @@ class Value:
 
 
 Operand: TypeAlias = Value | np.generic | npt.NDArray[Any]
+
+# None is an axis of unknown length. onnxruntime may put two tensors in one buffer if their axes have the same
+# names, so each length that a loop or a branch makes needs a name of its own, or None.
+Axes: TypeAlias = Sequence[str | int | None]
+# Element type and axes of a value.
+Type: TypeAlias = "tuple[npt.DTypeLike, Axes]"
 
 
 class Operators(ABC):

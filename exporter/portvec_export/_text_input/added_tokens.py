@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from portvec._vocabulary.kinds import LETTER, SPACE
-from portvec_export._onnx.builder import Graph, Type
-from portvec_export._onnx.operators import Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Type, Value
 from portvec_export._text_input.arrays.chains import follow_chain
 from portvec_export._text_input.arrays.flat import Characters, before, find_true, running_sum, take
 from portvec_export._text_input.arrays.segments import cut_at_tokens

@@ -12,8 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from portvec_export._onnx.builder import Graph, Type
-from portvec_export._onnx.operators import Operand, Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Operand, Type, Value
 from portvec_export._text_input.arrays.flat import END, Characters, at_most, count, find_true, take
 from portvec_export._text_input.arrays.trie import is_any
 

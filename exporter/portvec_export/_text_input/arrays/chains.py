@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from portvec_export._onnx.builder import Graph, Type
-from portvec_export._onnx.operators import Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Type, Value
 from portvec_export._text_input.arrays.flat import count, take
 
 

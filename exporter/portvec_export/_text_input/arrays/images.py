@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from portvec._itertools import batched
 from portvec._vocabulary.components import Component
-from portvec_export._onnx.builder import Graph, Type
-from portvec_export._onnx.operators import Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Type, Value
 from portvec_export._text_input.arrays.code_tables import pack
 from portvec_export._text_input.arrays.flat import Characters, at_most, find_true, look_up, running_sum, take
 from portvec_export._vocabulary.normalizer_steps import load_normalizer

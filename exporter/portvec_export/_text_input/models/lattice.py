@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from portvec_export._onnx.builder import Graph, Type
-from portvec_export._onnx.operators import Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Type, Value
 from portvec_export._text_input.arrays.flat import after, count, find_true, list_places, take
 from portvec_export._text_input.arrays.trie import is_any
 from portvec_export._text_input.models.suffixes import SuffixPieces

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from portvec._vocabulary.merges import NO_RANK
-from portvec_export._onnx.builder import Graph, Type
-from portvec_export._onnx.operators import Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Type, Value
 from portvec_export._text_input.arrays.flat import after, before, find_true, keep, mark, take
 from portvec_export._text_input.arrays.trie import is_any
 from portvec_export._text_input.models.pair_slots import displace_pairs

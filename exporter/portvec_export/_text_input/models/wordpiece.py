@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from tokenizers import Tokenizer
 
-from portvec_export._onnx.builder import Graph, Type
-from portvec_export._onnx.operators import Value
+from portvec_export._onnx.builder import Graph
+from portvec_export._onnx.operators import Type, Value
 from portvec_export._text_input.arrays.flat import Ids, Words, at_most, find_true, take
 from portvec_export._text_input.arrays.trie import PieceTrie, is_any
 from portvec_export._text_input.models.word_walks import WordWalks, walk_words, with_added_tokens
