@@ -16,9 +16,9 @@ from portvec._vocabulary.kinds import LETTER, SPACE
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Type, Value
 from portvec_export._text_input.arrays.chains import follow_chain
-from portvec_export._text_input.arrays.flat import Characters, before, find_true, running_sum, take
+from portvec_export._text_input.arrays.flat import Characters, before, find_true, is_any, running_sum, take
 from portvec_export._text_input.arrays.segments import cut_at_tokens
-from portvec_export._text_input.arrays.trie import PieceTrie, is_any
+from portvec_export._text_input.arrays.trie import PieceTrie
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._text_input.pre_tokenization.kinds import add_kinds, kinds_of_all
 from portvec_export._vocabulary.added_tokens import find_ambiguity

@@ -14,8 +14,7 @@ import numpy as np
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Operand, Type, Value
-from portvec_export._text_input.arrays.flat import END, Characters, at_most, count, find_true, take
-from portvec_export._text_input.arrays.trie import is_any
+from portvec_export._text_input.arrays.flat import END, Characters, at_most, count, find_true, is_any, take
 
 # No code point has a second candidate under this seed, or the hash of the padding, which is no character.
 _SEED: Final = 2408044

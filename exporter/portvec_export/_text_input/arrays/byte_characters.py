@@ -7,8 +7,9 @@ import numpy as np
 from portvec._vocabulary.byte_level import BYTE_CODES
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Type, Value
+from portvec_export._text_input.arrays.expansion import repeat
 from portvec_export._text_input.arrays.flat import take
-from portvec_export._text_input.arrays.utf8 import count_bytes, find_bytes, repeat
+from portvec_export._text_input.arrays.utf8 import count_bytes, find_bytes
 
 
 def spell_bytes(graph: Graph, codes: Value, *others: Value) -> list[Value]:

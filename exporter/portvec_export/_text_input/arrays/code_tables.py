@@ -31,8 +31,3 @@ def pack(numbers: npt.NDArray[Any], of_tokens: int = 0) -> Table:
     """Return a table with a number for each code point, and `of_tokens` for added tokens."""
     packed = pack_table("pages", "entries", numbers)
     return make_table(packed["pages"].astype(np.int64) * PAGE, packed["entries"], of_tokens)
-
-
-def any_true(graph: Graph, condition: Value) -> Value:
-    """Return whether a condition, bool (n,) with n at least 1, holds anywhere, as bool ()."""
-    return graph.cast(graph.node("ReduceMax", graph.cast(condition, np.int32), keepdims=0), np.bool_)

@@ -6,9 +6,16 @@ import numpy as np
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.code_tables import any_true
-from portvec_export._text_input.arrays.flat import Characters, count, find_true, keep, running_sum, take
-from portvec_export._text_input.arrays.images import spread
+from portvec_export._text_input.arrays.expansion import spread
+from portvec_export._text_input.arrays.flat import (
+    Characters,
+    any_true,
+    count,
+    find_true,
+    keep,
+    running_sum,
+    take,
+)
 from portvec_export._text_input.arrays.segments import differs
 
 

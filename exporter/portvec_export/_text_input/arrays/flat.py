@@ -158,4 +158,14 @@ def at_most(graph: Graph, a: Operand, b: Operand) -> Value:
     return graph.node("LessOrEqual", a, b)
 
 
+def is_any(graph: Graph, values: Value) -> Value:
+    """Return whether there are any values (n,), as bool ()."""
+    return graph.node("Greater", graph.node("Size", values), np.int64(0))
+
+
+def any_true(graph: Graph, condition: Value) -> Value:
+    """Return whether a condition, bool (n,) with n at least 1, holds anywhere, as bool ()."""
+    return graph.cast(graph.node("ReduceMax", graph.cast(condition, np.int32), keepdims=0), np.bool_)
+
+
 _INT64_MAX = 2**63 - 1

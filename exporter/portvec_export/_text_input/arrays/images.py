@@ -21,7 +21,8 @@ from portvec._vocabulary.components import Component
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Type, Value
 from portvec_export._text_input.arrays.code_tables import pack
-from portvec_export._text_input.arrays.flat import Characters, at_most, find_true, look_up, running_sum, take
+from portvec_export._text_input.arrays.expansion import spread
+from portvec_export._text_input.arrays.flat import Characters, at_most, look_up, take
 from portvec_export._vocabulary.normalizer_steps import load_normalizer
 
 CODES: Final = 0x110000
@@ -167,25 +168,6 @@ def _find_images(state: str) -> Images:
 
 
 _TYPES: Final[list[Type]] = [(np.int32, [None]), (np.int64, [None])]
-
-
-def spread(graph: Graph, sizes: Value) -> tuple[Value, Value]:
-    """Return which element each of several comes from, and its number among those, int64 (m,).
-
-    `sizes`, int64 (n,), says how many come from each element. The last must not be 0.
-    """
-    starts = running_sum(graph, sizes, exclusive=True)
-    has_any = find_true(graph, graph.node("Greater", sizes, np.int64(0)))
-    firsts = take(graph, starts, has_any)
-    total = graph.node("ReduceSum", sizes, keepdims=1)
-    zeros = graph.node("Expand", np.array([0], np.int64), total)
-    # At the first of each element stands how many elements further on that one is.
-    steps = graph.sub(
-        has_any, graph.concat(np.array([0], np.int64), graph.slice(has_any, 0, -1, axis=0), axis=0)
-    )
-    owners = running_sum(graph, graph.node("ScatterElements", zeros, firsts, steps, axis=0))
-    numbers = graph.sub(running_sum(graph, graph.add(zeros, np.int64(1))), np.int64(1))
-    return owners, graph.sub(numbers, take(graph, starts, owners))
 
 
 def scalar_values() -> Iterable[int]:

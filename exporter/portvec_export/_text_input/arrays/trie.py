@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Type, Value
-from portvec_export._text_input.arrays.flat import find_true, look_up, make_table, take
+from portvec_export._text_input.arrays.flat import find_true, is_any, look_up, make_table, take
 
 Arrays: TypeAlias = dict[str, npt.NDArray[np.int32]]
 
@@ -117,11 +117,6 @@ class PieceTrie:
         types: list[Type] = [(each, [None]) for each in (np.int32, np.int64, np.int64, np.int32)]
         values = [states, rows, places, states]
         return graph.loop(values, advance, types, trips=np.int64(limit), condition=is_any(graph, rows))[0]
-
-
-def is_any(graph: Graph, values: Value) -> Value:
-    """Return whether there are any values (n,), as bool ()."""
-    return graph.node("Greater", graph.node("Size", values), np.int64(0))
 
 
 _ARRAYS = ("symbol_pages", "symbols", "base", "check", "token")

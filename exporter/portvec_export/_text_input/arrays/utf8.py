@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.flat import count, running_sum, take
-
-
-class Repeated(NamedTuple):
-    """Elements, each of which is repeated some times.
-
-    Attributes:
-        owners: int64 (m,), the place of the element that each of the m copies is one of.
-        left: int32 (m,), how many copies of the same element come after this one.
-    """
-
-    owners: Value
-    left: Value
-
-
-def repeat(graph: Graph, counts: Value) -> Repeated:
-    """Repeat elements (n,) as often as `counts`, int32 (n,), says: at least once each. n is at least 1."""
-    ends = running_sum(graph, counts)
-    total = graph.cast(graph.slice(ends, -1, 2**63 - 1, axis=0), np.int64)
-    starts = graph.slice(ends, 0, -1, axis=0)
-    zeros = _fill(graph, total, np.int64(0))
-    ones = _fill(graph, count(graph, starts), np.int64(1))
-    owners = running_sum(graph, graph.node("ScatterElements", zeros, starts, ones, axis=0))
-    number = graph.node("Range", np.int32(1), graph.cast(graph.squeeze(total, 0), np.int32), np.int32(1))
-    number = graph.concat(number, graph.cast(total, np.int32), axis=0)
-    return Repeated(owners, graph.sub(take(graph, ends, owners), number))
+from portvec_export._text_input.arrays.flat import take
 
 
 def count_bytes(graph: Graph, codes: Value) -> Value:
@@ -60,10 +33,6 @@ def find_bytes(graph: Graph, codes: Value, counts: Value, left: Value) -> Value:
     following = graph.add(low, np.int32(0x80))
     first = graph.add(shifted, take(graph, graph.constant(_FIRST), counts))
     return graph.where(graph.equal(graph.add(left, np.int32(1)), counts), first, following)
-
-
-def _fill(graph: Graph, size: Value, number: np.int64) -> Value:
-    return graph.node("Expand", np.array([number]), size)
 
 
 # The weight of the byte that so many bytes of its character come after.

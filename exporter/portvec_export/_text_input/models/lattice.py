@@ -13,8 +13,7 @@ import numpy as np
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Type, Value
-from portvec_export._text_input.arrays.flat import after, count, find_true, list_places, take
-from portvec_export._text_input.arrays.trie import is_any
+from portvec_export._text_input.arrays.flat import after, count, find_true, is_any, list_places, mark, take
 from portvec_export._text_input.models.suffixes import SuffixPieces
 
 # How many columns the first block has, at least: most words are not longer. If there are few words, it has as
@@ -128,8 +127,7 @@ def read_back(graph: Graph, steps: Value, rows: Rows) -> Value:
     types: list[Type] = [(np.int64, [None]), (np.int64, [None])]
     known = graph.loop([before, lasts], double, types, trips=np.int64(64))[1]
     marks = graph.node("Expand", np.bool_(False), size)
-    trues = graph.node("Expand", np.bool_(True), count(graph, known))
-    return find_true(graph, graph.node("ScatterElements", marks, known, trues, axis=0))
+    return find_true(graph, mark(graph, marks, known))
 
 
 def _find_groups(graph: Graph, pieces: SuffixPieces, longest: Value, size: Value, rows: Value) -> Value:

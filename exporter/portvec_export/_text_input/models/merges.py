@@ -18,8 +18,7 @@ import numpy as np
 from portvec._vocabulary.merges import NO_RANK
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Type, Value
-from portvec_export._text_input.arrays.flat import after, before, find_true, keep, mark, take
-from portvec_export._text_input.arrays.trie import is_any
+from portvec_export._text_input.arrays.flat import after, before, find_true, is_any, keep, mark, take
 from portvec_export._text_input.models.pair_slots import displace_pairs
 from portvec_export._vocabulary.pieces import Arrays
 

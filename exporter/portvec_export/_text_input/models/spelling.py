@@ -10,8 +10,9 @@ import numpy as np
 from portvec._vocabulary.characters import PAGE, PAGES
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Type, Value
+from portvec_export._text_input.arrays.expansion import repeat
 from portvec_export._text_input.arrays.flat import Words, after, before, keep, look_up, make_table, take
-from portvec_export._text_input.arrays.utf8 import count_bytes, find_bytes, repeat
+from portvec_export._text_input.arrays.utf8 import count_bytes, find_bytes
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._vocabulary.pieces import compile_bytes
 from portvec_export._vocabulary.tables import pack_table

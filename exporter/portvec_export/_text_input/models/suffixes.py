@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.flat import count, find_true, list_places, take
-from portvec_export._text_input.arrays.trie import PieceTrie, is_any, list_levels
+from portvec_export._text_input.arrays.flat import count, find_true, is_any, list_places, take
+from portvec_export._text_input.arrays.trie import PieceTrie, list_levels
 from portvec_export._vocabulary.pieces import compile_trie
 
 # How much lower the score of an unknown character is than that of any piece.

@@ -9,9 +9,18 @@ import numpy.typing as npt
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Type, Value
-from portvec_export._text_input.arrays.flat import Ids, Words, before, count, find_true, running_sum, take
-from portvec_export._text_input.arrays.trie import is_any
-from portvec_export._text_input.arrays.utf8 import count_bytes, find_bytes, repeat
+from portvec_export._text_input.arrays.expansion import repeat
+from portvec_export._text_input.arrays.flat import (
+    Ids,
+    Words,
+    before,
+    count,
+    find_true,
+    is_any,
+    running_sum,
+    take,
+)
+from portvec_export._text_input.arrays.utf8 import count_bytes, find_bytes
 from portvec_export._text_input.models.suffixes import SuffixPieces
 
 

@@ -7,8 +7,8 @@ from tokenizers import Tokenizer
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Type, Value
-from portvec_export._text_input.arrays.flat import Ids, Words, at_most, find_true, take
-from portvec_export._text_input.arrays.trie import PieceTrie, is_any
+from portvec_export._text_input.arrays.flat import Ids, Words, at_most, find_true, is_any, take
+from portvec_export._text_input.arrays.trie import PieceTrie
 from portvec_export._text_input.models.word_walks import WordWalks, walk_words, with_added_tokens
 from portvec_export._vocabulary.models import compile_model
 

@@ -15,9 +15,10 @@ from tokenizers import normalizers
 
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.code_tables import CodeTable, any_true
+from portvec_export._text_input.arrays.code_tables import CodeTable
 from portvec_export._text_input.arrays.flat import (
     Characters,
+    any_true,
     before,
     count,
     find_true,

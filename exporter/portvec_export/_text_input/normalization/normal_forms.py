@@ -17,8 +17,7 @@ from tokenizers import normalizers
 from portvec._vocabulary.components import Component
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.code_tables import any_true
-from portvec_export._text_input.arrays.flat import Characters
+from portvec_export._text_input.arrays.flat import Characters, any_true
 from portvec_export._text_input.arrays.images import Images, Slowly
 from portvec_export._text_input.normalization.canonical_order import (
     class_table,

@@ -17,8 +17,9 @@ from portvec._vocabulary.components import Component
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.arrays.code_tables import CodeTable
+from portvec_export._text_input.arrays.expansion import spread
 from portvec_export._text_input.arrays.flat import Characters, after, at_most, before, take
-from portvec_export._text_input.arrays.images import CODES, spread
+from portvec_export._text_input.arrays.images import CODES
 from portvec_export._text_input.arrays.trie import PieceTrie
 from portvec_export._text_input.errors import NotExpressible
 from portvec_export._text_input.normalization.charsmaps import read_shortest_keys

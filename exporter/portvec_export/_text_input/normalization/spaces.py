@@ -9,11 +9,12 @@ import numpy as np
 from portvec._vocabulary.components import Component
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
-from portvec_export._text_input.arrays.code_tables import CodeTable, any_true
+from portvec_export._text_input.arrays.code_tables import CodeTable
 from portvec_export._text_input.arrays.edits import insert_before
 from portvec_export._text_input.arrays.flat import (
     Characters,
     after,
+    any_true,
     at_most,
     find_true,
     keep,

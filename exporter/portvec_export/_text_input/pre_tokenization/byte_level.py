@@ -9,9 +9,9 @@ from portvec._vocabulary.kinds import SPACE
 from portvec_export._onnx.builder import Graph
 from portvec_export._onnx.operators import Value
 from portvec_export._text_input.arrays.byte_characters import spell_bytes
+from portvec_export._text_input.arrays.expansion import repeat
 from portvec_export._text_input.arrays.flat import after, before, take
 from portvec_export._text_input.arrays.segments import Pieces, differs
-from portvec_export._text_input.arrays.utf8 import repeat
 from portvec_export._text_input.pre_tokenization.contractions import cut_contractions
 from portvec_export._text_input.pre_tokenization.kinds import add_kinds
 from portvec_export._text_input.pre_tokenization.regex_kinds import find_regex_kinds
